@@ -1,0 +1,95 @@
+"""The command `parley`. Each command imports what it needs only when it runs."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(prog="parley", description="A conversational backend.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("up", help="start everything on this machine, in the foreground").set_defaults(run=_up)
+    serve = commands.add_parser("serve", help="serve capabilities over gRPC (all of them when none is named)")
+    serve.add_argument("capabilities", nargs="*")
+    serve.set_defaults(run=_serve)
+    work = commands.add_parser("work", help="run the background jobs of capabilities (all when none is named)")
+    work.add_argument("capabilities", nargs="*")
+    work.set_defaults(run=_work)
+    commands.add_parser("rest", help="serve the REST adapter").set_defaults(run=_rest)
+    migrate = commands.add_parser("migrate", help="bring the database schemas to their newest revision")
+    migrate.add_argument("capabilities", nargs="*")
+    migrate.set_defaults(run=_migrate)
+    models = commands.add_parser("models", help="list the local models, or fetch the weights of one")
+    models.add_argument("action", choices=["list", "fetch"])
+    models.add_argument("model", nargs="?", default="", help="the model to fetch; the recommended one when left out")
+    models.set_defaults(run=_models)
+    commands.add_parser("settings", help="print every setting, its value and its meaning").set_defaults(run=_settings)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+def _up(_options: argparse.Namespace) -> int:
+    from deploy.local.up import main as up
+
+    return up()
+
+
+def _rest(_options: argparse.Namespace) -> int:
+    from adapters.rest.serving import run
+
+    return run()
+
+
+def _models(options: argparse.Namespace) -> int:
+    from services.inference.models_command import run
+
+    return run(options.action, options.model)
+
+
+def _settings(_options: argparse.Namespace) -> int:
+    from services.settings_listing import print_settings
+
+    return print_settings()
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from services.processes import serve_capabilities
+
+    return _run_process("services", lambda: serve_capabilities(options.capabilities))
+
+
+def _work(options: argparse.Namespace) -> int:
+    from services.processes import work_capabilities
+
+    return _run_process("worker", lambda: work_capabilities(options.capabilities))
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from services.processes import migrate_capabilities
+
+    return _run_process("migrate", lambda: migrate_capabilities(options.capabilities))
+
+
+def _run_process(title: str, run: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    import uvloop
+    from setproctitle import setproctitle
+
+    from services.processes import EXPECTED
+
+    setproctitle(f"parley: {title}")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except EXPECTED as error:
+        # An operator's mistake is one clear line, not a traceback.
+        sys.stderr.write(f"parley {title}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The microservice chassis: what every service is bolted onto. It knows no service and owns no proto."""

@@ -1,0 +1,41 @@
+"""PostgreSQL: one engine a process, a transaction an operation."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+# A statement that waits longer than this for a lock or a result is a fault, not patience.
+_SERVER_SETTINGS = {"statement_timeout": "15000", "lock_timeout": "5000", "jit": "off", "application_name": "parley"}
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+class Database:
+    """A pool of connections. Connections are opened when first needed, and checked before use after a restart."""
+
+    def __init__(self, url: str, *, pool_size: int = 20, pool_overflow: int = 10) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_overflow,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            json_serializer=_dumps,
+            json_deserializer=orjson.loads,
+            connect_args={"server_settings": _SERVER_SETTINGS, "timeout": 10},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction: it commits when the block ends, and rolls back when the block raises."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()

@@ -1,0 +1,88 @@
+"""Expected failures. They import no gRPC, so that rules may raise them; one interceptor turns them into a status."""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Kind(IntEnum):
+    """What kind of failure it is; the numbers are those of google.rpc.Code."""
+
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+class ServiceError(Exception):
+    """An expected failure: its class is the reason, its fields are the data, its text is built from both.
+
+    A subclass sets `kind`, `reason` (UPPER_SNAKE_CASE), `domain` and `template`, a format string over the fields.
+    """
+
+    kind: ClassVar[Kind]
+    reason: ClassVar[str]
+    domain: ClassVar[str] = "parley"
+    template: ClassVar[str]
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = {name: str(value) for name, value in fields.items()}
+        super().__init__(self.template.format(**self.fields))
+
+    @property
+    def message(self) -> str:
+        """The failure in words, for the client."""
+        return str(self)
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        """The fields of the request that are to blame, as (field path, description)."""
+        return ()
+
+
+class InvalidFields(ServiceError):
+    """Fields of the request break their limits."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "INVALID_FIELD"
+    template = "{summary}"
+
+    def __init__(self, violations: list[tuple[str, str]]) -> None:
+        self._violations = tuple(violations)
+        super().__init__(
+            field=violations[0][0], summary="; ".join(f"{field}: {description}" for field, description in violations)
+        )
+        del self.fields["summary"]
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return self._violations
+
+
+class Unauthenticated(ServiceError):
+    """The caller shows no token, or one that is not good."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+    template = "{cause}"
+
+
+class PermissionDenied(ServiceError):
+    """The caller is known but may not do this."""
+
+    kind = Kind.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+    template = "{method} needs {needed}"
+
+
+class SessionCheckUnavailable(ServiceError):
+    """Whether the caller's session has ended cannot be told, so nobody is let in."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "SESSION_CHECK_UNAVAILABLE"
+    template = "the session cannot be checked now; try again"

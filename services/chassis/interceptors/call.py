@@ -1,0 +1,112 @@
+"""One RPC on its way through the interceptors, and the driver that sends every call shape through them."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from services.chassis.caller import ANONYMOUS, Caller
+from services.chassis.method_options import Access
+
+
+@dataclass(slots=True)
+class Call:
+    """What the interceptors know of one RPC.
+
+    `request_checks` run on each request message before the servicer sees it.
+    """
+
+    method: str
+    access: Access
+    context: grpc.aio.ServicerContext[Any, Any]
+    metadata: dict[str, str]
+    request_id: str = ""
+    caller: Caller = ANONYMOUS
+    request_checks: list[Callable[[Message], None]] = field(default_factory=list)
+
+    def check(self, request: Any) -> Any:
+        """Return `request` once all checks have passed."""
+        for request_check in self.request_checks:
+            request_check(request)
+        return request
+
+
+Interceptor = Callable[[Call], AbstractAsyncContextManager[None]]
+"""Wraps one RPC: what stands before the `yield` runs before the servicer, what stands after it runs afterwards.
+
+Being a context manager, it is the same for all four call shapes.
+"""
+
+
+class InterceptorChain(grpc.aio.ServerInterceptor):
+    """Sends every RPC through `interceptors`, the first one outermost."""
+
+    def __init__(self, interceptors: Sequence[Interceptor], access_rules: dict[str, Access]) -> None:
+        self._interceptors = tuple(interceptors)
+        self._access_rules = access_rules
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the servicer's handler inside the chain; built once a method."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return handler
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        access = self._access_rules[method]
+        codecs = (handler.request_deserializer, handler.response_serializer)
+
+        async def enter(stack: AsyncExitStack, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+            metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+            call = Call(method, access, context, metadata)
+            for interceptor in self._interceptors:
+                await stack.enter_async_context(interceptor(call))
+            return call
+
+        async def checked(call: Call, requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                yield call.check(request)
+
+        async def unary_unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with AsyncExitStack() as stack:
+                call = await enter(stack, context)
+                return await handler.unary_unary(call.check(request), context)
+
+        async def unary_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            async with AsyncExitStack() as stack:
+                call = await enter(stack, context)
+                async for response in handler.unary_stream(call.check(request), context):
+                    yield response
+
+        async def stream_unary(requests: AsyncIterable[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with AsyncExitStack() as stack:
+                call = await enter(stack, context)
+                return await handler.stream_unary(checked(call, requests), context)
+
+        async def stream_stream(
+            requests: AsyncIterable[Any], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
+            async with AsyncExitStack() as stack:
+                call = await enter(stack, context)
+                async for response in handler.stream_stream(checked(call, requests), context):
+                    yield response
+
+        if handler.request_streaming:
+            if handler.response_streaming:
+                return grpc.stream_stream_rpc_method_handler(stream_stream, *codecs)
+            return grpc.stream_unary_rpc_method_handler(stream_unary, *codecs)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(unary_stream, *codecs)
+        return grpc.unary_unary_rpc_method_handler(unary_unary, *codecs)

@@ -1,0 +1,24 @@
+"""The one order of the interceptors."""
+
+from collections.abc import Awaitable, Callable
+
+from services.chassis.caller import Caller
+from services.chassis.interceptors.authentication import authenticate_with
+from services.chassis.interceptors.authorization import authorize
+from services.chassis.interceptors.call import Interceptor
+from services.chassis.interceptors.error_status import answer_errors
+from services.chassis.interceptors.logging import log_call
+from services.chassis.interceptors.request_id import identify_request
+from services.chassis.interceptors.validation import validate
+
+
+def interceptors(verify: Callable[[str], Awaitable[Caller]]) -> tuple[Interceptor, ...]:
+    """Return the interceptors, the outermost first. `verify` turns a bearer token into its caller."""
+    return (
+        identify_request,  # first: logs and errors carry the id
+        log_call,  # outside of the errors, so that it sees the status that was answered
+        answer_errors,  # outside of all that may refuse
+        authenticate_with(verify),
+        authorize,  # needs the caller; before validation, so that strangers learn nothing about fields
+        validate,  # last: only admitted callers make us read their request
+    )

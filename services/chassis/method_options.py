@@ -1,0 +1,55 @@
+"""What the contract says about each RPC, read from the descriptors of the generated code."""
+
+from dataclasses import dataclass
+
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import ServiceDescriptor
+from parley.access.v1 import access_pb2
+
+# Health and reflection are gRPC's own: they carry no option of ours, and anyone may call them.
+_INFRASTRUCTURE = "grpc."
+
+
+class AccessRuleMissing(Exception):
+    """RPCs without an access rule: the server must not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call an RPC: `level` is a parley.access.v1.Level, `roles` counts with LEVEL_ROLES."""
+
+    level: int
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def is_public(self) -> bool:
+        """Whether anyone may call, with or without a token."""
+        return self.level == access_pb2.LEVEL_PUBLIC
+
+
+PUBLIC = Access(access_pb2.LEVEL_PUBLIC)
+
+
+def access_rules(service_names: list[str]) -> dict[str, Access]:
+    """Return the rule of every RPC of the services, by path (`/package.Service/Method`).
+
+    Raises:
+        AccessRuleMissing: at least one RPC has none; the text names all of them.
+    """
+    rules: dict[str, Access] = {}
+    missing: list[str] = []
+    pool = descriptor_pool.Default()
+    for name in service_names:
+        service: ServiceDescriptor = pool.FindServiceByName(name)
+        for method in service.methods:
+            path = f"/{service.full_name}/{method.name}"
+            option = method.GetOptions().Extensions[access_pb2.access]
+            if name.startswith(_INFRASTRUCTURE):
+                rules[path] = PUBLIC
+            elif option.level == access_pb2.LEVEL_UNSPECIFIED:
+                missing.append(path)
+            else:
+                rules[path] = Access(option.level, frozenset(option.roles))
+    if missing:
+        raise AccessRuleMissing(f"no option (parley.access.v1.access) on {', '.join(missing)}")
+    return rules

@@ -1,0 +1,111 @@
+"""Builds and runs the gRPC server of a process: health, reflection, ordered shutdown."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from services.chassis import logs
+from services.chassis.channels import MAX_MESSAGE_BYTES
+from services.chassis.interceptors.call import InterceptorChain
+from services.chassis.interceptors.chain import interceptors
+from services.chassis.key_sets import RemoteKeySet
+from services.chassis.method_options import access_rules
+from services.chassis.module import Module
+from services.chassis.resources import Resources
+from services.chassis.revocations import RevokedSessions
+from services.chassis.supervision import keep_running
+from services.chassis.tokens import TokenVerifier
+
+_log = logs.get(__name__)
+_DRAIN_SECONDS = 5.0
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),  # a port that is in use is an error, not a silent share
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+class CannotListen(Exception):
+    """The address is in use or not ours."""
+
+
+async def serve(modules: Sequence[Module], resources: Resources) -> None:
+    """Serve the modules until SIGTERM or SIGINT, then let running calls end for at most 5 s.
+
+    Raises:
+        AccessRuleMissing: an RPC has no access rule.
+        CannotListen: the address of PARLEY_SERVE_LISTEN cannot be had.
+    """
+    server, health_servicer, names = build_server(modules, resources)
+    listen = resources.settings.serve_listen
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise CannotListen(f"cannot listen on {listen}: is the port in use?") from error
+    for module in modules:
+        await module.prepare()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with _background(modules):
+        await server.start()
+        for name in ("", *names):
+            await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        _log.info("serving", listen=listen, port=port, services=names)
+        await stop.wait()
+        # Readiness goes first, so that the mesh sends nothing new while the running calls end.
+        await health_servicer.enter_graceful_shutdown()
+        await server.stop(_DRAIN_SECONDS)
+    for module in modules:
+        await module.close()
+    _log.info("stopped")
+
+
+def build_server(
+    modules: Sequence[Module], resources: Resources
+) -> tuple[grpc.aio.Server, health.HealthServicer, list[str]]:
+    """Return the server with everything registered, its health servicer, and the names of the modules' services."""
+    served = [item for module in modules for item in module.served]
+    names = [item.full_name for item in served]
+    infrastructure = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+    if resources.settings.environment != "production":
+        infrastructure.append(reflection.SERVICE_NAME)
+    chain = InterceptorChain(interceptors(_verifier(resources).verify), access_rules([*names, *infrastructure]))
+    server = grpc.aio.server(interceptors=[chain], options=_OPTIONS)
+    for item in served:
+        item.add_to_server(item.servicer, server)
+    health_servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    if reflection.SERVICE_NAME in infrastructure:
+        reflection.enable_server_reflection([*names, *infrastructure], server)
+    return server, health_servicer, names
+
+
+def _verifier(resources: Resources) -> TokenVerifier:
+    settings = resources.settings
+    return TokenVerifier(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        secret=settings.secret.get_secret_value(),
+        keys=RemoteKeySet(settings.jwks_url),
+        revoked=RevokedSessions(resources.valkey),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _background(modules: Sequence[Module]):  # type: ignore[no-untyped-def]
+    loops = [loop for module in modules for loop in module.background]
+    tasks = [asyncio.create_task(keep_running(loop.__qualname__, loop)) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,44 @@
+"""The settings that every process shares. Each service adds its own, read in its wiring."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ChassisSettings(BaseSettings):
+    """What a process needs to reach the house's parts. `parley up` sets the addresses and secrets."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Path(".parley")
+    """The data folder."""
+    environment: Literal["development", "production"] = "development"
+    """`production` refuses known sample passwords and turns reflection off."""
+    database_url: SecretStr = SecretStr("postgresql+asyncpg://parley@127.0.0.1:5432/parley")
+    """PostgreSQL, as a SQLAlchemy URL with the driver asyncpg."""
+    database_pool_size: int = 20
+    """Connections kept open to PostgreSQL."""
+    database_pool_overflow: int = 10
+    """Connections opened beyond the pool under load."""
+    valkey_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Valkey or Redis."""
+    mesh_target: str = "127.0.0.1:8079"
+    """HOST:PORT of Envoy's mesh listener, over which services call each other."""
+    direct_target: str = ""
+    """HOST:PORT of a gRPC server to call past the mesh. For benchmarks only."""
+    serve_listen: str = "127.0.0.1:50051"
+    """HOST:PORT on which the services listen; port 0 takes a free one."""
+    issuer: str = "http://127.0.0.1:8080"
+    """The `iss` of users' tokens."""
+    audience: str = "parley"
+    """The `aud` of users' tokens."""
+    jwks_url: str = "http://127.0.0.1:8080/.well-known/jwks.json"
+    """Where the keys that sign users' tokens are published."""
+    secret: SecretStr = SecretStr("")
+    """At least 32 characters, the same for all processes: signs page tokens and the services' own tokens."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged."""
+    worker_threads: int = 64
+    """How many jobs a worker does at once."""

@@ -1,0 +1,66 @@
+"""What the processes of the house do: serve, work, migrate."""
+
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+
+from services.chassis import logs
+from services.chassis.errors import ServiceError
+from services.chassis.jobs import make_broker, run_worker
+from services.chassis.method_options import AccessRuleMissing
+from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
+from services.chassis.resources import SecretTooShort, open_resources
+from services.chassis.serving import CannotListen, serve
+from services.chassis.settings import ChassisSettings
+from services.registry import UnknownCapability, assemble, chosen
+
+EXPECTED = (
+    AccessRuleMissing,
+    CannotListen,
+    ConnectionError,
+    OperationalError,
+    SchemaNotCurrent,
+    SecretTooShort,
+    ServiceError,
+    UnknownCapability,
+    ValidationError,
+)
+"""What an operator can mend: a process ends with the text of these and no traceback."""
+
+
+async def serve_capabilities(capabilities: list[str]) -> None:
+    """Serve capabilities over gRPC until the process is told to stop."""
+    settings = _configure()
+    names = chosen(capabilities)
+    async with open_resources(settings, "services") as resources:
+        await check_current(resources.database.engine, names)
+        await serve(await assemble(names, resources), resources)
+
+
+async def work_capabilities(capabilities: list[str]) -> None:
+    """Run the background jobs of capabilities until the process is told to stop."""
+    settings = _configure()
+    names = chosen(capabilities)
+    async with open_resources(settings, "worker") as resources:
+        await check_current(resources.database.engine, names)
+        broker = make_broker(settings.valkey_url.get_secret_value())
+        modules = await assemble(names, resources)
+        for module in modules:
+            if module.register_jobs is not None:
+                module.register_jobs(broker)
+        await run_worker(broker, settings.worker_threads)
+        for module in modules:
+            await module.close()
+
+
+async def migrate_capabilities(capabilities: list[str]) -> None:
+    """Bring the schemas of capabilities to their newest revision."""
+    settings = _configure()
+    names = chosen(capabilities)
+    async with open_resources(settings, "migrate") as resources:
+        await migrate(resources.database.engine, names)
+
+
+def _configure() -> ChassisSettings:
+    settings = ChassisSettings()
+    logs.configure(settings.log_level)
+    return settings
