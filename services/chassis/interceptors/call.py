@@ -1,5 +1,7 @@
 """One RPC on its way through the interceptors, and the driver that sends every call shape through them."""
 
+from __future__ import annotations  # grpc is generic for type checkers only
+
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field

