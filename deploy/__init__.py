@@ -1,0 +1,1 @@
+"""How Parley is run: Envoy's configuration and the launchers."""

@@ -1,0 +1,124 @@
+"""Renders envoy.yaml: settings and the protobuf descriptors in, the text of Envoy's configuration out."""
+
+import argparse
+import ipaddress
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from deploy.envoy.contract import RestPath, Rpc, load_descriptors, read_rpcs
+from deploy.envoy.local_replies import LOCAL_REPLIES
+from deploy.envoy.settings import EnvoySettings
+
+# gRPC's own services, open to anyone at both listeners.
+INFRASTRUCTURE = (
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+)
+# Pages below /api/ that the REST adapter serves beside the RPCs.
+PUBLIC_PAGES = (r"/api(/v1/(auth|chat|admin))?/(docs(/.*)?|openapi\.json)", r"/api/v1/(ai|auth|chat|admin)/health")
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "strict-origin-when-cross-origin",
+}
+HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
+LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
+
+
+def render(settings: EnvoySettings, descriptors: FileDescriptorSet) -> str:
+    """Return the YAML of the configuration. A pure function but for reading the template beside this file."""
+    rpcs = read_rpcs(descriptors)
+    open_rpcs = [rpc for rpc in rpcs if not rpc.is_internal]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 -- YAML, not HTML; every value goes through tojson
+    )
+    environment.filters |= {"host": _host, "port": _port, "discovery": _discovery}
+    return environment.get_template("envoy.yaml").render(
+        s=settings,
+        internal=[rpc for rpc in rpcs if rpc.is_internal],
+        internal_streaming=[rpc for rpc in rpcs if rpc.is_internal and rpc.streams],
+        public=[rpc for rpc in rpcs if rpc.is_public],
+        streaming=[rpc for rpc in open_rpcs if rpc.streams],
+        streaming_paths=[path for rpc in open_rpcs if rpc.streams for path in rpc.rest],
+        rest_rules=rest_rules(open_rpcs),
+        clusters={rpc.capability: settings.capabilities.get(rpc.capability, settings.services) for rpc in rpcs},
+        packages={rpc.package: rpc.capability for rpc in rpcs},
+        infrastructure=INFRASTRUCTURE,
+        public_pages=PUBLIC_PAGES,
+        local_replies=LOCAL_REPLIES,
+        security_headers=SECURITY_HEADERS | (HSTS if settings.tls_certificate else {}),
+        cors_patterns=cors_patterns(settings),
+    )
+
+
+def rest_rules(rpcs: list[Rpc]) -> list[tuple[RestPath, bool]]:
+    """Return (path, needs no token) in the order of trial: the public paths, and private ones that those would hide."""
+    public = [path for rpc in rpcs if rpc.is_public for path in rpc.rest]
+    private = [path for rpc in rpcs if not rpc.is_public for path in rpc.rest]
+    hidden = [path for path in private if any(other.hides(path) for other in public)]
+    rules = [(path, True) for path in public] + [(path, False) for path in hidden]
+    return sorted(rules, key=lambda rule: (-rule[0].literals, rule[1], rule[0].template, rule[0].method))
+
+
+def cors_patterns(settings: EnvoySettings) -> list[str]:
+    """Return the allowed origins as expressions; an origin ending in `:*` allows any port and none."""
+    local = LOCAL_ORIGINS if settings.environment == "development" else ()
+    return [re.escape(origin).replace(r":\*", r"(:\d+)?") for origin in (*settings.cors_origins, *local)]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the configuration to --output. Each setting is an option; see EnvoySettings for their meaning."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.envoy.render", description=__doc__)
+    parser.add_argument("--output", type=Path, help="file to write; standard output when absent")
+    for name, read in _options().items():
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=read, default=argparse.SUPPRESS)
+    given = vars(parser.parse_args(arguments))
+    output = given.pop("output")
+    text = render(EnvoySettings(**given), load_descriptors())
+    if output:
+        output.write_text(text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _options() -> dict[str, Any]:
+    readers: dict[Any, Any] = {
+        tuple[str, ...]: lambda text: tuple(filter(None, text.split(","))),
+        bool: lambda text: text == "true",
+        int: int,
+    }
+    return {field.name: readers.get(field.type, str) for field in fields(EnvoySettings) if field.name != "capabilities"}
+
+
+def _host(place: str) -> str:
+    return place.rpartition(":")[0].strip("[]")
+
+
+def _port(place: str) -> int:
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{place!r} is not HOST:PORT")
+    return int(port)
+
+
+def _discovery(place: str) -> str:
+    """Name Envoy's way to find the host: as it stands when it is an address, by DNS when it is a name."""
+    try:
+        ipaddress.ip_address(_host(place))
+    except ValueError:
+        return "STRICT_DNS"
+    return "STATIC"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""What the Envoy configuration depends on, as values. Nothing is read from the environment here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoySettings:
+    """Everything that differs between one Envoy and the next. Addresses are HOST:PORT."""
+
+    edge: str = "127.0.0.1:8080"
+    """Where the world calls."""
+    mesh: str = "127.0.0.1:8079"
+    """Where services and adapters call each other; keep it off public interfaces, it checks no token."""
+    admin: str = "127.0.0.1:9901"
+    """Envoy's own administration: unauthenticated, so loopback only."""
+    services: str = "127.0.0.1:50051"
+    """The gRPC server of every capability that `capabilities` does not place elsewhere."""
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+    """Capability -> its own gRPC server, as in production."""
+    rest: str = "127.0.0.1:8081"
+    """The REST adapter; it also publishes the keys that sign users' tokens."""
+    issuer: str = "http://127.0.0.1:8080"
+    """The `iss` that a user's token must carry."""
+    audience: str = "parley"
+    """The `aud` that a user's token must carry."""
+    environment: Literal["development", "production"] = "development"
+    """`development` lets pages on any local port call (CORS)."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call, such as `https://app.example`; `:*` at the end means any port."""
+    tls_certificate: str = ""
+    """PEM file of the edge's certificate chain; empty serves plain HTTP."""
+    tls_key: str = ""
+    """PEM file of the certificate's key."""
+    access_log: str = "/dev/stdout"
+    """Where the edge writes one JSON line per request."""
+    max_body_bytes: int = 10 * 1024 * 1024
+    """The largest body of a REST request; more answers 413."""
+    max_connections: int = 10_000
+    """How many clients may be connected at once, and how many requests may wait on one cluster."""
+    health_checks: bool = False
+    """Ask gRPC services for their health. Off where each cluster has one host: see the README."""
+    jwks_cache: str = "60s"
+    """How long a fetched key set counts. Envoy does not fetch again on an unknown `kid`."""

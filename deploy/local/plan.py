@@ -1,0 +1,73 @@
+"""The plan of the whole house: which parts, in which order, with which addresses and environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from dotenv import dotenv_values
+
+from deploy.local.envoy import EnvoyPlaces, envoy_part
+from deploy.local.folders import Folders
+from deploy.local.part import Stage
+from deploy.local.ports import assign_ports
+from deploy.local.postgres import database_url, postgres_part
+from deploy.local.probes import Probe, http_ok
+from deploy.local.python_parts import migrate_part, rest_part, services_part, worker_parts
+from deploy.local.secrets import secret
+from deploy.local.settings import LocalSettings
+from deploy.local.valkey import valkey_part, valkey_url
+
+_NAMES = ("postgres", "valkey", "services", "rest", "mesh", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stages in the order of starting, and the question that tells that all of it works."""
+
+    stages: tuple[Stage, ...]
+    finally_ready: Probe | None = None
+
+
+def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
+    """Plan every part. Raises LaunchError when a program is missing."""
+    ports = assign_ports(_NAMES, folders.run / "ports.json", taken={settings.edge_port})
+    at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    env = environment(settings, folders, ports)
+    stores: list[Stage] = []
+    if not settings.database_url:
+        stores.append((postgres_part(folders, ports["postgres"], os.environ),))
+    if not settings.valkey_url:
+        stores.append((valkey_part(folders, ports["valkey"], os.environ),))
+    places = EnvoyPlaces(at["mesh"], at["admin"], at["services"], at["rest"])
+    # Stopped in reverse: workers while the mesh still carries their calls, the stores last.
+    house = (
+        services_part(env, ports["services"]),
+        envoy_part(settings, folders, places, os.environ),
+        rest_part(env, ports["rest"]),
+        *worker_parts(env, settings.workers),
+    )
+    edge = partial(http_ok, settings.edge_url.split("/")[2].rpartition(":")[0], settings.edge_port, "/health")
+    return Plan((*stores, (migrate_part(env),), house), edge)
+
+
+def environment(settings: LocalSettings, folders: Folders, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the environment of Parley's processes; what the caller set, in the environment or .env, wins."""
+    mesh = f"127.0.0.1:{ports['mesh']}"
+    ours = {
+        "PARLEY_HOME": str(folders.home),
+        "PARLEY_ENVIRONMENT": settings.environment,
+        "PARLEY_DATABASE_URL": database_url(folders, ports["postgres"]),
+        "PARLEY_VALKEY_URL": valkey_url(folders, ports["valkey"]),
+        "PARLEY_MESH_TARGET": mesh,
+        "PARLEY_SERVE_LISTEN": f"127.0.0.1:{ports['services']}",
+        "PARLEY_REST_LISTEN": f"127.0.0.1:{ports['rest']}",
+        "PARLEY_REST_UPSTREAM": mesh,
+        "PARLEY_ISSUER": settings.edge_url,
+        "PARLEY_JWKS_URL": f"{settings.edge_url}/.well-known/jwks.json",
+        "PARLEY_SECRET": secret(folders.secrets, "parley-secret"),
+    }
+    theirs = {name.upper(): value for name, value in dotenv_values(".env").items() if value is not None}
+    # HOME is made absolute; everything else that the caller chose stays as it is.
+    chosen = {name: value for name, value in theirs.items() if name.startswith("PARLEY_") and name != "PARLEY_HOME"}
+    return ours | chosen | {name: value for name, value in os.environ.items() if name != "PARLEY_HOME"}

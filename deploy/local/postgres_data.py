@@ -1,0 +1,104 @@
+"""Makes PostgreSQL's data folder: a superuser `parley` with a password, and the database `parley`."""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.local.errors import LaunchError
+
+USER = DATABASE = "parley"
+
+
+async def prepare_data(binaries: Path, data: Path, password: str, user: str | None) -> None:
+    """Make the data folder where it is missing. Raises LaunchError."""
+    draft = await asyncio.to_thread(_begin, binaries, data, user)
+    if draft is None:
+        return
+    options = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+    await _run([str(binaries / "initdb"), "-D", str(draft), *options], "", user)
+    sql = f"ALTER ROLE {USER} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
+    await _run([str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"], sql, user)
+    await asyncio.to_thread(_finish, draft, data)
+
+
+def _begin(binaries: Path, data: Path, user: str | None) -> Path | None:
+    """Return an empty folder to make the data in; None when the data is there."""
+    if user:
+        _make_user(user)
+        for path in (data.parent, binaries):
+            _let_pass(path)
+    if data.exists():
+        return None
+    draft = data.with_name("postgres.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    if user:
+        shutil.chown(draft, user, user)
+    return draft
+
+
+def _finish(draft: Path, data: Path) -> None:
+    (draft / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+    # Made aside and renamed last: a start that is cut short leaves no half a database.
+    draft.rename(data)
+
+
+async def _run(argv: list[str], text: str, user: str | None) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=own_environment(os.environ),
+        cwd="/",
+        start_new_session=True,
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+    )
+    try:
+        output, _ = await process.communicate(text.encode())
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    lines = output.decode(errors="replace").strip().splitlines()
+    if process.returncode or any("ERROR:" in line or "FATAL:" in line for line in lines):
+        raise LaunchError(f"PostgreSQL's data cannot be made with {Path(argv[0]).name}: {lines[-1] if lines else ''}")
+
+
+def own_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for PostgreSQL's programs."""
+    # PGDATA, PGPORT and the like of the caller would change what the binaries do.
+    return {name: value for name, value in env.items() if not name.startswith(("PG", "PARLEY_"))} | {
+        "LC_ALL": "C.UTF-8"
+    }
+
+
+def _make_user(user: str) -> None:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", user]
+        try:
+            subprocess.run(command, check=True, capture_output=True)  # noqa: S603 -- fixed words
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise LaunchError(f"PostgreSQL may not run as root and the user {user} cannot be made: {error}") from error
+
+
+def _let_pass(path: Path) -> None:
+    """Let other users pass through the folders to the path.
+
+    The wheel's helper makes every folder on the way listable for all, /root included; passing needs only the x.
+    """
+    for folder in (path, *path.parents):
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)

@@ -1,0 +1,45 @@
+"""The launcher's settings, from PARLEY_* variables or .env."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LocalSettings(BaseSettings):
+    """What `parley up` may be told. The parts read their own settings from the same variables."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Path(".parley")
+    """The folder of all data, logs and secrets."""
+    environment: Literal["development", "production"] = "development"
+    """`production` allows no page of a local port to call (CORS); the services are stricter too."""
+    edge_host: str = "127.0.0.1"
+    """The address on which the edge listens."""
+    edge_port: int = 8080
+    """The port on which the edge listens."""
+    issuer: str = ""
+    """The `iss` of users' tokens; empty takes the edge's URL."""
+    audience: str = "parley"
+    """The `aud` of users' tokens."""
+    cors_origins: str = ""
+    """Origins whose pages may call, separated by commas."""
+    workers: int = 1
+    """How many worker processes are started."""
+    envoy_concurrency: int = 1
+    """How many threads of Envoy carry traffic."""
+    database_url: str = ""
+    """A PostgreSQL of your own; empty starts one."""
+    valkey_url: str = ""
+    """A Valkey or Redis of your own; empty starts one."""
+    start_timeout: float = 60
+    """Seconds within which everything must be ready."""
+    first_start_timeout: float = 120
+    """The same, when the database must be made first."""
+
+    @property
+    def edge_url(self) -> str:
+        """The URL under which this machine reaches the edge."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.edge_host, self.edge_host)
+        return f"http://{host}:{self.edge_port}"

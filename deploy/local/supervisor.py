@@ -1,0 +1,180 @@
+"""Starts the parts in order, keeps each of them up, and stops them in reverse."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from deploy.local.child import Child, start_child
+from deploy.local.errors import LaunchError
+from deploy.local.folders import Folders, rotate_log
+from deploy.local.part import Part, Stage, wait_until
+from deploy.local.probes import Probe
+from deploy.local.screen import Screen
+from deploy.local.state import PartState, State
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how fast a part that dies is started again."""
+
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    deaths: int = 6
+    within: float = 60.0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A part that is being kept up: its present process and its recent deaths."""
+
+    part: Part
+    child: Child
+    deaths: deque[float] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class Supervisor:
+    """Runs stages of parts. Use `start`, then `until_failure`, and always `stop`."""
+
+    def __init__(self, folders: Folders, screen: Screen, state: State, patience: Patience | None = None) -> None:
+        self._folders = folders
+        self._screen = screen
+        self._state = state
+        self._patience = patience or Patience()
+        self._kept: list[_Kept] = []
+        self._one_shots: set[Child] = set()
+        self._up = False
+        self._failure: asyncio.Future[LaunchError] = asyncio.get_running_loop().create_future()
+
+    async def start(self, stages: Sequence[Stage], finally_ready: Probe | None = None) -> None:
+        """Start each stage once the one before is ready; return when everything is.
+
+        Raises:
+            LaunchError: a part cannot be started, or died before everything was ready.
+        """
+        for stage in stages:
+            await self._or_failure(self._start_stage(stage))
+        if finally_ready is not None:
+            await self._or_failure(wait_until(finally_ready))
+        self._up = True
+
+    async def until_failure(self) -> LaunchError:
+        """Return the reason once a part died too often; waits for ever otherwise."""
+        return await asyncio.shield(self._failure)
+
+    async def stop(self) -> None:
+        """Stop the parts one after the other, the last started first."""
+        for kept in reversed(self._kept):
+            if kept.task is not None:
+                kept.task.cancel()
+                await asyncio.wait([kept.task])
+            self._screen.stopping(kept.part)
+            await kept.child.stop()
+        for child in list(self._one_shots):
+            await child.stop()
+
+    def kill(self) -> None:
+        """Kill everything at once."""
+        for child in [kept.child for kept in self._kept] + list(self._one_shots):
+            child.kill()
+
+    def waiting_for(self) -> str:
+        """Name what is not ready yet, for the message of a start that took too long."""
+        return self._screen.unready()
+
+    async def _start_stage(self, stage: Stage) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            tasks = [asyncio.create_task(self._start_part(part)) for part in stage]
+            stack.push_async_callback(_cancelled, tasks)
+            # In the order of the stage, so that `_kept` (hence the order of stopping) does not depend on speed.
+            for task in tasks:
+                await task
+
+    async def _start_part(self, part: Part) -> None:
+        began = time.monotonic()
+        self._screen.starting(part)
+        if part.prepare is not None:
+            await part.prepare()
+        rotate_log(self._folders.log(part.name))
+        child = await start_child(part, self._folders.log(part.name))
+        if part.one_shot:
+            await self._run_to_end(child)
+        else:
+            kept = _Kept(part, child)
+            self._kept.append(kept)
+            self._record(kept)
+            kept.task = asyncio.create_task(self._keep(kept))
+            if part.ready is not None:
+                await wait_until(part.ready)
+        self._screen.ready(part, child.pid, time.monotonic() - began)
+
+    async def _run_to_end(self, child: Child) -> None:
+        self._one_shots.add(child)
+        code = await child.wait()
+        self._one_shots.discard(child)
+        if code:
+            raise LaunchError(child.epitaph(code))
+
+    async def _keep(self, kept: _Kept) -> None:
+        """Start the part again whenever it dies, until it dies too often."""
+        while True:
+            code = await kept.child.wait()
+            epitaph = kept.child.epitaph(code)
+            if not self._up:
+                self._fail(LaunchError(epitaph))
+                return
+            pause = self._pause_after_death(kept)
+            if pause is None:
+                self._fail(LaunchError(f"gave up after {len(kept.deaths)} deaths: {epitaph}"))
+                return
+            self._screen.died(epitaph, pause)
+            await asyncio.sleep(pause)
+            await self._restart(kept)
+
+    def _pause_after_death(self, kept: _Kept) -> float | None:
+        """Return how long to wait before the next start; None when it died too often."""
+        now = time.monotonic()
+        kept.deaths.append(now)
+        while now - kept.deaths[0] > self._patience.within:
+            kept.deaths.popleft()
+        if len(kept.deaths) >= self._patience.deaths:
+            return None
+        return min(self._patience.first_pause * 2.0 ** (len(kept.deaths) - 1), self._patience.longest_pause)
+
+    async def _restart(self, kept: _Kept) -> None:
+        try:
+            kept.child = await start_child(kept.part, self._folders.log(kept.part.name))
+        except LaunchError as error:
+            self._fail(error)
+            return
+        self._record(kept)
+        self._screen.restarted(kept.part, kept.child.pid)
+
+    def _record(self, kept: _Kept) -> None:
+        earlier = self._state.parts.get(kept.part.name)
+        log = str(self._folders.log(kept.part.name))
+        restarts = earlier.restarts + 1 if earlier else 0
+        self._state.record(kept.part.name, PartState(kept.part.title, kept.child.pid, kept.part.address, log, restarts))
+
+    def _fail(self, error: LaunchError) -> None:
+        if not self._failure.done():
+            self._failure.set_result(error)
+
+    async def _or_failure(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        try:
+            await asyncio.wait({task, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            if self._failure.done():
+                raise self._failure.result()
+            await task
+        finally:
+            await _cancelled([task])
+
+
+async def _cancelled(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

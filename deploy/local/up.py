@@ -1,0 +1,118 @@
+"""`parley up`: everything on one machine, in the foreground."""
+
+import asyncio
+import platform
+import signal
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+from setproctitle import setproctitle
+
+from deploy.local.errors import LaunchError
+from deploy.local.folders import Folders, make_folders
+from deploy.local.lock import take_lock
+from deploy.local.plan import Plan, whole_house
+from deploy.local.ports import require_edge_port
+from deploy.local.postgres import is_first_start
+from deploy.local.screen import Screen
+from deploy.local.settings import LocalSettings
+from deploy.local.state import State, end_leftovers
+from deploy.local.supervisor import Patience, Supervisor
+from deploy.local.welcome import welcome
+
+Planner = Callable[[LocalSettings, Folders], Plan]
+_MACHINES = {"x86_64", "amd64", "aarch64", "arm64"}
+
+
+def main() -> int:
+    """Run the whole house until Ctrl-C; return the exit code, 0 for a clean stop. Prints one line on a failure."""
+    try:
+        return run(LocalSettings(), whole_house)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return _refuse(f"PARLEY_{str(first['loc'][0]).upper()}: {first['msg']}")
+    except KeyboardInterrupt:
+        return 0
+
+
+def run(settings: LocalSettings, planner: Planner, patience: Patience | None = None) -> int:
+    """Run the planned parts until a signal; return the exit code."""
+    setproctitle("parley: up")
+    try:
+        if platform.machine().lower() not in _MACHINES:
+            raise LaunchError(f"Parley's programs exist for x86-64 and arm64, not for {platform.machine()}")
+        folders = make_folders(settings.home)
+        lock = take_lock(folders.run / "lock", folders.home)
+    except LaunchError as error:
+        return _refuse(str(error))
+    with lock:
+        return asyncio.run(_supervise(settings, folders, planner, patience))
+
+
+async def _supervise(settings: LocalSettings, folders: Folders, planner: Planner, patience: Patience | None) -> int:
+    screen = Screen()
+    state = State(folders.run / "state.json", settings.edge_url)
+    supervisor = Supervisor(folders, screen, state, patience)
+    stopped = _stop_on_signals(supervisor)
+    try:
+        for name in await asyncio.to_thread(end_leftovers, state.path):
+            screen.say(f"  {name} of an earlier start did not end by itself: killed")
+        require_edge_port(settings.edge_host, settings.edge_port)
+        work = asyncio.create_task(_work(settings, folders, planner, supervisor, screen, state))
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        if not work.cancelled() and (error := work.exception()):
+            raise error
+    except LaunchError as error:
+        return _refuse(str(error))
+    finally:
+        await supervisor.stop()
+        state.parts.clear()
+        state.write()
+    screen.say("Parley has stopped.")
+    return 0
+
+
+async def _work(
+    settings: LocalSettings, folders: Folders, planner: Planner, supervisor: Supervisor, screen: Screen, state: State
+) -> None:
+    """Start everything, show it, and wait for the failure that ends it."""
+    limit = settings.first_start_timeout if is_first_start(folders) else settings.start_timeout
+    screen.say(f"Starting Parley in {folders.home}")
+    plan = planner(settings, folders)
+    try:
+        async with asyncio.timeout(limit):
+            await supervisor.start(plan.stages, plan.finally_ready)
+    except TimeoutError as error:
+        waiting = supervisor.waiting_for()
+        raise LaunchError(f"{waiting} was not ready within {limit:g} s [logs: {folders.logs}]") from error
+    screen.table(state.parts.items())
+    screen.say(welcome(settings.edge_url, folders))
+    raise await supervisor.until_failure()
+
+
+def _stop_on_signals(supervisor: Supervisor) -> "asyncio.Future[None]":
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[None] = loop.create_future()
+
+    def on_signal() -> None:
+        if stopped.done():
+            supervisor.kill()
+        else:
+            stopped.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    return stopped
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"parley: {reason}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
