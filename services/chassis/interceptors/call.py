@@ -68,47 +68,71 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         access = self._access_rules[method]
-        codecs = (handler.request_deserializer, handler.response_serializer)
 
-        async def enter(stack: AsyncExitStack, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+        async def enter(stack: AsyncExitStack, context: Any) -> Call:
             metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
             call = Call(method, access, context, metadata)
             for interceptor in self._interceptors:
                 await stack.enter_async_context(interceptor(call))
             return call
 
-        async def checked(call: Call, requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
-            async for request in requests:
-                yield call.check(request)
+        make, behaviour = _SHAPES[handler.request_streaming, handler.response_streaming]
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+            behaviour(handler, enter), handler.request_deserializer, handler.response_serializer
+        )
+        return wrapped
 
-        async def unary_unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with AsyncExitStack() as stack:
-                call = await enter(stack, context)
-                return await handler.unary_unary(call.check(request), context)
 
-        async def unary_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            async with AsyncExitStack() as stack:
-                call = await enter(stack, context)
-                async for response in handler.unary_stream(call.check(request), context):
-                    yield response
+Enter = Callable[[AsyncExitStack, Any], Awaitable[Call]]
 
-        async def stream_unary(requests: AsyncIterable[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with AsyncExitStack() as stack:
-                call = await enter(stack, context)
-                return await handler.stream_unary(checked(call, requests), context)
 
-        async def stream_stream(
-            requests: AsyncIterable[Any], context: grpc.aio.ServicerContext[Any, Any]
-        ) -> AsyncIterator[Any]:
-            async with AsyncExitStack() as stack:
-                call = await enter(stack, context)
-                async for response in handler.stream_stream(checked(call, requests), context):
-                    yield response
+def _unary_unary(handler: Any, enter: Enter) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def behave(request: Any, context: Any) -> Any:
+        async with AsyncExitStack() as stack:
+            call = await enter(stack, context)
+            return await handler.unary_unary(call.check(request), context)
 
-        if handler.request_streaming:
-            if handler.response_streaming:
-                return grpc.stream_stream_rpc_method_handler(stream_stream, *codecs)
-            return grpc.stream_unary_rpc_method_handler(stream_unary, *codecs)
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(unary_stream, *codecs)
-        return grpc.unary_unary_rpc_method_handler(unary_unary, *codecs)
+    return behave
+
+
+def _unary_stream(handler: Any, enter: Enter) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    async def behave(request: Any, context: Any) -> AsyncIterator[Any]:
+        async with AsyncExitStack() as stack:
+            call = await enter(stack, context)
+            async for response in handler.unary_stream(call.check(request), context):
+                yield response
+
+    return behave
+
+
+def _stream_unary(handler: Any, enter: Enter) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def behave(requests: AsyncIterable[Any], context: Any) -> Any:
+        async with AsyncExitStack() as stack:
+            call = await enter(stack, context)
+            return await handler.stream_unary(_checked(call, requests), context)
+
+    return behave
+
+
+def _stream_stream(handler: Any, enter: Enter) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    async def behave(requests: AsyncIterable[Any], context: Any) -> AsyncIterator[Any]:
+        async with AsyncExitStack() as stack:
+            call = await enter(stack, context)
+            async for response in handler.stream_stream(_checked(call, requests), context):
+                yield response
+
+    return behave
+
+
+async def _checked(call: Call, requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield call.check(request)
+
+
+# By (requests stream, responses stream).
+_SHAPES: dict[tuple[bool, bool], tuple[Callable[..., Any], Callable[..., Any]]] = {
+    (False, False): (grpc.unary_unary_rpc_method_handler, _unary_unary),
+    (False, True): (grpc.unary_stream_rpc_method_handler, _unary_stream),
+    (True, False): (grpc.stream_unary_rpc_method_handler, _stream_unary),
+    (True, True): (grpc.stream_stream_rpc_method_handler, _stream_stream),
+}

@@ -1,0 +1,18 @@
+"""Reading the errors of other services."""
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+_STATUS_DETAILS = "grpc-status-details-bin"
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the `reason` of the failure's google.rpc.ErrorInfo; empty when it carries none, as Envoy's own do not."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _STATUS_DETAILS:
+            status = status_pb2.Status.FromString(value if isinstance(value, bytes) else value.encode("latin-1"))
+            for detail in status.details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info):
+                    return str(info.reason)
+    return ""

@@ -1,0 +1,110 @@
+"""Conversations and messages in PostgreSQL."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.conversations.backends.tables import (
+    CONVERSATION,
+    MESSAGE,
+    conversation_of,
+    message_of,
+    stored_context,
+)
+from services.conversations.rules import Conversation, Message
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresConversationStore:
+    """Implements the port ConversationStore on one connection."""
+
+    connection: AsyncConnection
+
+    async def add(self, conversation: Conversation, owner_id: str, request_id: UUID | None) -> bool:
+        """See the port."""
+        statement = (
+            postgres_insert(CONVERSATION)
+            .values(
+                id=conversation.conversation_id,
+                owner_id=owner_id,
+                title=conversation.title,
+                context=stored_context(conversation.context),
+                request_id=request_id,
+                last_sequence=0,
+                fence=0,
+                created_at=conversation.created_at,
+                updated_at=conversation.updated_at,
+            )
+            .on_conflict_do_nothing(index_elements=["owner_id", "request_id"])
+        )
+        return (await self.connection.execute(statement)).rowcount == 1
+
+    async def by_request(self, owner_id: str, request_id: UUID) -> Conversation | None:
+        """See the port."""
+        statement = select(CONVERSATION).where(
+            CONVERSATION.c.owner_id == owner_id, CONVERSATION.c.request_id == request_id
+        )
+        row = (await self.connection.execute(statement)).one_or_none()
+        return None if row is None else conversation_of(row)
+
+    async def get(self, conversation_id: UUID, owner_id: str, *, lock: bool = False) -> Conversation | None:
+        """See the port."""
+        statement = select(CONVERSATION).where(
+            CONVERSATION.c.id == conversation_id, CONVERSATION.c.owner_id == owner_id
+        )
+        if lock:
+            statement = statement.with_for_update()
+        row = (await self.connection.execute(statement)).one_or_none()
+        return None if row is None else conversation_of(row)
+
+    async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
+        """See the port."""
+        statement = select(CONVERSATION).where(CONVERSATION.c.owner_id == owner_id)
+        if before is not None:
+            statement = statement.where(CONVERSATION.c.id < before)
+        rows = await self.connection.execute(statement.order_by(CONVERSATION.c.id.desc()).limit(size))
+        return [conversation_of(row) for row in rows]
+
+    async def save(self, conversation: Conversation) -> None:
+        """See the port."""
+        await self.connection.execute(
+            update(CONVERSATION)
+            .where(CONVERSATION.c.id == conversation.conversation_id)
+            .values(
+                title=conversation.title,
+                context=stored_context(conversation.context),
+                updated_at=conversation.updated_at,
+            )
+        )
+
+    async def delete(self, conversation_id: UUID) -> None:
+        """See the port."""
+        await self.connection.execute(delete(CONVERSATION).where(CONVERSATION.c.id == conversation_id))
+
+    async def messages(self, conversation_id: UUID, after: int, size: int) -> list[Message]:
+        """See the port."""
+        statement = (
+            select(MESSAGE)
+            .where(MESSAGE.c.conversation_id == conversation_id, MESSAGE.c.sequence > after)
+            .order_by(MESSAGE.c.sequence)
+            .limit(size)
+        )
+        return [message_of(row) for row in await self.connection.execute(statement)]
+
+    async def last_messages(self, conversation_id: UUID, size: int) -> list[Message]:
+        """See the port."""
+        statement = (
+            select(MESSAGE)
+            .where(MESSAGE.c.conversation_id == conversation_id)
+            .order_by(MESSAGE.c.sequence.desc())
+            .limit(size)
+        )
+        return [message_of(row) for row in await self.connection.execute(statement)][::-1]
+
+    async def message(self, message_id: UUID) -> Message | None:
+        """See the port."""
+        row = (await self.connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id))).one_or_none()
+        return None if row is None else message_of(row)

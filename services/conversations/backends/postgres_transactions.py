@@ -1,0 +1,28 @@
+"""Transactions of this service in PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.chassis.database import Database
+from services.chassis.outbox import Outbox
+from services.conversations.backends.postgres_conversation_store import PostgresConversationStore
+from services.conversations.backends.postgres_run_store import PostgresRunStore
+from services.conversations.ports import Transaction
+
+
+class PostgresTransactions:
+    """Implements the port Transactions."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """See the port."""
+        async with self._database.transaction() as connection:
+            yield Transaction(PostgresConversationStore(connection), PostgresRunStore(connection, self._outbox))
+
+    def nudge_committed(self) -> None:
+        """See the port."""
+        self._outbox.wake()

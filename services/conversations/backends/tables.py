@@ -1,0 +1,121 @@
+"""The tables of this service, as its migrations create them, and how their rows become dataclasses."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, Row, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.chassis.outbox import outbox_table
+from services.conversations.rules import Context, Conversation, Message, Metadata, Run, RunState
+
+_METADATA = MetaData()
+SCHEMA = "conversations"
+
+_TIME = DateTime(timezone=True)
+
+CONVERSATION = Table(
+    "conversation",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("owner_id", Text),
+    Column("organization_id", Text),
+    Column("title", Text),
+    Column("context", JSONB),
+    Column("request_id", Uuid),
+    Column("last_sequence", Integer),
+    Column("fence", Integer),
+    Column("lease_until", _TIME),
+    Column("nudged_at", _TIME),
+    Column("created_at", _TIME),
+    Column("updated_at", _TIME),
+    schema=SCHEMA,
+)
+RUN = Table(
+    "run",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("conversation_id", Uuid),
+    Column("ordinal", Integer),
+    Column("message_id", Uuid),
+    Column("output_message_id", Uuid),
+    Column("state", Text),
+    Column("attempt", Integer),
+    Column("cancel_requested", Boolean),
+    Column("error_reason", Text),
+    Column("error_message", Text),
+    Column("created_at", _TIME),
+    Column("started_at", _TIME),
+    Column("ended_at", _TIME),
+    schema=SCHEMA,
+)
+MESSAGE = Table(
+    "message",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("conversation_id", Uuid),
+    Column("sequence", Integer),
+    Column("role", Text),
+    Column("text", Text),
+    Column("run_id", Uuid),
+    Column("metadata", JSONB(none_as_null=True)),
+    Column("request_id", Uuid),
+    Column("created_at", _TIME),
+    schema=SCHEMA,
+)
+OUTBOX = outbox_table(_METADATA, SCHEMA)
+
+
+def conversation_of(row: Row[Any]) -> Conversation:
+    """Return the conversation in a row of CONVERSATION."""
+    return Conversation(
+        conversation_id=row.id,
+        title=row.title,
+        context=context_of(row.context),
+        message_count=row.last_sequence,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def context_of(stored: dict[str, Any]) -> Context:
+    """Return the context that `stored_context` made `stored` of."""
+    return Context(**{**stored, "learning_goals": tuple(stored.get("learning_goals", ()))})
+
+
+def stored_context(context: Context) -> dict[str, Any]:
+    """Return a context as it is stored: without what is empty."""
+    return {name: value for name, value in asdict(context).items() if value}
+
+
+def message_of(row: Row[Any]) -> Message:
+    """Return the message in a row of MESSAGE."""
+    return Message(
+        message_id=row.id,
+        conversation_id=row.conversation_id,
+        sequence=row.sequence,
+        role=row.role,
+        text=row.text,
+        run_id=row.run_id,
+        metadata=None if row.metadata is None else Metadata(**row.metadata),
+        created_at=row.created_at,
+    )
+
+
+def run_of(row: Row[Any]) -> Run:
+    """Return the run in a row of RUN."""
+    return Run(
+        run_id=row.id,
+        conversation_id=row.conversation_id,
+        ordinal=row.ordinal,
+        message_id=row.message_id,
+        state=RunState(row.state),
+        attempt=row.attempt,
+        cancel_requested=row.cancel_requested,
+        output_message_id=row.output_message_id,
+        error_reason=row.error_reason,
+        error_message=row.error_message,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,148 @@
+"""The events of runs in Valkey: one stream a run, whose entry ids are the events' numbers.
+
+A reader may be on any replica and sees the same numbers. A worker that has lost its lease cannot write: the script
+holds its fence against the highest one that has written.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from redis.asyncio import Redis
+
+from services.chassis.wake_ups import WakeUps
+from services.conversations.ports import LeaseLost
+from services.conversations.rules import Message, Metadata, RunEvent
+
+_KEPT_SECONDS = 2 * 60 * 60
+_PATIENCE_SECONDS = 1.0
+_BATCH = 500
+_FENCED = -1
+_ENDED = -2
+_ENDING_FENCE = 0
+
+# KEYS: state hash, stream. ARGV: fence (0: of the system, always good), number to stay above, 1 when it is the last
+# event, payload, seconds to keep, channel. Returns the event's number, or -1 when fenced off, or -2 when the run has
+# its last event; then the number of the last event, 0 while there is none.
+_APPEND = """
+local fence = tonumber(ARGV[1])
+local seen = tonumber(redis.call('HGET', KEYS[1], 'fence') or '0')
+local ended = tonumber(redis.call('HGET', KEYS[1], 'ended') or '0')
+if ended > 0 then return {-2, ended} end
+if fence > 0 and fence < seen then return {-1, 0} end
+local number = math.max(tonumber(redis.call('HGET', KEYS[1], 'last') or '0'), tonumber(ARGV[2])) + 1
+redis.call('XADD', KEYS[2], number .. '-0', 'event', ARGV[4])
+redis.call('HSET', KEYS[1], 'last', number, 'fence', math.max(fence, seen))
+if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'ended', number) end
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
+redis.call('PUBLISH', ARGV[6], '')
+return {number, 0}
+"""
+
+
+class ValkeyRunEvents:
+    """Implements the port RunEvents."""
+
+    def __init__(self, valkey: Redis, wake_ups: WakeUps) -> None:
+        self._valkey = valkey
+        self._wake_ups = wake_ups
+        self._append = valkey.register_script(_APPEND)
+
+    async def append(self, run_id: UUID, fence: int, event: RunEvent, after: int) -> int:
+        """See the port."""
+        number, _ = await self._run_script(run_id, fence, after, event)
+        if number in (_FENCED, _ENDED):
+            raise LeaseLost
+        return number
+
+    async def end(self, run_id: UUID, event: RunEvent, after: int = 0) -> int:
+        """See the port."""
+        number, last = await self._run_script(run_id, _ENDING_FENCE, after, event)
+        return last if number == _ENDED else number
+
+    async def follow(self, run_id: UUID, after: int) -> AsyncIterator[RunEvent | None]:
+        """See the port."""
+        stream = _stream(run_id)
+        async with self._wake_ups.subscribed(_channel(run_id)) as woken:
+            while True:
+                woken.clear()
+                entries: Any = await self._valkey.xrange(stream, f"{after + 1}-0", "+", count=_BATCH)
+                for entry_id, fields in entries:
+                    after = int(entry_id.split(b"-")[0])
+                    event = _decode(fields[b"event"], after)
+                    yield event
+                    if event.is_last:
+                        return
+                if entries:
+                    continue
+                try:
+                    await asyncio.wait_for(woken.wait(), _PATIENCE_SECONDS)
+                except TimeoutError:
+                    yield None
+
+    async def request_cancel(self, run_id: UUID) -> None:
+        """See the port."""
+        async with self._valkey.pipeline(transaction=True) as pipeline:
+            pipeline.hset(_state(run_id), "cancel", "1")
+            pipeline.expire(_state(run_id), _KEPT_SECONDS)
+            pipeline.publish(_cancel_channel(run_id), "")
+            await pipeline.execute()
+
+    async def wait_for_cancel(self, run_id: UUID) -> None:
+        """See the port."""
+        async with self._wake_ups.subscribed(_cancel_channel(run_id)) as woken:
+            while await self._valkey.hget(_state(run_id), "cancel") is None:
+                try:
+                    await asyncio.wait_for(woken.wait(), _PATIENCE_SECONDS)
+                except TimeoutError:
+                    continue
+                woken.clear()
+
+    async def _run_script(self, run_id: UUID, fence: int, after: int, event: RunEvent) -> tuple[int, int]:
+        number, other = await self._append(
+            keys=[_state(run_id), _stream(run_id)],
+            args=[fence, after, int(event.is_last), _encode(event), _KEPT_SECONDS, _channel(run_id)],
+        )
+        return int(number), int(other)
+
+
+# The braces keep both keys of a run in one slot of a cluster.
+def _stream(run_id: UUID) -> str:
+    return f"run:{{{run_id}}}:events"
+
+
+def _state(run_id: UUID) -> str:
+    return f"run:{{{run_id}}}:state"
+
+
+def _channel(run_id: UUID) -> str:
+    return f"run:{run_id}"
+
+
+def _cancel_channel(run_id: UUID) -> str:
+    return f"run:{run_id}:cancel"
+
+
+def _encode(event: RunEvent) -> bytes:
+    return orjson.dumps({name: value for name, value in asdict(event).items() if value})
+
+
+def _decode(payload: bytes, number: int) -> RunEvent:
+    fields: dict[str, Any] = orjson.loads(payload)
+    if message := fields.pop("message", None):
+        fields["message"] = Message(
+            message_id=UUID(message["message_id"]),
+            conversation_id=UUID(message["conversation_id"]),
+            sequence=message["sequence"],
+            role=message["role"],
+            text=message["text"],
+            run_id=UUID(message["run_id"]),
+            metadata=Metadata(**message["metadata"]) if message["metadata"] else None,
+            created_at=datetime.fromisoformat(message["created_at"]),
+        )
+    return RunEvent(**{**fields, "sequence": number})

@@ -1,0 +1,73 @@
+"""What can go wrong in a conversation; protos/parley/conversations/v1/error_reason.proto explains each."""
+
+from services.chassis.errors import Kind, ServiceError
+
+
+class ConversationsError(ServiceError):
+    """A failure of this service."""
+
+    domain = "conversations.parley"
+
+
+class ConversationNotFound(ConversationsError):
+    """The caller has no such conversation; whether another user has, is not told."""
+
+    kind = Kind.NOT_FOUND
+    reason = "CONVERSATION_NOT_FOUND"
+    template = "conversation_id: there is no conversation {conversation_id}"
+
+
+class RunNotFound(ConversationsError):
+    """The conversation has no such run."""
+
+    kind = Kind.NOT_FOUND
+    reason = "RUN_NOT_FOUND"
+    template = "run_id: there is no run {run_id}"
+
+
+class FieldNotUpdatable(ConversationsError):
+    """The update mask names a field that does not exist or cannot be changed."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "FIELD_NOT_UPDATABLE"
+    template = "update_mask: {field} cannot be changed"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
+
+
+class RequestIdReused(ConversationsError):
+    """The same request id came before with something else."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "REQUEST_ID_REUSED"
+    template = "request_id: {request_id} was used before for something else"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("request_id", "was used before for something else"),)
+
+
+class AnswerFailed(ConversationsError):
+    """The model gave no answer."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "ANSWER_FAILED"
+    template = "no answer could be had ({cause}); run {run_id}"
+
+
+class AnswerTimeout(ConversationsError):
+    """The answer is not there yet."""
+
+    kind = Kind.DEADLINE_EXCEEDED
+    reason = "ANSWER_TIMEOUT"
+    template = "the answer is not there yet: it will land in session {session_id}, run {run_id}"
+
+
+class AnswerCancelled(ConversationsError):
+    """The answer was cancelled while the caller waited for it."""
+
+    kind = Kind.ABORTED
+    reason = "ANSWER_CANCELLED"
+    template = "run {run_id} was cancelled"

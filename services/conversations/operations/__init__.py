@@ -1,0 +1,1 @@
+"""What this service does, one capability a file. Operations own their transactions."""

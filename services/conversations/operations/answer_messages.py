@@ -1,0 +1,177 @@
+"""Answer what waits in a conversation: the work of a nudge."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.chassis import logs
+from services.chassis.identifiers import new_id
+from services.conversations.ports import AnswerModel, Claim, LeaseLost, ModelFailed, RunEvents, Summary, Transactions
+from services.conversations.rules import (
+    MAX_ATTEMPTS,
+    MAX_MODEL_TRIES,
+    Metadata,
+    Outcome,
+    RunEvent,
+    RunState,
+    last_event,
+    prompt,
+)
+
+_log = logs.get(__name__)
+_HEARTBEAT_SECONDS = 2.0
+_FIRST_PAUSE_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has been said so far in a run, and the number of its last event."""
+
+    text: list[str] = field(default_factory=list)
+    metadata: Metadata = field(default_factory=Metadata)
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMessages:
+    """Answers the waiting runs of conversations, each conversation's in their order and by one worker at a time."""
+
+    transactions: Transactions
+    events: RunEvents
+    model: AnswerModel
+    system_prompt: str
+    answer_seconds: float
+    history_size: int
+
+    async def answer(self, conversation_id: UUID) -> None:
+        """Answer what waits in the conversation. Does nothing when another worker is at it or nothing waits.
+
+        May be called any number of times: each run ends with at most one answer.
+        """
+        async with self.transactions.begin() as tx:
+            claim = await tx.runs.claim(conversation_id, self.history_size)
+        if claim is None:
+            return
+        try:
+            async with self._lease_kept(claim):
+                while claim is not None:
+                    claim = await self._answer_run(claim)
+        except LeaseLost:
+            _log.warning("lease lost, another worker goes on", conversation_id=str(conversation_id))
+        except BaseException:
+            # Stopping, or PostgreSQL is away: let the next worker begin at once instead of when the lease runs out.
+            if claim is not None:
+                with contextlib.suppress(Exception):
+                    async with self.transactions.begin() as tx:
+                        await tx.runs.release(conversation_id, claim.fence)
+            raise
+
+    async def _answer_run(self, claim: Claim) -> Claim | None:
+        outcome = await self._outcome(claim)
+        async with self.transactions.begin() as tx:
+            run, message, following = await tx.runs.finish(claim, outcome, new_id(), self.history_size)
+        # From here on the answer is stored; a reader finds its way even if the event below is never written.
+        await self.events.end(run.run_id, last_event(run, message))
+        _log.info(
+            "run ended",
+            run_id=str(run.run_id),
+            state=run.state.value,
+            attempt=run.attempt,
+            reason=run.error_reason,
+            output_tokens=outcome.metadata.output_tokens,
+        )
+        return following
+
+    async def _outcome(self, claim: Claim) -> Outcome:
+        run = claim.run
+        if run.cancel_requested:
+            return Outcome(RunState.CANCELLED)
+        if run.attempt > MAX_ATTEMPTS:
+            return Outcome(
+                RunState.FAILED,
+                error_reason="ATTEMPTS_EXHAUSTED",
+                error_message=f"the run was taken up {MAX_ATTEMPTS} times and never ended",
+            )
+        answer = _Answer()
+        first = RunEvent("started") if run.attempt == 1 else RunEvent("restarted", attempt=run.attempt)
+        answer.last = await self.events.append(run.run_id, claim.fence, first, 0)
+        asking = asyncio.create_task(self._ask(claim, answer))
+        cancelling = asyncio.create_task(self.events.wait_for_cancel(run.run_id))
+        try:
+            await asyncio.wait({asking, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+            text = "".join(answer.text)
+            return Outcome(RunState.CANCELLED, text, Metadata(answer.metadata.model, finish_reason="cancelled"))
+        finally:
+            for task in (asking, cancelling):
+                task.cancel()
+            await asyncio.gather(asking, cancelling, return_exceptions=True)
+
+    async def _ask(self, claim: Claim, answer: _Answer) -> Outcome:
+        """Ask the model, again when it breaks off, and return the outcome."""
+        pause = _FIRST_PAUSE_SECONDS
+        for attempt in range(1, MAX_MODEL_TRIES + 1):
+            try:
+                await self._stream(claim, answer)
+            except ModelFailed as failure:
+                _log.warning(
+                    "model failed", run_id=str(claim.run.run_id), reason=failure.reason, retryable=failure.retryable
+                )
+                if not failure.retryable or attempt == MAX_MODEL_TRIES:
+                    return Outcome(RunState.FAILED, error_reason=failure.reason, error_message=failure.message)
+                if answer.text:
+                    answer.text.clear()
+                    await self._append(claim, answer, RunEvent("restarted", attempt=claim.run.attempt))
+                await asyncio.sleep(pause)
+                pause *= 4
+            else:
+                break
+        text = "".join(answer.text)
+        if not text:
+            return Outcome(RunState.FAILED, error_reason="EMPTY_ANSWER", error_message="the model said nothing")
+        return Outcome(RunState.SUCCEEDED, text, answer.metadata)
+
+    async def _stream(self, claim: Claim, answer: _Answer) -> None:
+        messages = prompt(self.system_prompt, claim.context, claim.history)
+        async for piece in self.model.generate(messages, self.answer_seconds):
+            if isinstance(piece, Summary):
+                answer.metadata = piece.metadata
+            else:
+                answer.text.append(piece)
+                await self._append(claim, answer, RunEvent("delta", text=piece))
+
+    async def _append(self, claim: Claim, answer: _Answer, event: RunEvent) -> None:
+        answer.last = await self.events.append(claim.run.run_id, claim.fence, event, answer.last)
+
+    @asynccontextmanager
+    async def _lease_kept(self, claim: Claim) -> AsyncIterator[None]:
+        """Renew the lease while the block runs; when it is gone, end the block with LeaseLost."""
+        block = asyncio.current_task()
+        assert block is not None  # noqa: S101 - we are in a coroutine
+        lost = False
+
+        async def renew() -> None:
+            nonlocal lost
+            while True:
+                await asyncio.sleep(_HEARTBEAT_SECONDS)
+                async with self.transactions.begin() as tx:
+                    if not await tx.runs.renew(claim.run.conversation_id, claim.fence):
+                        lost = True
+                        block.cancel()
+                        return
+
+        heartbeat = asyncio.create_task(renew())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost:
+                block.uncancel()
+                raise LeaseLost from None
+            raise
+        finally:
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)

@@ -1,0 +1,86 @@
+"""Open, list, change and delete conversations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.chassis.identifiers import new_id
+from services.chassis.pagination import PageTokens, page_size
+from services.conversations.errors import ConversationNotFound, RequestIdReused
+from services.conversations.ports import RunEvents, Transactions
+from services.conversations.rules import Context, Conversation, RunEvent, updated
+
+_LIST = "conversations"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepConversations:
+    """The operations on conversations. Every one acts for an owner; another owner's conversation is not found."""
+
+    transactions: Transactions
+    events: RunEvents
+    page_tokens: PageTokens
+
+    async def create(self, owner_id: str, title: str, context: Context, request_id: UUID | None) -> Conversation:
+        """Open a conversation and return it; the same `request_id` again returns the same conversation.
+
+        Raises:
+            RequestIdReused: the request id came before with another title or context.
+        """
+        now = datetime.now(UTC)
+        wanted = Conversation(new_id(), title, context, 0, now, now)
+        async with self.transactions.begin() as tx:
+            if await tx.conversations.add(wanted, owner_id, request_id):
+                return wanted
+            assert request_id is not None  # noqa: S101 - nothing else can clash
+            found = await tx.conversations.by_request(owner_id, request_id)
+        # A conversation that was without a title may have got one from its first message meanwhile.
+        if found is None or found.context != context or (title and found.title != title):
+            raise RequestIdReused(request_id=request_id)
+        return found
+
+    async def page(self, owner_id: str, size: int, token: str) -> tuple[Sequence[Conversation], str]:
+        """Return a page of the owner's conversations, the last opened first, and the token of the next one."""
+        name = f"{_LIST}/{owner_id}"
+        last = self.page_tokens.read(name, token)
+        size = page_size(size)
+        async with self.transactions.begin() as tx:
+            found = await tx.conversations.page(owner_id, UUID(last) if last else None, size + 1)
+        page = found[:size]
+        more = len(found) > size
+        return page, self.page_tokens.sign(name, str(page[-1].conversation_id)) if more else ""
+
+    async def get(self, owner_id: str, conversation_id: UUID) -> Conversation:
+        """Return one conversation. Raises ConversationNotFound."""
+        async with self.transactions.begin() as tx:
+            found = await tx.conversations.get(conversation_id, owner_id)
+        if found is None:
+            raise ConversationNotFound(conversation_id=conversation_id)
+        return found
+
+    async def update(self, owner_id: str, wanted: Conversation, paths: Sequence[str]) -> Conversation:
+        """Change the fields that the mask names and return the conversation.
+
+        Raises:
+            ConversationNotFound: the owner has none with this id.
+            FieldNotUpdatable: the mask names a field that does not exist or is the server's.
+        """
+        async with self.transactions.begin() as tx:
+            found = await tx.conversations.get(wanted.conversation_id, owner_id, lock=True)
+            if found is None:
+                raise ConversationNotFound(conversation_id=wanted.conversation_id)
+            changed = replace(updated(found, wanted, paths), updated_at=datetime.now(UTC))
+            await tx.conversations.save(changed)
+            return changed
+
+    async def delete(self, owner_id: str, conversation_id: UUID) -> None:
+        """Delete a conversation with its messages and stop what runs in it. Raises ConversationNotFound."""
+        async with self.transactions.begin() as tx:
+            if await tx.conversations.get(conversation_id, owner_id, lock=True) is None:
+                raise ConversationNotFound(conversation_id=conversation_id)
+            runs = await tx.runs.open_runs(conversation_id)
+            await tx.conversations.delete(conversation_id)
+        for run_id in runs:
+            await self.events.request_cancel(run_id)
+            await self.events.end(run_id, RunEvent("cancelled"))

@@ -1,0 +1,80 @@
+"""Accept messages and list them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.chassis.errors import InvalidFields
+from services.chassis.identifiers import new_id
+from services.chassis.pagination import PageTokens, page_size
+from services.conversations.errors import ConversationNotFound, RequestIdReused
+from services.conversations.ports import NewMessage, RequestIdSeen, Transactions
+from services.conversations.rules import Message, Run, title_of
+
+_LIST = "messages"
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessages:
+    """The operations on messages."""
+
+    transactions: Transactions
+    page_tokens: PageTokens
+
+    async def send(
+        self, owner_id: str, conversation_id: UUID, text: str, request_id: UUID | None
+    ) -> tuple[Message, Run]:
+        """Store a user message with the run that will answer it, and return both at once.
+
+        The message, its run and the nudge for the workers are one transaction: what was accepted will be answered.
+
+        Raises:
+            InvalidFields: there is nothing but space in `text`.
+            ConversationNotFound: the owner has none with this id.
+            RequestIdReused: the request id came before with another text.
+        """
+        if not text.strip():
+            raise InvalidFields([("text", "must not be blank")])
+        new = NewMessage(
+            message_id=new_id(),
+            run_id=new_id(),
+            conversation_id=conversation_id,
+            owner_id=owner_id,
+            text=text,
+            title=title_of(text),
+            request_id=request_id,
+            at=datetime.now(UTC),
+        )
+        try:
+            async with self.transactions.begin() as tx:
+                accepted = await tx.runs.accept(new)
+        except RequestIdSeen:
+            return await self._repeated(new)
+        if accepted is None:
+            raise ConversationNotFound(conversation_id=conversation_id)
+        self.transactions.nudge_committed()
+        return accepted
+
+    async def _repeated(self, new: NewMessage) -> tuple[Message, Run]:
+        assert new.request_id is not None  # noqa: S101 - nothing else can clash
+        async with self.transactions.begin() as tx:
+            found = await tx.runs.accepted(new.conversation_id, new.request_id)
+        if found is None or found[0].text != new.text:
+            raise RequestIdReused(request_id=new.request_id)
+        return found
+
+    async def page(self, owner_id: str, conversation_id: UUID, size: int, token: str) -> tuple[Sequence[Message], str]:
+        """Return a page of messages, the first one first, and the token of the next page.
+
+        Raises ConversationNotFound.
+        """
+        name = f"{_LIST}/{conversation_id}"
+        last = self.page_tokens.read(name, token)
+        size = page_size(size)
+        async with self.transactions.begin() as tx:
+            if await tx.conversations.get(conversation_id, owner_id) is None:
+                raise ConversationNotFound(conversation_id=conversation_id)
+            found = await tx.conversations.messages(conversation_id, int(last or 0), size + 1)
+        page = found[:size]
+        return page, self.page_tokens.sign(name, str(page[-1].sequence)) if len(found) > size else ""

@@ -1,0 +1,192 @@
+"""What the operations need from outside."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from services.conversations.rules import (
+    Context,
+    Conversation,
+    Message,
+    Metadata,
+    Outcome,
+    PromptMessage,
+    Run,
+    RunEvent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that a worker may answer now, with what it needs to know. `fence` rises with every lease."""
+
+    run: Run
+    fence: int
+    context: Context
+    history: tuple[Message, ...]
+    """What was said up to and with the run's own message, each question followed by its answer."""
+
+
+class LeaseLost(Exception):
+    """Another worker has the conversation now: whatever this one still does must leave no trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A user message that is to be accepted."""
+
+    message_id: UUID
+    run_id: UUID
+    conversation_id: UUID
+    owner_id: str
+    text: str
+    title: str
+    """The conversation's title, if it has none yet."""
+    request_id: UUID | None
+    at: datetime
+
+
+class RequestIdSeen(Exception):
+    """The request id was used before in the conversation."""
+
+
+class ConversationStore(Protocol):
+    """Conversations and their messages, inside one transaction."""
+
+    async def add(self, conversation: Conversation, owner_id: str, request_id: UUID | None) -> bool:
+        """Store a new conversation; False, having stored nothing, when the owner used the request id before."""
+
+    async def by_request(self, owner_id: str, request_id: UUID) -> Conversation | None:
+        """Return the conversation that was opened with a request id."""
+
+    async def get(self, conversation_id: UUID, owner_id: str, *, lock: bool = False) -> Conversation | None:
+        """Return the owner's conversation; `lock` keeps others from changing it until the transaction ends."""
+
+    async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
+        """Return the owner's conversations opened before `before`, the last opened first."""
+
+    async def save(self, conversation: Conversation) -> None:
+        """Store title, context and update time."""
+
+    async def delete(self, conversation_id: UUID) -> None:
+        """Delete a conversation with its messages and runs."""
+
+    async def messages(self, conversation_id: UUID, after: int, size: int) -> list[Message]:
+        """Return messages with a sequence above `after`, in their order."""
+
+    async def last_messages(self, conversation_id: UUID, size: int) -> list[Message]:
+        """Return the last messages, in their order."""
+
+    async def message(self, message_id: UUID) -> Message | None:
+        """Return one message."""
+
+
+class RunStore(Protocol):
+    """Runs and the leases of the workers, inside one transaction."""
+
+    async def accept(self, new: NewMessage) -> tuple[Message, Run] | None:
+        """Store a user message, its run and the nudge for the workers.
+
+        Returns None, having stored nothing, when the conversation is not the owner's.
+        Raises RequestIdSeen when the request id was used before in the conversation; roll back then.
+        """
+
+    async def accepted(self, conversation_id: UUID, request_id: UUID) -> tuple[Message, Run] | None:
+        """Return what `accept` stored for a request id."""
+
+    async def get(self, conversation_id: UUID, run_id: UUID, owner_id: str) -> Run | None:
+        """Return a run of the owner's conversation."""
+
+    async def open_runs(self, conversation_id: UUID) -> list[UUID]:
+        """Return the runs of a conversation that have not ended."""
+
+    async def request_cancel(self, run_id: UUID) -> None:
+        """Ask that a run be cancelled; one that is still queued ends at once."""
+
+    async def claim(self, conversation_id: UUID, history_size: int) -> Claim | None:
+        """Lease the conversation and take up its next run; None when it is leased or nothing waits."""
+
+    async def finish(
+        self, claim: Claim, outcome: Outcome, message_id: UUID, history_size: int
+    ) -> tuple[Run, Message | None, Claim | None]:
+        """End the claimed run, and take up the next one or give the lease back.
+
+        Returns the ended run, its assistant message if it has one, and the next claim if there is one.
+        Raises LeaseLost when the lease is gone; nothing is then stored.
+        """
+
+    async def renew(self, conversation_id: UUID, fence: int) -> bool:
+        """Lengthen the lease; False when it is gone."""
+
+    async def release(self, conversation_id: UUID, fence: int) -> None:
+        """Give the lease back with work undone, so that another worker may take it up at once."""
+
+    async def nudge_stranded(self, limit: int) -> int:
+        """Nudge the workers about conversations with waiting runs and no worker; return how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What one transaction gives access to."""
+
+    conversations: ConversationStore
+    runs: RunStore
+
+
+class Transactions(Protocol):
+    """Opens transactions."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction; it commits when the block ends and rolls back when it raises."""
+
+    def nudge_committed(self) -> None:
+        """Say that a nudge has been committed, so that the relay of this process looks at once."""
+
+
+class RunEvents(Protocol):
+    """The numbered events of runs, kept for at least an hour after the last one."""
+
+    async def append(self, run_id: UUID, fence: int, event: RunEvent, after: int) -> int:
+        """Number an event above `after` and above all others of the run, store it and return its number.
+
+        Raises LeaseLost when a worker with a higher fence has written, or the run has its last event.
+        """
+
+    async def end(self, run_id: UUID, event: RunEvent, after: int = 0) -> int:
+        """Store the last event unless there is one, with a number above `after`. Returns the last event's number."""
+
+    def follow(self, run_id: UUID, after: int) -> AsyncIterator[RunEvent | None]:
+        """Yield the events after `after` as they come, up to the last; None every few seconds of silence."""
+
+    async def request_cancel(self, run_id: UUID) -> None:
+        """Tell the worker on the run to stop."""
+
+    async def wait_for_cancel(self, run_id: UUID) -> None:
+        """Return once the run is to be cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a generation went; the last thing that a model yields."""
+
+    metadata: Metadata
+
+
+class ModelFailed(Exception):
+    """The model gave no answer. `retryable` says whether asking again may help."""
+
+    def __init__(self, reason: str, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retryable = retryable
+
+
+class AnswerModel(Protocol):
+    """A language model."""
+
+    def generate(self, messages: Sequence[PromptMessage], seconds: float) -> AsyncIterator[str | Summary]:
+        """Yield the answer bit by bit, then a Summary. Raises ModelFailed; takes at most `seconds`."""

@@ -1,0 +1,196 @@
+"""What a conversation is and the decisions about it. Pure: times and ids come in as arguments."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from uuid import UUID
+
+from services.conversations.errors import FieldNotUpdatable
+
+MAX_ATTEMPTS = 5
+"""A run that was taken up this often and never ended is poison: it fails, so that the conversation goes on."""
+MAX_MODEL_TRIES = 3
+"""How often the model is asked for one answer when it breaks off."""
+_TITLE_CHARACTERS = 60
+
+
+class RunState(Enum):
+    """Where a run stands; the values are what is stored."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to the run any more."""
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the assistant should know about the user and the aim of a conversation."""
+
+    topic: str = ""
+    user_level: str = ""
+    target_language: str = ""
+    learning_goals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A thread of messages between one user and the assistant."""
+
+    conversation_id: UUID
+    title: str
+    context: Context
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """How an assistant message came about. Token counts are 0 when the provider did not tell."""
+
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    finish_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing that was said. `sequence` counts from 1 within the conversation; `role` is user or assistant."""
+
+    message_id: UUID
+    conversation_id: UUID
+    sequence: int
+    role: str
+    text: str
+    run_id: UUID
+    metadata: Metadata | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The work of answering one user message. `ordinal` is that message's sequence: runs are answered in its order."""
+
+    run_id: UUID
+    conversation_id: UUID
+    ordinal: int
+    message_id: UUID
+    state: RunState
+    attempt: int = 0
+    cancel_requested: bool = False
+    output_message_id: UUID | None = None
+    error_reason: str = ""
+    error_message: str = ""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its state, what was said (if anything) and why it failed (if it did)."""
+
+    state: RunState
+    text: str = ""
+    metadata: Metadata = field(default_factory=Metadata)
+    error_reason: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """One event of a run. `kind` is started, delta, restarted, completed, failed or cancelled.
+
+    `sequence` counts from 1 within the run and is set by the event store.
+    """
+
+    kind: str
+    sequence: int = 0
+    text: str = ""
+    attempt: int = 0
+    message: Message | None = None
+    error_reason: str = ""
+    error_message: str = ""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no event follows."""
+        return self.kind in ("completed", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of a prompt; `role` is system, user or assistant."""
+
+    role: str
+    text: str
+
+
+def title_of(text: str) -> str:
+    """Return a title for a conversation that begins with `text`: its first line, cut at a word."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if len(line) <= _TITLE_CHARACTERS:
+        return line
+    cut = line[:_TITLE_CHARACTERS]
+    return (cut.rsplit(" ", 1)[0] or cut).rstrip() + "…"
+
+
+def updated(conversation: Conversation, wanted: Conversation, paths: Iterable[str]) -> Conversation:
+    """Return `conversation` with the fields that the mask `paths` names taken from `wanted`.
+
+    An empty mask means every updatable field of `wanted` that is not empty (AIP-134).
+
+    Raises:
+        FieldNotUpdatable: a path names a field that does not exist or is the server's.
+    """
+    paths = list(paths) or _filled(wanted)
+    context = conversation.context
+    for path in paths:
+        match path.split("."):
+            case ["title"]:
+                conversation = replace(conversation, title=wanted.title)
+            case ["context"]:
+                context = wanted.context
+            case ["context", name] if name in Context.__dataclass_fields__:
+                context = replace(context, **{name: getattr(wanted.context, name)})
+            case _:
+                raise FieldNotUpdatable(field=path)
+    return replace(conversation, context=context)
+
+
+def _filled(wanted: Conversation) -> list[str]:
+    paths = ["title"] if wanted.title else []
+    return paths + [f"context.{name}" for name in Context.__dataclass_fields__ if getattr(wanted.context, name)]
+
+
+def prompt(system: str, context: Context, history: Sequence[Message]) -> list[PromptMessage]:
+    """Return what the model reads: who it is, what it should know of the user, then what was said."""
+    lines = [system]
+    if context.topic:
+        lines.append(f"The topic of this conversation is: {context.topic}.")
+    if context.target_language:
+        lines.append(f"The user practises the language {context.target_language}; answer in it.")
+    if context.user_level:
+        lines.append(f"The user's level is {context.user_level}; use words of that level.")
+    if context.learning_goals:
+        lines.append(f"The user's goals: {'; '.join(context.learning_goals)}.")
+    said = [PromptMessage(message.role, message.text) for message in history]
+    return [PromptMessage("system", "\n".join(lines)), *said]
+
+
+def last_event(run: Run, output: Message | None) -> RunEvent:
+    """Return the event that ends the stream of a run that has ended. `output` is its assistant message, if any."""
+    if run.state is RunState.SUCCEEDED:
+        return RunEvent("completed", message=output)
+    if run.state is RunState.CANCELLED:
+        return RunEvent("cancelled", message=output)
+    return RunEvent("failed", error_reason=run.error_reason, error_message=run.error_message)

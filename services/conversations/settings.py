@@ -1,0 +1,20 @@
+"""The settings of this service."""
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConversationsSettings(BaseSettings):
+    """How conversations are answered."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_CONVERSATIONS_", env_file=".env", extra="ignore", frozen=True)
+
+    system_prompt: str = (
+        "You are Parley, a friendly assistant. Answer helpfully and briefly, in the language of the user."
+    )
+    """What the model is told before every conversation."""
+    answer_seconds: float = 300.0
+    """How long a model may take for one answer."""
+    history_size: int = 100
+    """How many of the last messages the model is given, as far as its context holds them."""
+    chat_wait_seconds: float = 120.0
+    """How long POST /api/v1/ai/chat waits for the answer."""

@@ -1,0 +1,133 @@
+"""Between the messages of the contract and the dataclasses of the rules."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from parley.conversations.v1 import chat_service_pb2 as chat_pb
+from parley.conversations.v1 import conversation_pb2 as conversation_pb
+from parley.conversations.v1 import message_pb2 as message_pb
+from parley.conversations.v1 import run_pb2 as run_pb
+from parley.conversations.v1 import run_service_pb2 as run_service_pb
+
+from services.conversations.rules import Context, Conversation, Message, Run, RunEvent, RunState
+
+_STATES = {
+    RunState.QUEUED: run_pb.RUN_STATE_QUEUED,
+    RunState.RUNNING: run_pb.RUN_STATE_RUNNING,
+    RunState.SUCCEEDED: run_pb.RUN_STATE_SUCCEEDED,
+    RunState.FAILED: run_pb.RUN_STATE_FAILED,
+    RunState.CANCELLED: run_pb.RUN_STATE_CANCELLED,
+}
+_EPOCH = datetime.fromtimestamp(0).astimezone()
+
+
+def optional_id(text: str) -> UUID | None:
+    """Return the id in `text`, None when it is empty."""
+    return UUID(text) if text else None
+
+
+def context_from(proto: conversation_pb.ConversationContext) -> Context:
+    """Return the context of a request."""
+    return Context(proto.topic, proto.user_level, proto.target_language, tuple(proto.learning_goals))
+
+
+def conversation_from(conversation_id: UUID, proto: conversation_pb.Conversation) -> Conversation:
+    """Return the wanted values of an update; what the server sets is left empty."""
+    return Conversation(conversation_id, proto.title, context_from(proto.context), 0, _EPOCH, _EPOCH)
+
+
+def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
+    """Return a conversation for an answer."""
+    return conversation_pb.Conversation(
+        id=str(conversation.conversation_id),
+        title=conversation.title,
+        context=context_to(conversation.context),
+        message_count=conversation.message_count,
+        create_time=_time(conversation.created_at),
+        update_time=_time(conversation.updated_at),
+    )
+
+
+def context_to(context: Context) -> conversation_pb.ConversationContext:
+    """Return a context for an answer."""
+    return conversation_pb.ConversationContext(
+        topic=context.topic,
+        user_level=context.user_level,
+        target_language=context.target_language,
+        learning_goals=context.learning_goals,
+    )
+
+
+def message_to(message: Message) -> message_pb.Message:
+    """Return a message for an answer."""
+    proto = message_pb.Message(
+        id=str(message.message_id),
+        conversation_id=str(message.conversation_id),
+        sequence=message.sequence,
+        role=message.role,
+        text=message.text,
+        run_id=str(message.run_id),
+        create_time=_time(message.created_at),
+    )
+    if message.metadata is not None:
+        proto.metadata.model = message.metadata.model
+        proto.metadata.input_tokens = message.metadata.input_tokens
+        proto.metadata.output_tokens = message.metadata.output_tokens
+        proto.metadata.finish_reason = message.metadata.finish_reason
+    return proto
+
+
+def run_to(run: Run) -> run_pb.Run:
+    """Return a run for an answer."""
+    return run_pb.Run(
+        id=str(run.run_id),
+        conversation_id=str(run.conversation_id),
+        message_id=str(run.message_id),
+        state=_STATES[run.state],
+        output_message_id=str(run.output_message_id or ""),
+        attempt=run.attempt,
+        error=run_pb.RunError(reason=run.error_reason, message=run.error_message) if run.error_reason else None,
+        create_time=_time(run.created_at),
+        start_time=_time(run.started_at),
+        end_time=_time(run.ended_at),
+    )
+
+
+def event_to(event: RunEvent, run_id: str) -> run_service_pb.StreamRunResponse:
+    """Return an event of a run's stream."""
+    proto = run_service_pb.StreamRunResponse(sequence=event.sequence)
+    message = None if event.message is None else message_to(event.message)
+    match event.kind:
+        case "started":
+            proto.started.run_id = run_id
+        case "delta":
+            proto.delta.text = event.text
+        case "restarted":
+            proto.restarted.attempt = event.attempt
+        case "completed":
+            proto.completed.CopyFrom(run_service_pb.RunCompleted(message=message))
+        case "cancelled":
+            proto.cancelled.CopyFrom(run_service_pb.RunCancelled(message=message))
+        case _:
+            proto.failed.error.CopyFrom(run_pb.RunError(reason=event.error_reason, message=event.error_message))
+    return proto
+
+
+def session_to(conversation: Conversation, messages: Sequence[Message]) -> chat_pb.ChatSession:
+    """Return a session for an answer."""
+    return chat_pb.ChatSession(
+        id=str(conversation.conversation_id),
+        title=conversation.title,
+        context=context_to(conversation.context),
+        messages=[message_to(message) for message in messages],
+    )
+
+
+def _time(at: datetime | None) -> Timestamp | None:
+    if at is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp

@@ -1,0 +1,89 @@
+"""The parts of this service, chosen and put together. The only file that names concrete classes."""
+
+from parley.conversations.v1 import (
+    chat_service_pb2,
+    chat_service_pb2_grpc,
+    conversation_service_pb2,
+    conversation_service_pb2_grpc,
+    message_service_pb2,
+    message_service_pb2_grpc,
+    run_service_pb2,
+    run_service_pb2_grpc,
+)
+
+from services.chassis.jobs import DramatiqPublisher, make_broker
+from services.chassis.module import Module, Served
+from services.chassis.outbox import Outbox
+from services.chassis.resources import Resources
+from services.chassis.wake_ups import WakeUps
+from services.conversations import jobs
+from services.conversations.backends.mesh_answer_model import MeshAnswerModel
+from services.conversations.backends.postgres_transactions import PostgresTransactions
+from services.conversations.backends.tables import OUTBOX
+from services.conversations.backends.valkey_run_events import ValkeyRunEvents
+from services.conversations.operations.answer_messages import AnswerMessages
+from services.conversations.operations.chat import Chat
+from services.conversations.operations.follow_run import FollowRuns
+from services.conversations.operations.keep_conversations import KeepConversations
+from services.conversations.operations.recover_runs import RecoverRuns
+from services.conversations.operations.send_message import SendMessages
+from services.conversations.servicer import ChatServicer, ConversationServicer, MessageServicer, RunServicer
+from services.conversations.settings import ConversationsSettings
+
+
+async def assemble(resources: Resources) -> Module:
+    """Return the service, ready to be served or to work."""
+    settings = ConversationsSettings()
+    wake_ups = WakeUps(resources.valkey)
+    outbox = Outbox(resources.database, OUTBOX)
+    publisher = DramatiqPublisher(make_broker(resources.settings.valkey_url.get_secret_value()))
+    transactions = PostgresTransactions(resources.database, outbox)
+    events = ValkeyRunEvents(resources.valkey, wake_ups)
+    conversations = KeepConversations(transactions, events, resources.page_tokens)
+    messages = SendMessages(transactions, resources.page_tokens)
+    runs = FollowRuns(transactions, events)
+    chat = Chat(transactions, conversations, messages, runs, settings.chat_wait_seconds)
+    recovery = RecoverRuns(transactions)
+    answers = AnswerMessages(
+        transactions,
+        events,
+        MeshAnswerModel(resources.mesh),
+        settings.system_prompt,
+        settings.answer_seconds,
+        settings.history_size,
+    )
+
+    async def relay() -> None:
+        await outbox.relay(publisher.publish)
+
+    async def close() -> None:
+        await wake_ups.close()
+        publisher.close()
+
+    return Module(
+        served=(
+            Served(
+                chat_service_pb2_grpc.add_ChatServiceServicer_to_server,
+                ChatServicer(chat, conversations),
+                chat_service_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name,
+            ),
+            Served(
+                conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server,
+                ConversationServicer(conversations),
+                conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"].full_name,
+            ),
+            Served(
+                message_service_pb2_grpc.add_MessageServiceServicer_to_server,
+                MessageServicer(messages),
+                message_service_pb2.DESCRIPTOR.services_by_name["MessageService"].full_name,
+            ),
+            Served(
+                run_service_pb2_grpc.add_RunServiceServicer_to_server,
+                RunServicer(runs),
+                run_service_pb2.DESCRIPTOR.services_by_name["RunService"].full_name,
+            ),
+        ),
+        background=(relay, recovery.keep_recovering),
+        register_jobs=lambda broker: jobs.register(broker, answers),
+        close=close,
+    )
