@@ -1,0 +1,89 @@
+"""Asking a model, and telling how the models are."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from services.inference.errors import ModelNotFound
+from services.inference.ports import ServedModel
+from services.inference.rules import (
+    Message,
+    ModelStatus,
+    Prompt,
+    Question,
+    Summary,
+    fit,
+    input_budget,
+    most_tokens,
+    output_limit,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds when the caller does not say: tokens to write at most, and the temperature (0 to 2)."""
+
+    max_output_tokens: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The models that there are, and the id of the one that answers when none is named."""
+
+    models: Mapping[str, ServedModel]
+    default_id: str
+
+    def find(self, model_id: str) -> ServedModel:
+        """Return the model with this id, the default one for an empty id. Raises ModelNotFound."""
+        model = self.models.get(model_id or self.default_id)
+        if model is None:
+            raise ModelNotFound(model=model_id)
+        return model
+
+
+async def generate(catalogue: Catalogue, defaults: Defaults, question: Question) -> AsyncGenerator[str | Summary, None]:
+    """Yield a model's answer in pieces, then the summary. Closing the generator stops the model.
+
+    Raises:
+        ModelNotFound: there is no such model.
+        ContextLengthExceeded: the last message and the system messages do not fit the model's context.
+        ModelUnavailable, ModelRefused: as in the port ChatModel.
+    """
+    model = catalogue.find(question.model_id)
+    prompt = await _prompt(model, defaults, question)
+    async with aclosing(model.chat.stream(prompt)) as parts:
+        async for part in parts:
+            yield part
+
+
+def list_statuses(catalogue: Catalogue) -> list[ModelStatus]:
+    """Return how every model is, the default one first. Starts nothing."""
+    statuses = [
+        ModelStatus(
+            model_id=model.model_id,
+            provider=model.provider,
+            condition=model.condition(),
+            context_tokens=model.context_tokens,
+            is_default=model.model_id == catalogue.default_id,
+        )
+        for model in catalogue.models.values()
+    ]
+    return sorted(statuses, key=lambda status: not status.is_default)
+
+
+async def _prompt(model: ServedModel, defaults: Defaults, question: Question) -> Prompt:
+    max_output = question.max_output_tokens or defaults.max_output_tokens
+    temperature = defaults.temperature if question.temperature is None else question.temperature
+    messages: Sequence[Message] = question.messages
+    if model.context_tokens:
+        budget = input_budget(model.context_tokens, max_output)
+        used = most_tokens(messages)
+        # Counting may cost a request; most conversations are short enough to do without.
+        if used > budget:
+            counts = await model.counter.count(messages)
+            kept = fit(messages, counts, budget)
+            messages = [messages[index] for index in kept]
+            used = sum(counts[index] for index in kept)
+        max_output = output_limit(model.context_tokens, max_output, used)
+    return Prompt(tuple(messages), max_output, temperature)

@@ -1,0 +1,133 @@
+"""What a prompt is, and which messages of it fit a model."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.inference.errors import ContextLengthExceeded
+
+SYSTEM = "system"
+USER = "user"
+
+MESSAGE_OVERHEAD_TOKENS = 8
+"""What a chat template adds around one message; ChatML adds 5."""
+TEMPLATE_OVERHEAD_TOKENS = 48
+"""What a chat template adds once: the opening of the answer, and a system message of its own when there is none."""
+_BYTES_PER_TOKEN = 3
+
+
+class ModelState(Enum):
+    """How a model is; the names are those of the proto."""
+
+    AVAILABLE = "AVAILABLE"
+    LOADING = "LOADING"
+    READY = "READY"
+    FAILED = "FAILED"
+    NOT_FETCHED = "NOT_FETCHED"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a model is, and why in words."""
+
+    state: ModelState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model as ModelService shows it. `context_tokens` is 0 when it is not known."""
+
+    model_id: str
+    provider: str
+    condition: Condition
+    context_tokens: int
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller asks for. `max_output_tokens` 0 and `temperature` None mean the setting."""
+
+    messages: tuple[Message, ...]
+    model_id: str = ""
+    max_output_tokens: int = 0
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is given: messages that fit it, and how to answer them."""
+
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a generation went. `finish_reason` is `stop` or `length`."""
+
+    model_id: str
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+
+
+def estimate(message: Message) -> int:
+    """Return about how many tokens a message takes, rather too many than too few.
+
+    A third of its UTF-8 bytes is above what current tokenizers need for European languages and Vietnamese.
+    """
+    return -(-len(message.text.encode()) // _BYTES_PER_TOKEN) + MESSAGE_OVERHEAD_TOKENS
+
+
+def most_tokens(messages: Iterable[Message]) -> int:
+    """Return how many tokens messages take at most, whatever their text: no tokenizer makes more tokens than bytes."""
+    return sum(len(message.text.encode()) + MESSAGE_OVERHEAD_TOKENS for message in messages)
+
+
+def input_budget(context_tokens: int, max_output_tokens: int) -> int:
+    """Return how many tokens the messages may take: what the answer and the template leave of the context.
+
+    A quarter of the context at most is kept for the answer.
+    """
+    return context_tokens - min(max_output_tokens, context_tokens // 4) - TEMPLATE_OVERHEAD_TOKENS
+
+
+def output_limit(context_tokens: int, max_output_tokens: int, input_tokens: int) -> int:
+    """Return how many tokens the answer may take, so that providers do not refuse the request as too long."""
+    return max(1, min(max_output_tokens, context_tokens - TEMPLATE_OVERHEAD_TOKENS - input_tokens))
+
+
+def fit(messages: Sequence[Message], counts: Sequence[int], budget: int) -> list[int]:
+    """Return the indexes of the messages to keep, in order, so that their `counts` sum up to at most `budget`.
+
+    System messages and the last message always stay; of the others the oldest go first. When some went, the
+    conversation that is left begins with a user's message, because models are trained on no other beginning.
+
+    Raises:
+        ContextLengthExceeded: what always stays is more than `budget` by itself.
+    """
+    last = len(messages) - 1
+    fixed = [index for index, message in enumerate(messages) if message.role == SYSTEM or index == last]
+    needed = sum(counts[index] for index in fixed)
+    if needed > budget:
+        raise ContextLengthExceeded(tokens=needed, limit=max(budget, 0))
+    droppable = [index for index, message in enumerate(messages) if message.role != SYSTEM and index != last]
+    first = len(droppable)
+    while first > 0 and needed + counts[droppable[first - 1]] <= budget:
+        first -= 1
+        needed += counts[droppable[first]]
+    if first > 0:
+        while first < len(droppable) and messages[droppable[first]].role != USER:
+            first += 1
+    return sorted([*fixed, *droppable[first:]])
