@@ -1,0 +1,1 @@
+"""The faces that Parley shows to frontends."""

@@ -1,0 +1,96 @@
+"""What an ASGI server and the gateway say to each other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import grpc
+
+from adapters.rest.failures import Failure
+from adapters.rest.metadata import Headers
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_WATCH_AFTER_SECONDS = 0.25
+
+
+class ClientGone(Exception):
+    """The client closed the connection."""
+
+
+async def read_body(receive: Receive, content_length: int, limit: int) -> bytes:
+    """Return the whole request body.
+
+    Raises:
+        Failure: it is longer than `limit` bytes (HTTP 413).
+        ClientGone: the client left before the end.
+    """
+    if content_length > limit:
+        raise _too_large(limit)
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _within(message.get("body", b""), limit)
+    chunks, size = [], 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+        message = await receive()
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> Failure:
+    # The rest of the body is still on its way: the connection cannot be used again.
+    text = f"the request body is larger than {limit} bytes"
+    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text, http_status=413, close=True)
+
+
+class DisconnectWatch:
+    """Cancels a call when the client leaves.
+
+    Most calls are over before a watcher is worth its task, so the task starts only after a quarter of a second.
+    """
+
+    def __init__(self, receive: Receive, cancel: Callable[[], Any], after: float = _WATCH_AFTER_SECONDS) -> None:
+        """Take where the disconnect is announced and what to do then."""
+        self.gone = False
+        self._receive = receive
+        self._cancel = cancel
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(after, self._start)
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        # What is left of an unread body comes first and is dropped.
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self._cancel()
+
+
+async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send a whole answer."""
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

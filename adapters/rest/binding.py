@@ -1,0 +1,165 @@
+"""Makes the gRPC request of an HTTP request: the body first, then the path over it, then the query."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from adapters.rest.annotations import Binding
+from adapters.rest.codec import Codec, JsonInvalid, parse_json
+from adapters.rest.decoding import Fill
+from adapters.rest.descriptors import message_class
+from adapters.rest.failures import ValueInvalid, invalid_field
+from adapters.rest.field_mask import mask_field, mask_paths
+from adapters.rest.path_template import PathTemplate
+from adapters.rest.query import QueryBinder, parse_query
+from adapters.rest.text_values import Put, put_text
+
+_WHOLE = "*"
+
+
+class BindingInvalid(Exception):
+    """A google.api.http rule names a field that the request or the response does not have."""
+
+
+class RequestBinder:
+    """Fills the requests of one binding."""
+
+    def __init__(self, request: Descriptor, binding: Binding, template: PathTemplate, codec: Codec) -> None:
+        """Compile the binding.
+
+        Raises:
+            BindingInvalid: the rule names an unknown field, or one that a path cannot hold.
+        """
+        self.reads_body = bool(binding.body)
+        self.reads_query = binding.body != _WHOLE
+        self._request_class = message_class(request)
+        self._path = [_PathParameter(request, variable.field_path) for variable in template.variables]
+        self._decode: Fill | None = None
+        self._body_path: tuple[str, ...] = ()
+        self._owner: Callable[[Any], Any] = lambda message: message
+        self._body_type: Descriptor | None = None
+        if binding.body == _WHOLE:
+            self._decode = codec.decoder(request)
+        elif binding.body:
+            self._bind_body_field(request, binding.body, codec)
+        covered = [parameter.names for parameter in self._path] + ([self._body_path] if self._body_path else [])
+        self._query = QueryBinder(request, covered)
+        derives_mask = binding.http_method == "PATCH" and self._body_type is not None
+        self._mask = mask_field(request) if derives_mask else None
+
+    def bind(self, values: Sequence[str], query: bytes, body: bytes) -> Message:
+        """Return the request message.
+
+        Raises:
+            Failure: INVALID_ARGUMENT that names what does not fit.
+        """
+        message = self._request_class()
+        if self._decode is not None and body.strip(b" \t\r\n"):
+            self._read_body(message, body)
+        for parameter, text in zip(self._path, values, strict=True):
+            parameter.put(message, text)
+        if query and self.reads_query:
+            self._query.fill(message, parse_query(query.decode("latin-1")))
+        return message
+
+    def _bind_body_field(self, request: Descriptor, path: str, codec: Codec) -> None:
+        fields = walk(request, path)
+        self._body_path = tuple(field.name for field in fields)
+        self._owner = _reaching(fields[:-1])
+        self._decode = codec.field_decoder(fields[-1])
+        self._body_type = None if fields[-1].is_repeated else fields[-1].message_type
+
+    def _read_body(self, message: Message, body: bytes) -> None:
+        try:
+            content = parse_json(body)
+            if self._decode is not None:
+                self._decode(self._owner(message), content)
+            if self._mask is not None and self._body_type is not None:
+                mask: Any = getattr(message, self._mask.name)
+                if not mask.paths:
+                    mask.paths.extend(mask_paths(self._body_type, content))
+        except JsonInvalid as error:
+            raise invalid_field("", str(error)) from None
+        except ValueInvalid as error:
+            text = f"{error.path}: {error.problem}" if error.path else f"body: {error.problem}"
+            raise invalid_field(error.path, text) from None
+
+
+class _PathParameter:
+    def __init__(self, request: Descriptor, path: str) -> None:
+        fields = walk(request, path)
+        put = put_text(fields[-1], any_base=len(fields) == 1)
+        if put is None:
+            raise BindingInvalid(f"{request.full_name}.{path} cannot stand in a path")
+        self.names = tuple(field.name for field in fields)
+        self._path = path
+        self._field = fields[-1]
+        self._owner = _reaching(fields[:-1])
+        self._put: Put = put
+        self._plain = (
+            fields[-1].type == FieldDescriptor.TYPE_STRING and len(fields) == 1 and not self._field.is_repeated
+        )
+
+    def put(self, message: Message, text: str) -> None:
+        if self._plain:
+            setattr(message, self._path, text)
+            return
+        try:
+            owner = self._owner(message)
+            owner.ClearField(self._field.name)
+            for part in text.split(",") if self._field.is_repeated else (text,):
+                self._put(owner, part)
+        except ValueInvalid as error:
+            raise invalid_field(self._path, f"type mismatch, parameter: {self._path}, error: {error.problem}") from None
+
+
+class ResponseShaper:
+    """Says which part of the responses of one binding is sent."""
+
+    def __init__(self, response: Descriptor, binding: Binding, codec: Codec) -> None:
+        """Compile the binding's response_body.
+
+        Raises:
+            BindingInvalid: it names an unknown field.
+        """
+        path = binding.response_body
+        fields = walk(response, path) if path and path != _WHOLE else []
+        self.field = fields[-1] if fields else None
+        self.to_json = codec.encoder(response) if not fields else _composed(fields, codec)
+
+
+def _composed(fields: list[FieldDescriptor], codec: Codec) -> Callable[[Any], Any]:
+    encode = codec.field_encoder(fields[-1])
+    if len(fields) == 1:
+        return encode
+    reach = _reaching(fields[:-1])
+    return lambda message: encode(reach(message))
+
+
+def walk(descriptor: Descriptor, path: str) -> list[FieldDescriptor]:
+    """Return the fields of a dotted path.
+
+    Raises:
+        BindingInvalid: there is no such field.
+    """
+    fields: list[FieldDescriptor] = []
+    for name in path.split("."):
+        owner = fields[-1].message_type if fields else descriptor
+        field = owner.fields_by_name.get(name) if owner is not None else None
+        if field is None:
+            raise BindingInvalid(f"{descriptor.full_name} has no field {path}")
+        fields.append(field)
+    return fields
+
+
+def _reaching(fields: Sequence[FieldDescriptor]) -> Callable[[Any], Any]:
+    names = [field.name for field in fields]
+
+    def reach(message: Any) -> Any:
+        for name in names:
+            message = getattr(message, name)
+        return message
+
+    return reach

@@ -1,0 +1,94 @@
+"""JSON <-> protobuf for one descriptor set, compiled per type when the gateway is built."""
+
+import json
+from typing import Any
+
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from adapters.rest.decoding import Decoders, Fill
+from adapters.rest.descriptors import DescriptorSet
+from adapters.rest.dialect import Dialect
+from adapters.rest.encoding import Encoders
+from adapters.rest.failures import ValueInvalid
+from adapters.rest.scalars import ToJson
+from adapters.rest.well_known import ANY, encode_any, encode_well_known, fill_well_known
+
+
+class JsonInvalid(ValueError):
+    """The text holds no JSON value, or one that has a key twice."""
+
+
+class Codec:
+    """Makes JSON text of messages and fills messages from it."""
+
+    def __init__(self, descriptors: DescriptorSet, dialect: Dialect) -> None:
+        """Compile for the types of a descriptor set."""
+        self._encoders = Encoders(self._encode_special)
+        self._any = encode_any(self._encoders, descriptors.pool)
+        self._decoders = Decoders(fill_well_known(descriptors.pool), dialect)
+
+    def encoder(self, descriptor: Descriptor) -> ToJson:
+        """Return what makes a JSON-able object of a message of the type; it may raise AnyTypeUnknown."""
+        return self._encoders.of(descriptor)
+
+    def field_encoder(self, field: FieldDescriptor) -> ToJson:
+        """Return what makes a JSON-able value of a message's field, null when a message is unset."""
+        convert = self._encoders.of_field(field)
+        name = field.name
+        if not field.has_presence:
+            return lambda message: convert(getattr(message, name))
+        return lambda message: convert(getattr(message, name)) if message.HasField(name) else None
+
+    def decoder(self, descriptor: Descriptor) -> Fill:
+        """Return what fills a message of the type from parsed JSON; it raises ValueInvalid."""
+        return self._decoders.of(descriptor)
+
+    def field_decoder(self, field: FieldDescriptor) -> Fill:
+        """Return what puts parsed JSON into a message's field; it raises ValueInvalid, seen from that field."""
+        return self._decoders.of_field(field)
+
+    def _encode_special(self, descriptor: Descriptor) -> ToJson | None:
+        return self._any if descriptor.full_name == ANY else encode_well_known(descriptor)
+
+
+def dump_json(value: Any) -> bytes:
+    """Return compact JSON text."""
+    return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def parse_json(data: bytes) -> Any:
+    """Return the first JSON value of a body; what follows it is ignored, as grpc-gateway does.
+
+    Raises:
+        JsonInvalid: there is no value, or an object has a key twice.
+    """
+    try:
+        text = data.decode()
+        return _decoder.raw_decode(text, len(text) - len(text.lstrip(" \t\r\n")))[0]
+    except json.JSONDecodeError as error:
+        raise JsonInvalid(f"malformed JSON: {error.msg} at character {error.pos}") from None
+    except UnicodeDecodeError:
+        raise JsonInvalid("malformed JSON: not UTF-8") from None
+    except RecursionError:
+        raise JsonInvalid("malformed JSON: nested too deeply") from None
+    except ValueInvalid as error:
+        raise JsonInvalid(f"malformed JSON: {error.problem}") from None
+    except ValueError:
+        raise JsonInvalid("malformed JSON: a number has too many digits") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueInvalid(f'"{twice[:100]}" is given twice')
+    return result
+
+
+def _refuse(name: str) -> Any:
+    raise ValueInvalid(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

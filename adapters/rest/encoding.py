@@ -1,0 +1,96 @@
+"""Compiles, per message type, what makes JSON of a message: grpc-gateway's defaults, in declaration order."""
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from adapters.rest.fields import is_map, map_fields, message_of
+from adapters.rest.scalars import ToJson, scalar_to_json
+
+WellKnown = Callable[[Descriptor], ToJson | None]
+_MESSAGE_TYPES = (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_GROUP)
+_OMITTED = object()
+
+
+class Encoders:
+    """The compiled types. A type is compiled once, when it is first asked for."""
+
+    def __init__(self, well_known: WellKnown) -> None:
+        """Take what knows the types with a JSON form of their own."""
+        self._well_known = well_known
+        self._compiled: dict[str, ToJson] = {}
+
+    def of(self, descriptor: Descriptor) -> ToJson:
+        """Return what makes a JSON-able object of a message of the type."""
+        name = descriptor.full_name
+        if name not in self._compiled:
+            special = self._well_known(descriptor)
+            if special is not None:
+                self._compiled[name] = special
+            else:
+                # A type may hold itself: the entry is there before its fields are compiled.
+                self._compiled[name] = self._later(name)
+                self._compiled[name] = self._message(descriptor)
+        return self._compiled[name]
+
+    def _later(self, name: str) -> ToJson:
+        def encode(message: Any) -> Any:
+            return self._compiled[name](message)
+
+        return encode
+
+    def of_field(self, field: FieldDescriptor) -> ToJson:
+        """Return what makes JSON of a field's value, whole lists and maps included."""
+        if field.is_repeated:
+            return self._map(field) if is_map(field) else self._list(field)
+        return self._single(field) or (lambda value: value)
+
+    def _single(self, field: FieldDescriptor) -> ToJson | None:
+        return self.of(message_of(field)) if field.type in _MESSAGE_TYPES else scalar_to_json(field)
+
+    def _list(self, field: FieldDescriptor) -> ToJson:
+        one = self._single(field)
+        return list if one is None else lambda values: [one(value) for value in values]
+
+    def _map(self, field: FieldDescriptor) -> ToJson:
+        key_field, value_field = map_fields(field)
+        one = self._single(value_field) or (lambda value: value)
+        is_bool = key_field.type == FieldDescriptor.TYPE_BOOL
+        key_text: ToJson = (lambda key: "true" if key else "false") if is_bool else str
+        return lambda values: {key_text(key): one(values[key]) for key in sorted(values)}
+
+    def _message(self, descriptor: Descriptor) -> ToJson:
+        fields = list(descriptor.fields)
+        blank = {field.json_name: unset_json(field) for field in fields}
+        omitted = tuple(name for name, value in blank.items() if value is _OMITTED)
+        table: dict[int, tuple[str, ToJson | None]] = {
+            field.number: (field.json_name, self._field(field)) for field in fields
+        }
+
+        def encode(message: Any) -> dict[str, Any]:
+            result = blank.copy()
+            for field, value in message.ListFields():
+                entry = table.get(field.number)
+                if entry is not None:
+                    name, convert = entry
+                    result[name] = value if convert is None else convert(value)
+            for name in omitted:
+                if result[name] is _OMITTED:
+                    del result[name]
+            return result
+
+        return encode
+
+    def _field(self, field: FieldDescriptor) -> ToJson | None:
+        return self.of_field(field) if field.is_repeated else self._single(field)
+
+
+def unset_json(field: FieldDescriptor) -> Any:
+    """Return what an unset field looks like: a zero, an empty list or map, null, or a mark that it is left out."""
+    if field.is_repeated:
+        return {} if is_map(field) else []
+    if field.has_presence:
+        return None if field.containing_oneof is None else _OMITTED
+    convert = scalar_to_json(field)
+    return field.default_value if convert is None else convert(field.default_value)

@@ -1,0 +1,77 @@
+"""One binding of one RPC: what both kinds of calls share."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+
+from adapters.rest.asgi import Receive, Send
+from adapters.rest.binding import RequestBinder, ResponseShaper
+from adapters.rest.codec import dump_json
+from adapters.rest.descriptors import message_class
+from adapters.rest.errors import ErrorWriter
+from adapters.rest.metadata import Caller, Headers
+
+JSON_TYPE = (b"content-type", b"application/json")
+HTTP_BODY = "google.api.HttpBody"
+
+
+class Incoming(NamedTuple):
+    """A request that found its endpoint, its body read."""
+
+    values: tuple[str, ...]
+    query: bytes
+    body: bytes
+    caller: Caller
+    receive: Receive
+    send: Send
+
+
+class Route(NamedTuple):
+    """What a binding compiles to."""
+
+    method: MethodDescriptor
+    binder: RequestBinder
+    shaper: ResponseShaper
+    errors: ErrorWriter
+
+
+class Stubs:
+    """The callables of a channel, one per RPC."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        """Take the channel to the upstream."""
+        self._channel = channel
+        self._made: dict[str, Any] = {}
+
+    def of(self, method: MethodDescriptor) -> Any:
+        """Return the callable of a unary or server-streaming RPC."""
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        if path not in self._made:
+            make = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
+            self._made[path] = make(
+                path,
+                request_serializer=message_class(method.input_type).SerializeToString,
+                response_deserializer=message_class(method.output_type).FromString,
+            )
+        return self._made[path]
+
+
+def raw_body(method: MethodDescriptor, shaper: ResponseShaper) -> Callable[[Any], Any] | None:
+    """Return what finds the google.api.HttpBody in a response that is sent as it is, or None when it is JSON."""
+    field: FieldDescriptor | None = shaper.field
+    if field is None:
+        return (lambda message: message) if method.output_type.full_name == HTTP_BODY else None
+    if field.is_repeated or field.message_type is None or field.message_type.full_name != HTTP_BODY:
+        return None
+    return lambda message: getattr(message, field.name)
+
+
+def content_of(message: Any, raw: Callable[[Any], Any] | None, shaper: ResponseShaper) -> tuple[Headers, bytes]:
+    """Return the content type and the bytes of a response."""
+    if raw is None:
+        return [JSON_TYPE], dump_json(shaper.to_json(message))
+    body = raw(message)
+    content_type = body.content_type or "application/octet-stream"
+    return [(b"content-type", content_type.encode("latin-1", "replace"))], body.data

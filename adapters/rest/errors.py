@@ -1,0 +1,101 @@
+"""gRPC status -> HTTP answer: `{"code","message","details"}` with grpc-gateway's table of codes."""
+
+import logging
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+from adapters.rest.codec import Codec, dump_json
+from adapters.rest.dialect import Dialect
+from adapters.rest.failures import Failure
+from adapters.rest.metadata import Headers, find_binary, header_safe
+from adapters.rest.well_known import AnyTypeUnknown
+
+_log = logging.getLogger(__name__)
+# Imported for its side effect: the details that services send can be read without being in the descriptor set.
+_KNOWN_DETAILS = error_details_pb2.DESCRIPTOR
+
+HTTP_STATUS = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
+"""HTTP status by gRPC code, 0 to 16."""
+
+INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 13, 14, 16
+_INTERNAL_TEXT = "internal error"
+_UNREACHABLE_TEXT = "the upstream is not reachable"
+_UNREACHABLE_SIGNS = ("failed to connect", "Socket closed", "connections to all backends failing", "DNS resolution")
+
+
+class ErrorWriter:
+    """Makes the bodies of error answers."""
+
+    def __init__(self, codec: Codec, pool: DescriptorPool, dialect: Dialect) -> None:
+        """Take the codec for details of the descriptor set."""
+        self._codec = codec
+        self._pool = pool
+        self._dialect = dialect
+
+    def from_failure(self, failure: Failure) -> "ErrorAnswer":
+        """Return the answer to a request that was refused here."""
+        details = failure.details if self._dialect.violations_in_details else ()
+        content = {
+            "code": failure.code,
+            "message": failure.message,
+            "details": [self._installed(detail) for detail in details],
+        }
+        return ErrorAnswer(content, failure.http_status, close=failure.close)
+
+    def from_call(self, error: grpc.aio.AioRpcError) -> "ErrorAnswer":
+        """Return the answer to a call that the upstream refused, or that did not reach it."""
+        code, message = int(error.code().value[0]), error.details() or ""
+        if code == UNAVAILABLE and message.startswith(_UNREACHABLE_SIGNS):
+            _log.warning("upstream not reachable: %s", message)
+            message = _UNREACHABLE_TEXT
+        packed = find_binary(error.trailing_metadata(), "grpc-status-details-bin")
+        try:
+            status = Status.FromString(packed) if packed else Status()
+            details = [self._detail(detail) for detail in status.details]
+        except (DecodeError, AnyTypeUnknown) as problem:
+            _log.warning("error details cannot be written: %s", problem)
+            details = []
+        return ErrorAnswer({"code": code, "message": message, "details": details})
+
+    def internal(self, request_id: str) -> "ErrorAnswer":
+        """Return the answer to a bug in the adapter: a constant text; the log has the rest."""
+        _log.exception("request %s failed", request_id)
+        return ErrorAnswer({"code": INTERNAL, "message": _INTERNAL_TEXT, "details": []})
+
+    def _detail(self, detail: Any) -> Any:
+        from google.protobuf.any_pb2 import Any as AnyMessage
+
+        return self._codec.encoder(AnyMessage.DESCRIPTOR)(detail)
+
+    def _installed(self, detail: Message) -> Any:
+        from google.protobuf.any_pb2 import Any as AnyMessage
+
+        packed = AnyMessage()
+        packed.Pack(detail)
+        return self._detail(packed)
+
+
+class ErrorAnswer:
+    """An error as it goes out."""
+
+    def __init__(self, content: dict[str, Any], http_status: int | None = None, *, close: bool = False) -> None:
+        """Take the Status as JSON."""
+        self.content = content
+        code = content["code"]
+        self.http_status = http_status or (HTTP_STATUS[code] if 0 <= code < len(HTTP_STATUS) else 500)
+        self.headers: Headers = []
+        if code == UNAUTHENTICATED:
+            message = content["message"].encode("ascii", "replace")
+            self.headers.append((b"www-authenticate", header_safe(message)))
+        if close:
+            self.headers.append((b"connection", b"close"))
+
+    @property
+    def body(self) -> bytes:
+        """The Status as JSON text."""
+        return dump_json(self.content)

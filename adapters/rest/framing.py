@@ -1,0 +1,96 @@
+"""How the messages of a stream are written: lines of JSON as grpc-gateway does, or server-sent events."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from parley.streaming.v1.streaming_pb2 import Resumption
+
+from adapters.rest.binding import ResponseShaper
+from adapters.rest.codec import dump_json
+from adapters.rest.endpoint import JSON_TYPE
+from adapters.rest.metadata import Headers
+
+_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
+
+
+class Framing(Protocol):
+    """One way to write a stream."""
+
+    wraps_early_errors: bool
+    """Whether an error before the first message looks like one in the stream."""
+
+    def headers(self, first: Any) -> Headers:
+        """Return the headers of a stream that starts with the message, or that has none yet."""
+
+    def message(self, message: Any) -> bytes:
+        """Return a message as it goes out."""
+
+    def error(self, content: dict[str, Any]) -> bytes:
+        """Return a Status that ends the stream."""
+
+
+class Lines:
+    """`{"result":…}` or `{"error":…}`, one a line; HttpBody messages as they are."""
+
+    wraps_early_errors = True
+
+    def __init__(self, shaper: ResponseShaper, raw: Callable[[Any], Any] | None) -> None:
+        """Take which part of a message is sent, and where its HttpBody is."""
+        self._to_json = shaper.to_json
+        self._raw = raw
+
+    def headers(self, first: Any) -> Headers:
+        """Return the content type: JSON, or that of the first HttpBody."""
+        if self._raw is None or first is None:
+            return [JSON_TYPE]
+        return [(b"content-type", self._raw(first).content_type.encode("latin-1", "replace"))]
+
+    def message(self, message: Any) -> bytes:
+        """Return one line."""
+        if self._raw is not None:
+            return bytes(self._raw(message).data) + b"\n"
+        return _escaped(dump_json({"result": self._to_json(message)})) + b"\n"
+
+    def error(self, content: dict[str, Any]) -> bytes:
+        """Return the last line."""
+        return _escaped(dump_json({"error": content})) + b"\n"
+
+
+class Events:
+    """Server-sent events: `id` is the message's number, `event` the kind of message, `data` its JSON."""
+
+    wraps_early_errors = False
+
+    def __init__(self, shaper: ResponseShaper, resumption: Resumption | None) -> None:
+        """Take which part of a message is sent, and which fields number and name it."""
+        self._to_json = shaper.to_json
+        self._sequence = resumption.sequence_field if resumption else ""
+        self._oneof = resumption.event_oneof if resumption else ""
+
+    def headers(self, first: Any) -> Headers:  # noqa: ARG002 - the same for every stream
+        """Return the content type, and that nobody on the way may hold events back."""
+        return [
+            (b"content-type", b"text/event-stream"),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+        ]
+
+    def message(self, message: Any) -> bytes:
+        """Return one event."""
+        head = ""
+        if self._sequence:
+            head = f"id: {getattr(message, self._sequence)}\n"
+        if self._oneof and (kind := message.WhichOneof(self._oneof)):
+            head += f"event: {kind}\n"
+        return head.encode() + b"data: " + dump_json(self._to_json(message)) + b"\n\n"
+
+    def error(self, content: dict[str, Any]) -> bytes:
+        """Return the last event."""
+        return b"event: error\ndata: " + dump_json(content) + b"\n\n"
+
+
+def _escaped(text: bytes) -> bytes:
+    # Go sends stream chunks through encoding/json, which writes these so that HTML may hold them.
+    for plain, escape in _ESCAPES.items():
+        text = text.replace(plain, escape)
+    return text.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")

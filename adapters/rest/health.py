@@ -1,0 +1,90 @@
+"""Tells over HTTP what grpc.health.v1 says about the services behind the upstream."""
+
+import asyncio
+from collections.abc import Iterable
+
+import grpc
+from fastapi import APIRouter, Request, Response
+from grpc_health.v1 import health_pb2
+
+from adapters.rest.codec import dump_json
+
+_CHECK = "/grpc.health.v1.Health/Check"
+_TIMEOUT_SECONDS = 2.0
+_STATUS = health_pb2.HealthCheckResponse
+_SERVING = _STATUS.ServingStatus.Name(_STATUS.SERVING)
+
+PARTS = {
+    "/auth/health": "parley.identity.v1.AuthService",
+    "/chat/health": "parley.conversations.v1.ConversationService",
+    "/admin/health": "parley.identity.v1.UserService",
+    "/api/v1/ai/health": "parley.inference.v1.GenerationService",
+}
+"""The service that stands for each part of the product."""
+
+
+class HealthReader:
+    """Asks the upstream how its services are."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        """Take the channel to the upstream."""
+        self._check = channel.unary_unary(
+            _CHECK,
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+
+    async def state(self, service: str) -> str:
+        """Return the state of a service: SERVING, NOT_SERVING, SERVICE_UNKNOWN, or UNREACHABLE."""
+        try:
+            answer = await self._check(health_pb2.HealthCheckRequest(service=service), timeout=_TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return "SERVICE_UNKNOWN" if error.code() is grpc.StatusCode.NOT_FOUND else "UNREACHABLE"
+        return _STATUS.ServingStatus.Name(answer.status)
+
+    async def states(self, services: Iterable[str]) -> dict[str, str]:
+        """Return the states of several services, asked at the same time."""
+        names = list(services)
+        return dict(zip(names, await asyncio.gather(*map(self.state, names)), strict=True))
+
+
+def health_routes(services: set[str]) -> APIRouter:
+    """Return the health pages of the parts whose service is among `services`."""
+    router = APIRouter(include_in_schema=False)
+    parts = {path: service for path, service in PARTS.items() if service in services}
+
+    async def everything(request: Request) -> Response:
+        reader: HealthReader = request.app.state.health
+        overall, states = await asyncio.gather(reader.state(""), reader.states(parts.values()))
+        return _answer(overall, states)
+
+    router.add_api_route("/health", everything)
+    for path, service in parts.items():
+        router.add_api_route(path, _part(service))
+    router.add_api_route("/healthz", _as_grpc_gateway)
+    return router
+
+
+def _part(service: str):  # type: ignore[no-untyped-def]
+    async def part(request: Request) -> Response:
+        reader: HealthReader = request.app.state.health
+        return _answer(_SERVING, {service: await reader.state(service)})
+
+    return part
+
+
+async def _as_grpc_gateway(request: Request) -> Response:
+    state = await request.app.state.health.state(request.query_params.get("service", ""))
+    if state == _SERVING:
+        return _json({"status": state}, 200)
+    code, status = {"SERVICE_UNKNOWN": (5, 404)}.get(state, (14, 503))
+    return _json({"code": code, "message": state, "details": []}, status)
+
+
+def _answer(overall: str, states: dict[str, str]) -> Response:
+    healthy = overall == _SERVING and all(state == _SERVING for state in states.values())
+    return _json({"status": "ok" if healthy else "unavailable", "services": states}, 200 if healthy else 503)
+
+
+def _json(content: object, status: int) -> Response:
+    return Response(dump_json(content), status, media_type="application/json", headers={"cache-control": "no-store"})

@@ -1,0 +1,139 @@
+"""HTTP headers <-> gRPC metadata, with grpc-gateway's prefixes."""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from adapters.rest.failures import invalid_field
+
+Headers = list[tuple[bytes, bytes]]
+Metadata = list[tuple[str, str | bytes]]
+
+REQUEST_ID = "x-request-id"
+_PREFIX = b"grpc-metadata-"
+_PERMANENT = (
+    "accept accept-charset accept-language accept-ranges authorization cache-control content-type cookie date expect "
+    "from if-match if-modified-since if-none-match if-schedule-tag-match if-unmodified-since max-forwards origin "
+    "pragma referer user-agent via warning"
+)
+_RENAMED = {name.encode(): f"grpcgateway-{name}" for name in _PERMANENT.split()}
+_PLAIN = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+_NAME = re.compile(r"[a-z0-9._-]+")
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# gRPC sets these itself; a second value would break the call or pass a limit off as ours.
+_RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection", "transfer-encoding"})
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
+_UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+class Caller(NamedTuple):
+    """What the headers of a request say to the upstream and to the gateway."""
+
+    metadata: Metadata
+    request_id: str
+    timeout: float | None
+    accept: str
+    last_event_id: str | None
+    content_length: int
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Caller:
+    """Return the metadata for the upstream and the few headers that the gateway itself uses.
+
+    Raises:
+        Failure: a Grpc-Timeout or a binary header is malformed.
+    """
+    metadata: Metadata = []
+    own: dict[bytes, str] = {}
+    forwarded: list[str] = []
+    for name, raw in headers:
+        value = raw.decode("latin-1")
+        if name in _OWN:
+            own[name] = value
+        if name == b"x-forwarded-for":
+            forwarded.append(value)
+        elif name.startswith(_PREFIX):
+            _add_prefixed(metadata, name[len(_PREFIX) :].decode("latin-1"), value)
+        elif (renamed := _RENAMED.get(name) or _PLAIN.get(name)) and value.isascii() and value.isprintable():
+            metadata.append((renamed, value))
+            if name == b"authorization":
+                metadata.append(("authorization", value))
+    host = own.get(b"x-forwarded-host") or own.get(b"host", "")
+    if host and host.isascii() and host.isprintable():
+        metadata.append(("x-forwarded-host", host))
+    if peer:
+        forwarded.append(peer)
+    if forwarded and all(part.isascii() and part.isprintable() for part in forwarded):
+        metadata.append(("x-forwarded-for", ", ".join(forwarded)))
+    given = own.get(b"x-request-id", "")
+    request_id = given if _SAFE_ID.fullmatch(given) else os.urandom(16).hex()
+    metadata.append((REQUEST_ID, request_id))
+    length = own.get(b"content-length", "0")
+    return Caller(
+        metadata,
+        request_id,
+        _timeout(own[b"grpc-timeout"]) if b"grpc-timeout" in own else None,
+        own.get(b"accept", ""),
+        own.get(b"last-event-id"),
+        int(length) if length.isdecimal() else 0,
+    )
+
+
+_OWN = frozenset(
+    {
+        b"host",
+        b"x-forwarded-host",
+        b"x-request-id",
+        b"grpc-timeout",
+        b"accept",
+        b"last-event-id",
+        b"content-length",
+    }
+)
+
+
+def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
+    if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _RESERVED or name == REQUEST_ID:
+        return
+    if name.endswith("-bin"):
+        try:
+            padded = value + "=" * (-len(value) % 4)
+            metadata.append((name, base64.b64decode(padded.encode("latin-1"), validate=True)))
+        except binascii.Error:
+            header = f"Grpc-Metadata-{name}"
+            raise invalid_field(header, f"invalid binary header {header}: illegal base64 data") from None
+    elif value.isascii() and value.isprintable():
+        metadata.append((name, value))
+
+
+def _timeout(text: str) -> float:
+    match = _TIMEOUT.fullmatch(text)
+    if not match:
+        raise invalid_field("Grpc-Timeout", f"invalid grpc-timeout: {text[:100]}")
+    return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def response_headers(metadata: Any) -> Headers:
+    """Return the headers for the metadata that the upstream sent before its answer."""
+    headers: Headers = [(b"grpc-metadata-content-type", b"application/grpc")]
+    if metadata:
+        for key, value in metadata:
+            raw = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
+            headers.append((b"grpc-metadata-" + key.encode(), header_safe(raw)))
+    return headers
+
+
+def header_safe(value: bytes) -> bytes:
+    """Return a header value without what would end the header."""
+    return value.translate(None, b"\r\n\0")
+
+
+def find_binary(metadata: Any, key: str) -> bytes | None:
+    """Return a binary metadata value, or None."""
+    for name, value in metadata or ():
+        if name == key and isinstance(value, bytes):
+            return value
+    return None

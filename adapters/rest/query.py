@@ -1,0 +1,154 @@
+"""Fills a request from its query string, as grpc-gateway's PopulateQueryParameters does."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import unquote_plus
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from adapters.rest.failures import ValueInvalid, invalid_field
+from adapters.rest.fields import is_map, map_fields, message_of
+from adapters.rest.text_values import Put, put_text
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
+_MAP_KEY = re.compile(r"(.*)\[(.*)\]")
+
+FieldPath = tuple[str, ...]
+
+
+def parse_query(query: str) -> dict[str, list[str]]:
+    """Return the values by key, in their order.
+
+    Raises:
+        Failure: a semicolon, a bad escape or bytes that are no UTF-8.
+    """
+    values: dict[str, list[str]] = {}
+    for part in query.split("&"):
+        if not part:
+            continue
+        if ";" in part:
+            raise invalid_field(part.partition("=")[0], "invalid semicolon separator in query")
+        key, _, value = part.partition("=")
+        bad = _BAD_ESCAPE.search(part)
+        if bad:
+            raise invalid_field(key, f'query parameter "{key}": invalid URL escape "{part[bad.start() :][:3]}"')
+        try:
+            values.setdefault(unquote_plus(key, errors="strict"), []).append(unquote_plus(value, errors="strict"))
+        except UnicodeDecodeError:
+            raise invalid_field(key, f'query parameter "{key}": not UTF-8') from None
+    return values
+
+
+class QueryBinder:
+    """Fills messages of one type; the fields that the body or the path give are left alone."""
+
+    def __init__(self, descriptor: Descriptor, covered: Iterable[FieldPath]) -> None:
+        """Take the request type and the paths (proto names) that are given elsewhere."""
+        self._descriptor = descriptor
+        self._covered = frozenset(covered)
+
+    def fill(self, message: Any, values: dict[str, list[str]]) -> None:
+        """Put the values into the message. Unknown keys are ignored.
+
+        Raises:
+            Failure: a value does not fit its field; the message and the details name it.
+        """
+        for key, texts in values.items():
+            match = _MAP_KEY.fullmatch(key) if key.endswith("]") else None
+            path, items = (match[1], [match[2], *texts]) if match else (key, texts)
+            try:
+                self._put(message, path.split("."), items)
+            except ValueInvalid as error:
+                raise invalid_field(path, f'parsing field "{path}": {error.problem}') from None
+            except _Refused as error:
+                raise invalid_field(path, str(error)) from None
+
+    def _put(self, message: Any, parts: Sequence[str], texts: list[str]) -> None:
+        descriptor = self._descriptor
+        walked: list[FieldDescriptor] = []
+        for part in parts:
+            if walked:
+                if walked[-1].message_type is None or walked[-1].is_repeated:
+                    raise _Refused(f'invalid path: "{walked[-1].name}" is not a message')
+                descriptor = walked[-1].message_type
+            field = field_named(descriptor, part)
+            if field is None:
+                # grpc-gateway makes the parents on its way, even when the end is unknown.
+                if walked and not self._is_covered(walked):
+                    _descend(message, walked).SetInParent()
+                return
+            walked.append(field)
+        if not self._is_covered(walked):
+            _put_values(_descend(message, walked[:-1]), walked[-1], texts)
+
+    def _is_covered(self, walked: list[FieldDescriptor]) -> bool:
+        names = tuple(field.name for field in walked)
+        return any(names[:length] in self._covered for length in range(1, len(names) + 1))
+
+
+class _Refused(Exception):
+    """The key cannot be used as it is."""
+
+
+def field_named(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
+    """Return the field with this proto name or JSON name."""
+    return _names(descriptor).get(name)
+
+
+@cache
+def _names(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
+    return {field.json_name: field for field in descriptor.fields} | {field.name: field for field in descriptor.fields}
+
+
+@cache
+def _put_for(field: FieldDescriptor) -> Put | None:
+    return put_text(field, any_base=False)
+
+
+def _descend(message: Any, walked: Sequence[FieldDescriptor]) -> Any:
+    for field in walked:
+        _refuse_second_member(message, field)
+        message = getattr(message, field.name)
+        message.SetInParent()
+    return message
+
+
+def _put_values(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
+    if is_map(field):
+        _put_entry(message, field, texts)
+        return
+    if not field.is_repeated and len(texts) > 1:
+        raise _Refused(f'too many values for field "{field.name}": {", ".join(texts)[:200]}')
+    put = _put_for(field)
+    if put is None:
+        raise _Refused(f'parsing field "{field.name}": unsupported message type "{message_of(field).full_name}"')
+    oneof = field.containing_oneof
+    if oneof is not None and message.WhichOneof(oneof.name) is not None:
+        raise _Refused(f'field already set for oneof "{oneof.name}"')
+    for text in texts:
+        put(message, text)
+
+
+def _put_entry(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
+    if len(texts) != 2:
+        raise _Refused(f'more than one value provided for key "{texts[0][:100]}" in map "{field.name}"')
+    key_field, value_field = map_fields(field)
+    put_key, put_value = _put_for(key_field), _put_for(value_field)
+    if put_key is None or put_value is None:
+        raise _Refused(f'parsing field "{field.name}": unsupported message type')
+    entry = getattr(message, field.name).GetEntryClass()()
+    put_key(entry, texts[0])
+    put_value(entry, texts[1])
+    target = getattr(message, field.name)
+    if value_field.message_type is not None:
+        target[entry.key].CopyFrom(entry.value)
+    else:
+        target[entry.key] = entry.value
+
+
+def _refuse_second_member(message: Any, field: FieldDescriptor) -> None:
+    oneof = field.containing_oneof
+    if oneof is not None and message.WhichOneof(oneof.name) not in (None, field.name):
+        raise _Refused(f'field already set for oneof "{oneof.name}"')

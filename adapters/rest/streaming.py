@@ -1,0 +1,157 @@
+"""Server streams: each message goes out as it comes, as lines of JSON or as server-sent events."""
+
+import asyncio
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import FieldDescriptor
+
+from adapters.rest.annotations import resumption
+from adapters.rest.asgi import ClientGone, DisconnectWatch, Send, respond
+from adapters.rest.binding import BindingInvalid
+from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs, raw_body
+from adapters.rest.errors import ErrorAnswer
+from adapters.rest.failures import invalid_field
+from adapters.rest.framing import Events, Framing, Lines
+from adapters.rest.heartbeat import Heartbeat
+from adapters.rest.metadata import Headers, response_headers
+from adapters.rest.query import parse_query
+from adapters.rest.scalars import integer_range
+
+_EVENT_STREAM = "text/event-stream"
+# An upstream that refuses does so at once. After this the headers go out, so that a browser knows it is connected.
+_FIRST_MESSAGE_SECONDS = 1.0
+
+
+class StreamEndpoint:
+    """Answers the requests of one binding of a server-streaming RPC."""
+
+    def __init__(self, route: Route, heartbeat_seconds: float) -> None:
+        """Take the compiled binding and how often an idle event stream shows that it lives.
+
+        Raises:
+            BindingInvalid: the RPC's resumption names a field that does not exist or is no integer.
+        """
+        self.binder = route.binder
+        self._route = route
+        self._heartbeat_seconds = heartbeat_seconds
+        option = resumption(route.method)
+        self._after = _integer_field(route.method.input_type.fields_by_name, option.after_field) if option else None
+        self._lines = Lines(route.shaper, raw_body(route.method, route.shaper))
+        self._events = Events(route.shaper, option)
+        self._call: Any = None
+
+    def connect(self, stubs: Stubs) -> None:
+        """Take the channel's callables."""
+        self._call = stubs.of(self._route.method)
+
+    async def answer(self, incoming: Incoming) -> None:
+        """Call the upstream and send its messages until it ends or the client leaves.
+
+        Raises:
+            Failure: the request does not fit the RPC.
+            AioRpcError: the upstream refused before the first message.
+            ClientGone: the client left; the call is cancelled.
+        """
+        as_events = _EVENT_STREAM in incoming.caller.accept
+        request = self.binder.bind(incoming.values, incoming.query, incoming.body)
+        if as_events:
+            self._resume(request, incoming)
+        call = self._call(request, metadata=incoming.caller.metadata, timeout=incoming.caller.timeout)
+        watch = DisconnectWatch(incoming.receive, call.cancel, after=0)
+        try:
+            framing: Framing = self._events if as_events else self._lines
+            await _Stream(self._route, call, framing, incoming).run(self._heartbeat_seconds if as_events else 0)
+        except (asyncio.CancelledError, OSError):
+            if watch.gone:
+                raise ClientGone from None
+            raise
+        finally:
+            watch.stop()
+            call.cancel()
+
+    def _resume(self, request: Any, incoming: Incoming) -> None:
+        field, last = self._after, incoming.caller.last_event_id
+        if field is None or not last:
+            return
+        low, high = integer_range(field.type) or (0, 0)
+        if not last.isascii() or not last.isdecimal() or len(last) > 20 or not low <= int(last) <= high:
+            raise invalid_field("Last-Event-ID", "Last-Event-ID: expected the id of an event of this stream")
+        keys = parse_query(incoming.query.decode("latin-1")) if self.binder.reads_query else {}
+        if field.name not in keys and field.json_name not in keys:
+            setattr(request, field.name, int(last))
+
+
+class _Stream:
+    """One running stream."""
+
+    def __init__(self, route: Route, call: Any, framing: Framing, incoming: Incoming) -> None:
+        self._errors = route.errors
+        self._call = call
+        self._framing = framing
+        self._send: Send = incoming.send
+        self._request_id = incoming.caller.request_id
+
+    async def run(self, heartbeat_seconds: float) -> None:
+        reading = asyncio.ensure_future(self._call.read())
+        try:
+            await asyncio.wait({reading}, timeout=_FIRST_MESSAGE_SECONDS if heartbeat_seconds else None)
+            if reading.done() and not await self._is_worth_starting(reading):
+                return
+            first = reading.result() if reading.done() else None
+            await self._start(first)
+            heartbeat = Heartbeat(self._send, heartbeat_seconds)
+            try:
+                if first is None:
+                    await heartbeat.beat()
+                await self._pump(await reading, heartbeat)
+            except grpc.aio.AioRpcError as error:
+                await self._end_with(self._errors.from_call(error))
+            finally:
+                heartbeat.stop()
+        finally:
+            reading.cancel()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _is_worth_starting(self, reading: "asyncio.Future[Any]") -> bool:
+        """Answer a stream that ended before its first message; return whether there is a stream to send."""
+        try:
+            first = await reading
+        except grpc.aio.AioRpcError as error:
+            if not self._framing.wraps_early_errors:
+                raise
+            answer = self._errors.from_call(error)
+            headers = [JSON_TYPE, *answer.headers, *self._own_headers()]
+            await respond(self._send, answer.http_status, headers, self._framing.error(answer.content))
+            return False
+        if first is not grpc.aio.EOF:
+            return True
+        # 204 tells an EventSource not to come back; grpc-gateway sends an empty 200 without a content type.
+        await respond(self._send, 200 if self._framing.wraps_early_errors else 204, self._own_headers(), b"")
+        return False
+
+    async def _start(self, first: Any) -> None:
+        metadata = await self._call.initial_metadata() if first is not None else None
+        headers = [*self._framing.headers(first), *response_headers(metadata), *self._own_headers()]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _pump(self, message: Any, heartbeat: Heartbeat) -> None:
+        while message is not grpc.aio.EOF:
+            body = self._framing.message(message)
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            heartbeat.rest()
+            message = await self._call.read()
+
+    async def _end_with(self, answer: ErrorAnswer) -> None:
+        body = self._framing.error(answer.content)
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def _own_headers(self) -> Headers:
+        return [(b"x-request-id", self._request_id.encode())]
+
+
+def _integer_field(fields: Any, name: str) -> FieldDescriptor:
+    field: FieldDescriptor | None = fields.get(name)
+    if field is None or integer_range(field.type) is None:
+        raise BindingInvalid(f"the resumption names {name!r}, which is no integer field of the request")
+    return field
