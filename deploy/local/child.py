@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Callable
@@ -85,13 +86,18 @@ async def start_child(part: Part, log: Path) -> Child:
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid(), part.stop_signal),
                 user=part.user,
-                group=part.user,
+                group=group_of(part.user),
                 extra_groups=[] if part.user else None,
             )
         except (OSError, KeyError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise LaunchError(f"{part.title} ({part.name}) cannot run {part.argv[0]}: {reason}") from error
     return Child(part, process, log, log_start)
+
+
+def group_of(user: str | None) -> int | None:
+    """Return the user's own group; None for None, as subprocess wants it."""
+    return pwd.getpwnam(user).pw_gid if user else None
 
 
 def _die_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:

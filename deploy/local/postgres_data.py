@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local.child import group_of
 from deploy.local.errors import LaunchError
 
 USER = DATABASE = "parley"
@@ -40,7 +41,7 @@ def _begin(binaries: Path, data: Path, user: str | None) -> Path | None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     if user:
-        shutil.chown(draft, user, user)
+        shutil.chown(draft, user, group_of(user))
     return draft
 
 
@@ -60,7 +61,7 @@ async def _run(argv: list[str], text: str, user: str | None) -> None:
         cwd="/",
         start_new_session=True,
         user=user,
-        group=user,
+        group=group_of(user),
         extra_groups=[] if user else None,
     )
     try:

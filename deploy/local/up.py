@@ -27,8 +27,13 @@ _MACHINES = {"x86_64", "amd64", "aarch64", "arm64"}
 
 def main() -> int:
     """Run the whole house until Ctrl-C; return the exit code, 0 for a clean stop. Prints one line on a failure."""
+    return launch(whole_house)
+
+
+def launch(planner: Planner, patience: Patience | None = None) -> int:
+    """Run the parts of a plan; otherwise as `main`, which plans the whole house."""
     try:
-        return run(LocalSettings(), whole_house)
+        return _run(LocalSettings(), planner, patience)
     except ValidationError as error:
         first = error.errors()[0]
         return _refuse(f"PARLEY_{str(first['loc'][0]).upper()}: {first['msg']}")
@@ -36,8 +41,7 @@ def main() -> int:
         return 0
 
 
-def run(settings: LocalSettings, planner: Planner, patience: Patience | None = None) -> int:
-    """Run the planned parts until a signal; return the exit code."""
+def _run(settings: LocalSettings, planner: Planner, patience: Patience | None) -> int:
     setproctitle("parley: up")
     try:
         if platform.machine().lower() not in _MACHINES:
@@ -55,6 +59,7 @@ async def _supervise(settings: LocalSettings, folders: Folders, planner: Planner
     state = State(folders.run / "state.json", settings.edge_url)
     supervisor = Supervisor(folders, screen, state, patience)
     stopped = _stop_on_signals(supervisor)
+    failure = ""
     try:
         for name in await asyncio.to_thread(end_leftovers, state.path):
             screen.say(f"  {name} of an earlier start did not end by itself: killed")
@@ -67,13 +72,13 @@ async def _supervise(settings: LocalSettings, folders: Folders, planner: Planner
         if not work.cancelled() and (error := work.exception()):
             raise error
     except LaunchError as error:
-        return _refuse(str(error))
+        failure = str(error)
     finally:
         await supervisor.stop()
         state.parts.clear()
         state.write()
-    screen.say("Parley has stopped.")
-    return 0
+    # After the lines about stopping: the reason is what must be read last.
+    return _refuse(failure) if failure else _goodbye(screen)
 
 
 async def _work(
@@ -107,6 +112,11 @@ def _stop_on_signals(supervisor: Supervisor) -> "asyncio.Future[None]":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
     return stopped
+
+
+def _goodbye(screen: Screen) -> int:
+    screen.say("Parley has stopped.")
+    return 0
 
 
 def _refuse(reason: str) -> int:

@@ -3,6 +3,7 @@
 HOME and the ports come from PARLEY_* variables, as for `parley up`.
 """
 
+import asyncio
 import os
 import sys
 from functools import partial
@@ -12,10 +13,10 @@ from deploy.local.part import Part
 from deploy.local.plan import Plan
 from deploy.local.ports import assign_ports
 from deploy.local.postgres import postgres_part
-from deploy.local.probes import tcp_open
+from deploy.local.probes import Probe, tcp_open
 from deploy.local.settings import LocalSettings
 from deploy.local.supervisor import Patience
-from deploy.local.up import run
+from deploy.local.up import launch
 from deploy.local.valkey import valkey_part
 
 LISTEN = """
@@ -41,6 +42,13 @@ def _python(name: str, code: str, *arguments: str, **more: object) -> Part:
     return Part(name=name, title=f"the {name}", argv=argv, env=dict(os.environ), **more)  # type: ignore[arg-type]
 
 
+def _said_up(folders: Folders, name: str) -> Probe:
+    async def said() -> bool:
+        return "up" in await asyncio.to_thread(folders.log(name).read_text)
+
+    return said
+
+
 def listener(settings: LocalSettings, folders: Folders) -> Plan:
     """One part that listens, and one more after it."""
     port = assign_ports(["listener"], folders.run / "ports.json", {settings.edge_port})["listener"]
@@ -52,13 +60,14 @@ def listener(settings: LocalSettings, folders: Folders) -> Plan:
 def noting(_settings: LocalSettings, folders: Folders) -> Plan:
     """Three parts in three stages that note in HOME/stopped when they are told to stop."""
     notes = str(folders.home / "stopped")
-    return Plan(tuple((_python(name, NOTE_STOP, name, notes),) for name in ("first", "second", "third")))
+    names = ("first", "second", "third")
+    return Plan(tuple((_python(name, NOTE_STOP, name, notes, ready=_said_up(folders, name)),) for name in names))
 
 
-def stubborn(_settings: LocalSettings, _folders: Folders) -> Plan:
+def stubborn(_settings: LocalSettings, folders: Folders) -> Plan:
     """A part that does not heed SIGTERM."""
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()"
-    return Plan(((_python("stubborn", code, stop_grace=600.0),),))
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+    return Plan(((_python("stubborn", code, stop_grace=600.0, ready=_said_up(folders, "stubborn")),),))
 
 
 def mortal(_settings: LocalSettings, _folders: Folders) -> Plan:
@@ -104,4 +113,4 @@ SCENARIOS = {
 
 if __name__ == "__main__":
     # Pauses ten times shorter than in life.
-    sys.exit(run(LocalSettings(), SCENARIOS[sys.argv[1]], Patience(first_pause=0.05)))
+    sys.exit(launch(SCENARIOS[sys.argv[1]], Patience(first_pause=0.05)))

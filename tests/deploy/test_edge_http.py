@@ -1,0 +1,162 @@
+"""The edge listener, driven over HTTP with real traffic."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from tests.deploy.running_envoy import House
+from tests.deploy.tokens import TokenMaker, bad_tokens
+from tests.support.polling import until
+
+BAD = ["expired", "no expiry", "wrong issuer", "wrong audience", "wrong key", "alg none", "not a token"]
+PUBLIC = [
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/v1/auth/register"),
+    ("POST", "/api/v1/auth/refresh"),
+    ("GET", "/api/v1/ai/models/status"),
+    ("GET", "/.well-known/openid-configuration"),
+    ("GET", "/api/docs"),
+    ("GET", "/api/docs/swagger-ui.css"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/api/v1/auth/docs"),
+    ("GET", "/api/v1/chat/openapi.json"),
+    ("GET", "/api/v1/ai/health"),
+    ("GET", "/chat/health"),
+    ("GET", "/health"),
+    ("GET", "/healthz"),
+    ("GET", "/"),
+]
+PRIVATE = [
+    ("GET", "/api/v1/auth/login"),
+    ("GET", "/api/v1/auth/me"),
+    ("POST", "/api/v1/chat/conversations"),
+    ("GET", "/api/v1/users/me"),
+    ("GET", "/api/docsomething"),
+    ("GET", "/api//v1/users/me"),
+    ("GET", "/api/docs/../v1/users/me"),
+    ("GET", "/health/../api/v1/users/me"),
+    ("GET", "/api/%64ocs/../v1/users/me"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PUBLIC)
+async def test_public_paths_need_no_token(edge: httpx.AsyncClient, method: str, path: str) -> None:
+    response = await edge.request(method, path)
+    assert (response.status_code, response.json()["path"]) == (200, path) if "well" not in path else response.is_success
+
+
+@pytest.mark.parametrize(("method", "path"), PRIVATE)
+async def test_private_paths_need_a_token(house: House, method: str, path: str) -> None:
+    async with httpx.AsyncClient() as client:
+        # As raw as possible: the client must not tidy the path up before Envoy does.
+        request = client.build_request(method, house.url)
+        request.url = httpx.URL(house.url).copy_with(raw_path=path.encode())
+        response = await client.send(request)
+    assert response.status_code == 401
+    assert response.json() == {"code": 16, "message": "Jwt is missing", "details": []}
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("flaw", BAD)
+async def test_bad_tokens_answer_401(edge: httpx.AsyncClient, maker: TokenMaker, flaw: str) -> None:
+    token = bad_tokens(maker)[flaw]
+    response = await edge.get("/api/v1/auth/me", headers={"authorization": f"Bearer {token}"})
+    assert response.status_code == 401, response.text
+    body = response.json()
+    assert (body["code"], body["details"]) == (16, [])
+    assert body["message"]
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_the_token_reaches_the_adapter(edge: httpx.AsyncClient, signed_in: dict[str, str]) -> None:
+    response = await edge.get("/api/v1/users/me?fields=a", headers=signed_in)
+    assert response.status_code == 200
+    seen = response.json()
+    assert seen["path"] == "/api/v1/users/me?fields=a"
+    assert seen["headers"]["authorization"] == signed_in["authorization"]
+    assert seen["headers"]["x-request-id"] == response.headers["x-request-id"]
+
+
+async def test_a_token_in_the_query_does_not_count(edge: httpx.AsyncClient, maker: TokenMaker) -> None:
+    assert (await edge.get(f"/api/v1/users/me?access_token={maker.token()}")).status_code == 401
+
+
+async def test_security_headers_stand_on_every_answer(edge: httpx.AsyncClient) -> None:
+    # The last is refused while it is parsed, before it has an id.
+    for path, has_id in (("/health", True), ("/api/v1/users/me", True), ("/a%2Fb", False)):
+        headers = (await edge.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "strict-origin-when-cross-origin"
+        assert ("x-request-id" in headers) is has_id
+        assert "strict-transport-security" not in headers
+        assert not [name for name in headers if name.startswith("x-envoy")]
+
+
+async def test_preflight_of_a_local_page_passes(edge: httpx.AsyncClient) -> None:
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    headers = asked | {"origin": "http://localhost:5173"}
+    response = await edge.options("/api/v1/chat/conversations", headers=headers)
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert "authorization" in response.headers["access-control-allow-headers"]
+    assert "POST" in response.headers["access-control-allow-methods"]
+    refused = await edge.options("/api/v1/chat/conversations", headers=asked | {"origin": "https://evil.test"})
+    assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_a_local_page_may_read_a_refusal(edge: httpx.AsyncClient) -> None:
+    response = await edge.get("/api/v1/users/me", headers={"origin": "http://127.0.0.1:3000"})
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == "http://127.0.0.1:3000"
+
+
+async def test_unknown_paths(edge: httpx.AsyncClient, signed_in: dict[str, str]) -> None:
+    assert (await edge.get("/unknown")).json()["path"] == "/unknown"
+    response = await edge.get("/parley.identity.v1.AuthService/Nothing")
+    assert (response.status_code, response.json()["code"]) == (401, 16)
+    # An RPC of services only is not even asked for a token: it is not there.
+    response = await edge.post("/parley.inference.v1.GenerationService/Generate")
+    assert (response.status_code, response.json()["code"]) == (404, 5)
+
+
+async def test_an_escaped_slash_is_refused(edge: httpx.AsyncClient, signed_in: dict[str, str]) -> None:
+    response = await edge.get("/api/v1/users/a%2Fb", headers=signed_in)
+    assert (response.status_code, response.json()["code"]) == (400, 3)
+
+
+async def test_an_underscored_header_is_refused(edge: httpx.AsyncClient) -> None:
+    assert (await edge.get("/health", headers={"x_user": "root"})).status_code == 400
+
+
+async def test_a_body_over_the_limit_answers_413(edge: httpx.AsyncClient) -> None:
+    limit = 10 * 1024 * 1024
+    fits = await edge.post("/api/v1/auth/login", content=b"x" * limit)
+    assert (fits.status_code, fits.json()["bytes"]) == (200, limit)
+    response = await edge.post("/api/v1/auth/login", content=b"x" * (limit + 1))
+    assert (response.status_code, response.json()["code"]) == (413, 8)
+
+
+async def test_events_pass_as_they_come(edge: httpx.AsyncClient, signed_in: dict[str, str]) -> None:
+    arrived = []
+    path = "/api/v1/chat/conversations/c/runs/r:stream"
+    async with edge.stream("GET", path, headers=signed_in) as response:
+        async for line in response.aiter_lines():
+            if line.startswith("data:"):
+                arrived.append(time.time() - float(line.removeprefix("data:")))
+    assert len(arrived) == 3
+    assert max(arrived) < 0.25
+
+
+def test_the_access_log_has_no_token(house: House, maker: TokenMaker) -> None:
+    token = maker.token(sub="logged")
+    httpx.get(f"{house.url}/api/logged?access_token={token}", headers={"authorization": f"Bearer {token}"})
+    log = house.folder / "access.log"
+    until(lambda: "/api/logged" in log.read_text(), seconds=5, what="the log line")
+    assert token not in log.read_text()
+    line = next(json.loads(line) for line in log.read_text().splitlines() if "/api/logged" in line)
+    assert (line["path"], line["status"], line["method"]) == ("/api/logged", 200, "GET")

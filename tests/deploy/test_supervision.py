@@ -1,0 +1,81 @@
+"""The launcher over small real processes: order, restarts, ends."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from tests.deploy.launched import is_gone, launched
+from tests.support.polling import until
+
+
+def test_a_killed_part_is_started_again_and_it_says_so(tmp_path: Path) -> None:
+    with launched("listener", tmp_path) as parley:
+        parley.wait_up()
+        first = parley.pid("listener")
+        address = parley.parts["listener"]["address"]
+        os.kill(first, signal.SIGKILL)
+        parley.wait_for("the listener (listener) was killed by SIGKILL: listening")
+        parley.wait_for("the listener (listener) started again, pid")
+        until(lambda: parley.pid("listener") != first, seconds=5, what="the new pid")
+        again = parley.parts["listener"]
+        assert (again["restarts"], again["address"]) == (1, address)
+        assert psutil.Process(again["pid"]).is_running()
+        assert parley.end() == 0
+        assert "Parley has stopped." in parley.text
+        assert is_gone(again["pid"])
+
+
+def test_parts_stop_in_reverse(tmp_path: Path) -> None:
+    with launched("noting", tmp_path) as parley:
+        parley.wait_up()
+        assert parley.end(signal.SIGTERM) == 0
+    assert (tmp_path / "stopped").read_text().split() == ["third", "second", "first"]
+
+
+def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
+    with launched("stubborn", tmp_path) as parley:
+        parley.wait_up()
+        pid = parley.pid("stubborn")
+        parley.process.send_signal(signal.SIGINT)
+        parley.wait_for("stopping the stubborn")
+        parley.end()
+        assert is_gone(pid)
+
+
+def test_it_gives_up_on_a_part_that_dies_again_and_again(tmp_path: Path) -> None:
+    with launched("mortal", tmp_path) as parley:
+        assert parley.process.wait(20) == 1
+    last = parley.text.splitlines()[-1]
+    assert last.startswith("parley: gave up after 6 deaths: the mortal (mortal) ended with exit code 1")
+    assert "no strength left" in last
+    assert str(tmp_path / "logs" / "mortal.log") in last
+
+
+def test_no_orphan_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    with launched("listener", tmp_path) as parley:
+        parley.wait_up()
+        pids = [part["pid"] for part in parley.parts.values()]
+        parley.process.kill()
+        parley.process.wait()
+        for pid in pids:
+            until(lambda pid=pid: is_gone(pid), seconds=5, what="the end of an orphan")  # type: ignore[misc]
+
+
+def test_parts_are_out_of_reach_of_the_terminals_interrupt(tmp_path: Path) -> None:
+    with launched("listener", tmp_path) as parley:
+        parley.wait_up()
+        for part in parley.parts.values():
+            assert os.getsid(part["pid"]) == part["pid"]
+
+
+def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:
+    addresses = []
+    for _ in range(2):
+        (tmp_path / "terminal").unlink(missing_ok=True)
+        with launched("listener", tmp_path) as parley:
+            parley.wait_up()
+            addresses.append(parley.parts["listener"]["address"])
+    assert addresses[0] == addresses[1]
+    assert int(addresses[0].rpartition(":")[2]) < 32_768
