@@ -51,7 +51,7 @@ def fetch(model: LockedModel, home: Path, console: Console) -> Path:
         raise
     path = partial.replace(folder / model.file)
     stamp(model, path, home)
-    shutil.rmtree(parts_folder)
+    shutil.rmtree(parts_folder.parent)
     return path
 
 

@@ -50,7 +50,8 @@ def fetch_one(models: tuple[LockedModel, ...], model_id: str, home: Path, consol
         console.print(f"parley models: {error}", markup=False)
         return 1
     console.print(f"{model.id} is here and verified: {path}", markup=False)
-    console.print("It is the default model after a restart.")
+    if default_id(models, home) == model.id:
+        console.print("It is the default model after a restart.")
     return 0
 
 

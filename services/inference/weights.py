@@ -5,8 +5,10 @@ import tomllib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 LOCK = Path(__file__).parent / "models.lock"
+_SHA256_DIGITS = 64
 _CHUNK_BYTES = 4 * 1024 * 1024
 
 
@@ -53,15 +55,21 @@ def read_lock(path: Path = LOCK) -> tuple[LockedModel, ...]:
     """Return the models of a lock file in its order, the best one first. Raises LockInvalid."""
     try:
         entries = tomllib.loads(path.read_text())["models"]
-        models = tuple(
-            LockedModel(**{**entry, "parts": tuple(Part(**part) for part in entry["parts"])}) for entry in entries
-        )
-    except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
-        raise LockInvalid(f"{path}: {error}") from error
-    for model in models:
-        if not model.parts or Path(model.file).name != model.file or model.bytes <= 0 or len(model.sha256) != 64:
-            raise LockInvalid(f"{path}: the entry {model.id!r} needs parts, a plain file name, bytes and a sha256")
-    return models
+        return tuple(_locked_model(entry) for entry in entries)
+    except (KeyError, TypeError, ValueError) as error:
+        raise LockInvalid(f"{path}: {error!r}") from error
+
+
+def _locked_model(entry: dict[str, Any]) -> LockedModel:
+    model = LockedModel(**{**entry, "parts": tuple(Part(**part) for part in entry["parts"])})
+    if (
+        not model.parts
+        or Path(model.file).name != model.file
+        or model.bytes <= 0
+        or len(model.sha256) != _SHA256_DIGITS
+    ):
+        raise ValueError(f"the entry {model.id!r} needs parts, a plain file name, bytes and a sha256")
+    return model
 
 
 def models_folder(home: Path) -> Path:
