@@ -2,18 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import grpc
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
-from adapters.rest.asgi import Receive, Scope, Send
 from adapters.rest.codec import dump_json
-from adapters.rest.descriptors import DescriptorSet, read_descriptor_set
+from adapters.rest.descriptors import read_descriptor_set
 from adapters.rest.dialect import PARLEY, Dialect
 from adapters.rest.docs import Docs
 from adapters.rest.gateway import Gateway
-from adapters.rest.health import PARTS, HealthReader, health_routes
+from adapters.rest.health import HealthReader, health_links, health_pages
+from adapters.rest.hosting import Page, RestApplication
 from adapters.rest.settings import RestSettings
 
 _MARGIN_BYTES = 1024 * 1024
@@ -27,28 +26,6 @@ _CHANNEL_OPTIONS = (
     # Clients' user-agent goes on as metadata; ours says who is between.
     ("grpc.primary_user_agent", "parley-rest"),
 )
-
-
-class RestApplication(FastAPI):
-    """FastAPI, with the gateway in front of its router for all paths that are not FastAPI's own."""
-
-    def __init__(self, gateway: Gateway, **options: Any) -> None:
-        """Take the gateway and FastAPI's options."""
-        super().__init__(openapi_url=None, docs_url=None, redoc_url=None, **options)
-        self._gateway = gateway
-        self._hosted: frozenset[str] = frozenset()
-
-    def host_routes(self) -> None:
-        """Keep the paths of the routes so far for FastAPI, but for those that an RPC has too."""
-        paths = {str(getattr(route, "path", "")) for route in self.routes}
-        self._hosted = frozenset(path for path in paths if path and not self._gateway.serves("GET", path))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == "http" and scope["path"] not in self._hosted:
-            await self._gateway(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
 
 
 def build_app(settings: RestSettings, dialect: Dialect = PARLEY) -> RestApplication:
@@ -80,22 +57,20 @@ def build_app(settings: RestSettings, dialect: Dialect = PARLEY) -> RestApplicat
             app.state.health = HealthReader(channel)
             yield
 
-    app = RestApplication(gateway, lifespan=connected, title=settings.name, version=settings.version)
-    docs = Docs(descriptors, settings.name, settings.version)
-    app.include_router(docs.routes())
-    app.include_router(health_routes(descriptors.service_names()))
-    app.add_api_route("/", _landing(settings, docs, descriptors), include_in_schema=False)
-    app.host_routes()
-    return app
-
-
-def _landing(settings: RestSettings, docs: Docs, descriptors: DescriptorSet):  # type: ignore[no-untyped-def]
     services = descriptors.service_names()
-    parts = {path.strip("/").replace("/", "_"): path for path, service in PARTS.items() if service in services}
-    links = {**docs.links(), "health": "/health", **parts}
+    docs = Docs(descriptors, settings.name, settings.version)
+    pages = {
+        **docs.pages(),
+        **health_pages(services),
+        "/": _landing(settings, {**docs.links(), **health_links(services)}),
+    }
+    return RestApplication(gateway, pages, lifespan=connected, title=settings.name, version=settings.version)
+
+
+def _landing(settings: RestSettings, links: dict[str, str]) -> Page:
     body = dump_json({"name": settings.name, "version": settings.version, "links": links})
 
-    async def landing() -> Response:
+    async def landing(_request: Request) -> Response:
         return Response(body, media_type="application/json")
 
     return landing

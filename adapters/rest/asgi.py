@@ -53,9 +53,10 @@ def _within(body: bytes, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> Failure:
-    # The rest of the body is still on its way: the connection cannot be used again.
+    # The server drops what is still on its way. Closing instead would reset the connection under the client's
+    # feet, which then never sees the answer.
     text = f"the request body is larger than {limit} bytes"
-    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text, http_status=413, close=True)
+    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text, http_status=413)
 
 
 class DisconnectWatch:

@@ -1,16 +1,15 @@
 """Shows the API: Swagger UI from the installed package `fastapi-swagger`, so that no page needs the internet."""
 
-from collections.abc import Callable
-from functools import partial
 from importlib.resources import files
 
-from fastapi import APIRouter, Response
+from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from google.protobuf.descriptor import MethodDescriptor
 
 from adapters.rest.annotations import Binding, access_rule
 from adapters.rest.codec import dump_json
 from adapters.rest.descriptors import DescriptorSet
+from adapters.rest.hosting import Page
 from adapters.rest.openapi import Wanted, openapi_document
 
 _ROOT = "/api/docs"
@@ -60,17 +59,17 @@ class Docs:
             **{f"{part}_docs": path for part, path in self._parts.items()},
         }
 
-    def routes(self) -> APIRouter:
-        """Return the routes of the pages, the documents and Swagger UI's files."""
-        router = APIRouter(include_in_schema=False)
+    def pages(self) -> dict[str, Page]:
+        """Return the pages, the documents and Swagger UI's files, by path."""
+        pages: dict[str, Page] = {}
         for path, document in self._documents.items():
-            router.add_api_route(path, _sending(self._page(path), "text/html; charset=utf-8"))
-            router.add_api_route(f"{path}/openapi.json", _sending(document, "application/json"))
+            pages[path] = _sending(self._page(path), "text/html; charset=utf-8")
+            pages[f"{path}/openapi.json"] = _sending(document, "application/json")
         folder = files("fastapi_swagger") / "resources"
         for name, media_type in _ASSETS.items():
-            send = _sending((folder / name).read_bytes(), media_type, "public, max-age=86400")
-            router.add_api_route(f"{_ROOT}/assets/{name}", send)
-        return router
+            content = (folder / name).read_bytes()
+            pages[f"{_ROOT}/assets/{name}"] = _sending(content, media_type, "public, max-age=86400")
+        return pages
 
     def _page(self, path: str) -> bytes:
         page = get_swagger_ui_html(
@@ -83,9 +82,8 @@ class Docs:
         return bytes(page.body)
 
 
-def _sending(body: bytes, media_type: str, cache: str = "no-cache") -> Callable[[], Response]:
-    return partial(_send, body, media_type, cache)
+def _sending(body: bytes, media_type: str, cache: str = "no-cache") -> Page:
+    async def page(_request: Request) -> Response:
+        return Response(body, media_type=media_type, headers={"cache-control": cache})
 
-
-def _send(body: bytes, media_type: str, cache: str) -> Response:
-    return Response(body, media_type=media_type, headers={"cache-control": cache})
+    return page

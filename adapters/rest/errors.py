@@ -45,7 +45,7 @@ class ErrorWriter:
             "message": failure.message,
             "details": [self._installed(detail) for detail in details],
         }
-        return ErrorAnswer(content, failure.http_status, close=failure.close)
+        return ErrorAnswer(content, failure.http_status)
 
     def from_call(self, error: grpc.aio.AioRpcError) -> "ErrorAnswer":
         """Return the answer to a call that the upstream refused, or that did not reach it."""
@@ -83,7 +83,7 @@ class ErrorWriter:
 class ErrorAnswer:
     """An error as it goes out."""
 
-    def __init__(self, content: dict[str, Any], http_status: int | None = None, *, close: bool = False) -> None:
+    def __init__(self, content: dict[str, Any], http_status: int | None = None) -> None:
         """Take the Status as JSON."""
         self.content = content
         code = content["code"]
@@ -92,8 +92,6 @@ class ErrorAnswer:
         if code == UNAUTHENTICATED:
             message = content["message"].encode("ascii", "replace")
             self.headers.append((b"www-authenticate", header_safe(message)))
-        if close:
-            self.headers.append((b"connection", b"close"))
 
     @property
     def body(self) -> bytes:

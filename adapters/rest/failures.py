@@ -31,16 +31,17 @@ class Failure(Exception):
         http_status: int | None = None,
         close: bool = False,
     ) -> None:
-        """Take the answer; `http_status` when the code's own does not fit, `close` to end the connection too."""
+        """Take the answer; `http_status` when the code's own does not fit."""
         super().__init__(message)
         self.code: int = code.value[0]
         self.message = message
         self.details = details
         self.http_status = http_status
-        self.close = close
 
 
 def invalid_field(field: str, message: str) -> Failure:
-    """Return an INVALID_ARGUMENT whose google.rpc.BadRequest names the field."""
+    """Return an INVALID_ARGUMENT whose message and google.rpc.BadRequest name the field."""
+    if field not in message:
+        message = f"{field}: {message}"
     violation = BadRequest.FieldViolation(field=field, description=message)
     return Failure(grpc.StatusCode.INVALID_ARGUMENT, message, BadRequest(field_violations=[violation]))

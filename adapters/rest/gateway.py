@@ -138,8 +138,8 @@ class _Sending:
         self.started = False
 
     async def __call__(self, message: Any) -> None:
-        self.started = True
         await self._send(message)
+        self.started = True
 
 
 def _peer(scope: Scope) -> str:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable
 
 import grpc
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from grpc_health.v1 import health_pb2
 
 from adapters.rest.codec import dump_json
+from adapters.rest.hosting import Page
 
 _CHECK = "/grpc.health.v1.Health/Check"
 _TIMEOUT_SECONDS = 2.0
@@ -48,24 +49,31 @@ class HealthReader:
         return dict(zip(names, await asyncio.gather(*map(self.state, names)), strict=True))
 
 
-def health_routes(services: set[str]) -> APIRouter:
-    """Return the health pages of the parts whose service is among `services`."""
-    router = APIRouter(include_in_schema=False)
-    parts = {path: service for path, service in PARTS.items() if service in services}
+def health_pages(services: set[str]) -> dict[str, Page]:
+    """Return the health pages, by path, of the parts whose service is among `services`."""
+    parts = _parts(services)
 
     async def everything(request: Request) -> Response:
         reader: HealthReader = request.app.state.health
         overall, states = await asyncio.gather(reader.state(""), reader.states(parts.values()))
         return _answer(overall, states)
 
-    router.add_api_route("/health", everything)
-    for path, service in parts.items():
-        router.add_api_route(path, _part(service))
-    router.add_api_route("/healthz", _as_grpc_gateway)
-    return router
+    pages = {path: _part(service) for path, service in parts.items()}
+    return {"/health": everything, "/healthz": _as_grpc_gateway, **pages}
 
 
-def _part(service: str):  # type: ignore[no-untyped-def]
+def health_links(services: set[str]) -> dict[str, str]:
+    """Return where the health pages are, by name."""
+    return {"health": "/health"} | {
+        path.removeprefix("/api/v1").strip("/").replace("/", "_"): path for path in _parts(services)
+    }
+
+
+def _parts(services: set[str]) -> dict[str, str]:
+    return {path: service for path, service in PARTS.items() if service in services}
+
+
+def _part(service: str) -> Page:
     async def part(request: Request) -> Response:
         reader: HealthReader = request.app.state.health
         return _answer(_SERVING, {service: await reader.state(service)})

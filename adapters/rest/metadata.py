@@ -25,6 +25,7 @@ _NAME = re.compile(r"[a-z0-9._-]+")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # gRPC sets these itself; a second value would break the call or pass a limit off as ours.
 _RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection", "transfer-encoding"})
+_FORBIDDEN = bytes(code for code in (*range(32), 127) if code != 9)
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
@@ -112,7 +113,7 @@ def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
 def _timeout(text: str) -> float:
     match = _TIMEOUT.fullmatch(text)
     if not match:
-        raise invalid_field("Grpc-Timeout", f"invalid grpc-timeout: {text[:100]}")
+        raise invalid_field("grpc-timeout", f"invalid grpc-timeout: {text[:100]}")
     return int(match[1]) * _UNIT_SECONDS[match[2]]
 
 
@@ -122,13 +123,14 @@ def response_headers(metadata: Any) -> Headers:
     if metadata:
         for key, value in metadata:
             raw = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
-            headers.append((b"grpc-metadata-" + key.encode(), header_safe(raw)))
+            if header_safe(raw) == raw:  # what HTTP cannot carry is left out
+                headers.append((b"grpc-metadata-" + key.encode(), raw))
     return headers
 
 
 def header_safe(value: bytes) -> bytes:
-    """Return a header value without what would end the header."""
-    return value.translate(None, b"\r\n\0")
+    """Return a header value without the control characters that HTTP forbids in it."""
+    return value.translate(None, _FORBIDDEN)
 
 
 def find_binary(metadata: Any, key: str) -> bytes | None:
