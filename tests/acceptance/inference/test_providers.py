@@ -1,0 +1,126 @@
+"""What the OpenAI-compatible backend makes of providers that fail, dawdle or differ."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+import structlog
+
+from services.inference.backends.llama_server_process import LlamaServerProcess
+from services.inference.backends.openai_chat_model import OpenAIChatModel, Patience
+from services.inference.backends.openai_connection import Endpoint, OpenAIConnection
+from services.inference.errors import ModelRefused, ModelUnavailable
+from services.inference.rules import Message, Prompt, Summary
+from tests.acceptance.inference.conftest import PATIENCE
+from tests.acceptance.inference.provider import Answer, chunk, providing, refusing, streaming
+from tests.support.stores import free_port
+
+_PROMPT = Prompt((Message("user", "Hello"),), 100, 0.5)
+_KEY = "sk-a-secret"
+
+
+@asynccontextmanager
+async def _model(base_url: str, patience: Patience = PATIENCE) -> AsyncIterator[OpenAIChatModel]:
+    async def find_endpoint() -> Endpoint:
+        return Endpoint(base_url, _KEY)
+
+    connection = OpenAIConnection(find_endpoint)
+    yield OpenAIChatModel("some-model", "some-model", connection, patience)
+    await connection.close()
+
+
+async def _ask(answer: Answer, patience: Patience = PATIENCE) -> list[str | Summary]:
+    async with providing(answer) as provider, _model(provider.base_url, patience) as model:
+        return [part async for part in model.stream(_PROMPT)]
+
+
+async def test_a_wrong_key_is_refused(local_process: LlamaServerProcess) -> None:
+    endpoint = await local_process.endpoint()
+    async with _model(endpoint.base_url) as model:
+        with pytest.raises(ModelRefused) as failure:
+            await anext(model.stream(_PROMPT))
+    assert failure.value.fields == {"model": "some-model", "status": "401"}
+
+
+async def test_a_dead_server_is_unavailable() -> None:
+    async with _model(f"http://127.0.0.1:{free_port()}/v1") as model:
+        with pytest.raises(ModelUnavailable, match="the connection failed"):
+            await anext(model.stream(_PROMPT))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+async def test_what_cannot_get_better_is_refused_and_asked_once(status: int) -> None:
+    async with (
+        providing(refusing(status, f"wrong key {_KEY}")) as provider,
+        _model(provider.base_url) as model,
+    ):
+        with structlog.testing.capture_logs() as logged, pytest.raises(ModelRefused) as failure:
+            await anext(model.stream(_PROMPT))
+        assert provider.requests == 1
+    assert failure.value.fields["status"] == str(status)
+    assert _KEY not in f"{failure.value!r} {logged}"
+    assert failure.value.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_what_may_get_better_is_tried_again_and_then_unavailable(status: int) -> None:
+    async with (
+        providing(refusing(status, f"overloaded {_KEY}")) as provider,
+        _model(provider.base_url) as model,
+    ):
+        with structlog.testing.capture_logs() as logged, pytest.raises(ModelUnavailable, match=str(status)) as failure:
+            await anext(model.stream(_PROMPT))
+        assert provider.requests == 3
+    assert _KEY not in f"{failure.value!r} {logged}"
+
+
+async def test_a_provider_without_usage_works() -> None:
+    parts = await _ask(streaming(chunk("Hi"), chunk(" you", "stop"), "[DONE]"))
+    assert parts == ["Hi", " you", Summary("some-model", "stop", 0, 0)]
+
+
+async def test_a_cut_answer_says_so() -> None:
+    assert (await _ask(streaming(chunk("Hi", "length"), "[DONE]")))[-1] == Summary("some-model", "length", 0, 0)
+
+
+@pytest.mark.parametrize(
+    "last", [None, '{"error": {"message": "sk-a-secret ran out"}}', "{not json"], ids=["end", "error", "garbage"]
+)
+async def test_an_answer_that_breaks_off_is_unavailable(last: str | None) -> None:
+    with pytest.raises(ModelUnavailable) as failure:
+        await _ask(streaming(chunk("Hi"), *([last] if last else [])))
+    assert _KEY not in str(failure.value)
+
+
+@pytest.mark.parametrize("said", [(), (chunk("Hi"),)], ids=["never begins", "stops in the middle"])
+async def test_a_provider_that_falls_silent_is_unavailable(said: tuple[str, ...]) -> None:
+    patience = Patience(first_token_seconds=0.3, idle_seconds=0.2)
+    with pytest.raises(ModelUnavailable, match="too long"):
+        await _ask(streaming(*said, then_hangs=True), patience)
+
+
+async def test_closing_an_answer_hangs_up_on_the_provider_at_once() -> None:
+    async with (
+        providing(streaming(chunk("Hi"), then_hangs=True)) as provider,
+        _model(provider.base_url) as model,
+    ):
+        async with aclosing(model.stream(_PROMPT)) as parts:
+            assert await anext(parts) == "Hi"
+            closed_at = time.perf_counter()
+        async with asyncio.timeout(2):
+            await provider.listener_left.wait()
+        assert time.perf_counter() - closed_at < 0.2
+
+
+async def test_cancelling_before_the_answer_begins_hangs_up_too() -> None:
+    async with (
+        providing(streaming(then_hangs=True)) as provider,
+        _model(provider.base_url) as model,
+    ):
+        asking = asyncio.create_task(anext(model.stream(_PROMPT)))
+        async with asyncio.timeout(5):
+            await provider.asked.wait()
+            asking.cancel()
+            await provider.listener_left.wait()
