@@ -1,0 +1,1 @@
+"""Who people are: users, passwords, sessions, and the tokens that prove them."""

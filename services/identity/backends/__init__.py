@@ -1,0 +1,1 @@
+"""The parts behind the ports, one a file."""

@@ -1,0 +1,86 @@
+"""Users in PostgreSQL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.identity.backends.tables import USERS, user_of
+from services.identity.errors import EmailTaken, UsernameTaken
+from services.identity.rules import Credentials, User
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUserStore:
+    """Implements the port UserStore on one connection."""
+
+    connection: AsyncConnection
+
+    async def add(self, user: User, password_hash: str) -> None:
+        """See the port."""
+        statement = insert(USERS).values(
+            id=user.user_id,
+            email=user.email,
+            username=user.username,
+            password_hash=password_hash,
+            display_name=user.display_name,
+            avatar_url=user.avatar_url,
+            native_language=user.native_language,
+            target_language=user.target_language,
+            level=user.level,
+            roles=sorted(user.roles),
+            is_active=user.is_active,
+            organization_id=user.organization_id,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+        try:
+            await self.connection.execute(statement)
+        except IntegrityError as error:
+            # The unique index decides, not a look beforehand: two people may register at the same moment.
+            index = getattr(error.orig.__cause__, "constraint_name", "") if error.orig else ""
+            if index == "users_email":
+                raise EmailTaken(email=user.email) from error
+            if index == "users_username":
+                raise UsernameTaken(username=user.username) from error
+            raise
+
+    async def get(self, user_id: UUID) -> User | None:
+        """See the port."""
+        row = (await self.connection.execute(select(USERS).where(USERS.c.id == user_id))).one_or_none()
+        return None if row is None else user_of(row)
+
+    async def by_email(self, email: str) -> Credentials | None:
+        """See the port."""
+        return await self._credentials(func.lower(USERS.c.email) == func.lower(email))
+
+    async def by_username(self, username: str) -> Credentials | None:
+        """See the port."""
+        return await self._credentials(func.lower(USERS.c.username) == func.lower(username))
+
+    async def _credentials(self, condition: ColumnElement[bool]) -> Credentials | None:
+        row = (await self.connection.execute(select(USERS).where(condition))).one_or_none()
+        return None if row is None else Credentials(user_of(row), row.password_hash)
+
+    async def change_profile(self, user_id: UUID, changes: Mapping[str, str], at: datetime) -> User | None:
+        """See the port."""
+        statement = update(USERS).where(USERS.c.id == user_id).values(**changes, updated_at=at).returning(USERS)
+        row = (await self.connection.execute(statement)).one_or_none()
+        return None if row is None else user_of(row)
+
+    async def grant_role(self, user_id: UUID, role: str, at: datetime) -> None:
+        """See the port."""
+        await self.connection.execute(
+            update(USERS)
+            .where(USERS.c.id == user_id, ~USERS.c.roles.any(role))
+            .values(roles=func.array_append(USERS.c.roles, role), updated_at=at)
+        )
+
+    async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
+        """See the port."""
+        statement = update(USERS).where(USERS.c.id == user_id, USERS.c.password_hash == old).values(password_hash=new)
+        return (await self.connection.execute(statement)).rowcount == 1

@@ -1,0 +1,80 @@
+"""The tables of the schema `identity`, as the migrations make them."""
+
+from typing import Any
+
+from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Row, Table, Text, Uuid
+
+from services.identity.rules import RefreshToken, Session, User
+
+SCHEMA = "identity"
+
+_METADATA = MetaData()
+_TIME = DateTime(timezone=True)
+
+USERS = Table(
+    "users",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text),
+    Column("username", Text),
+    Column("password_hash", Text),
+    Column("display_name", Text),
+    Column("avatar_url", Text),
+    Column("native_language", Text),
+    Column("target_language", Text),
+    Column("level", Text),
+    Column("roles", ARRAY(Text)),
+    Column("is_active", Boolean),
+    Column("organization_id", Uuid),
+    Column("created_at", _TIME),
+    Column("updated_at", _TIME),
+    schema=SCHEMA,
+)
+SESSIONS = Table(
+    "sessions",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid),
+    Column("created_at", _TIME),
+    Column("expires_at", _TIME),
+    Column("ended_at", _TIME),
+    schema=SCHEMA,
+)
+REFRESH_TOKENS = Table(
+    "refresh_tokens",
+    _METADATA,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("session_id", Uuid),
+    Column("expires_at", _TIME),
+    Column("spent_at", _TIME),
+    schema=SCHEMA,
+)
+
+
+def user_of(row: Row[Any]) -> User:
+    """Return the user in a row of USERS."""
+    return User(
+        user_id=row.id,
+        email=row.email,
+        username=row.username,
+        display_name=row.display_name,
+        avatar_url=row.avatar_url,
+        native_language=row.native_language,
+        target_language=row.target_language,
+        level=row.level,
+        roles=frozenset(row.roles),
+        is_active=row.is_active,
+        organization_id=row.organization_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def session_of(row: Row[Any]) -> Session:
+    """Return the session in a row of SESSIONS."""
+    return Session(row.id, row.user_id, row.created_at, row.expires_at, row.ended_at)
+
+
+def refresh_token_of(row: Row[Any]) -> RefreshToken:
+    """Return the refresh token in a row of REFRESH_TOKENS."""
+    return RefreshToken(row.token_hash, row.session_id, row.expires_at, row.spent_at)

@@ -1,0 +1,77 @@
+"""What can go wrong with identity; protos/parley/identity/v1/error_reason.proto explains those that clients see."""
+
+from services.chassis.errors import Kind, ServiceError
+
+
+class IdentityError(ServiceError):
+    """A failure of this service."""
+
+    domain = "identity.parley"
+
+
+class EmailTaken(IdentityError):
+    """Another user has the e-mail address."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "EMAIL_TAKEN"
+    template = "the e-mail address {email} is taken"
+
+
+class UsernameTaken(IdentityError):
+    """Another user has the username."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "USERNAME_TAKEN"
+    template = "the username {username} is taken"
+
+
+class InvalidCredentials(IdentityError):
+    """No active user has this login and password; which of the three it is, is not told."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "INVALID_CREDENTIALS"
+    template = "login or password is wrong"
+
+
+class InvalidRefreshToken(IdentityError):
+    """The refresh token is unknown, expired, of an ended session or of a disabled user."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "INVALID_REFRESH_TOKEN"
+    template = "the refresh token is not valid; sign in again"
+
+
+class RefreshTokenReused(IdentityError):
+    """A spent refresh token was shown again: it was copied, so its session has ended."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "REFRESH_TOKEN_REUSED"
+    template = "the refresh token was used before, so its session has ended; sign in again"
+
+
+class UserNotFound(IdentityError):
+    """No user has this id."""
+
+    kind = Kind.NOT_FOUND
+    reason = "USER_NOT_FOUND"
+    template = "user_id: there is no user {user_id}"
+
+
+class FieldNotUpdatable(IdentityError):
+    """The update mask names a field that does not exist or cannot be changed."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "FIELD_NOT_UPDATABLE"
+    template = "update_mask: {field} cannot be changed"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
+
+
+class StartRefused(IdentityError):
+    """The process must not start so; no client sees this."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "START_REFUSED"
+    template = "{cause}"
