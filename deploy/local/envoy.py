@@ -46,6 +46,15 @@ def envoy_part(settings: LocalSettings, folders: Folders, places: EnvoyPlaces, e
     )
 
 
+async def edge_works(settings: LocalSettings, admin: str) -> bool:
+    """Whether the edge answers for the house and has the keys that it checks tokens with."""
+    host, port = settings.edge_url.removeprefix("http://").rsplit(":", 1)
+    if not await http_ok(host.strip("[]"), int(port), "/health"):
+        return False
+    admin_host, admin_port = admin.rsplit(":", 1)
+    return not await http_ok(admin_host, int(admin_port), "/stats?filter=jwks_fetch_success", b"success: 0\n")
+
+
 def find_program() -> str:
     """Return Envoy's program: the wheel's, else the machine's. Raises LaunchError when there is none."""
     spec = importlib.util.find_spec("envoy")

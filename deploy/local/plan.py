@@ -7,12 +7,12 @@ from functools import partial
 
 from dotenv import dotenv_values
 
-from deploy.local.envoy import EnvoyPlaces, envoy_part
+from deploy.local.envoy import EnvoyPlaces, edge_works, envoy_part
 from deploy.local.folders import Folders
 from deploy.local.part import Stage
 from deploy.local.ports import assign_ports
 from deploy.local.postgres import database_url, postgres_part
-from deploy.local.probes import Probe, http_ok
+from deploy.local.probes import Probe
 from deploy.local.python_parts import migrate_part, rest_part, services_part, worker_parts
 from deploy.local.secrets import secret
 from deploy.local.settings import LocalSettings
@@ -47,8 +47,7 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
         rest_part(env, ports["rest"]),
         *worker_parts(env, settings.workers),
     )
-    edge = partial(http_ok, settings.edge_url.split("/")[2].rpartition(":")[0], settings.edge_port, "/health")
-    return Plan((*stores, (migrate_part(env),), house), edge)
+    return Plan((*stores, (migrate_part(env),), house), partial(edge_works, settings, at["admin"]))
 
 
 def environment(settings: LocalSettings, folders: Folders, ports: Mapping[str, int]) -> dict[str, str]:

@@ -35,6 +35,12 @@ signal.signal(signal.SIGTERM, stop)
 print("up", flush=True)
 while True: signal.pause()
 """
+STUBBORN = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+while True: signal.pause()
+"""
 
 
 def _python(name: str, code: str, *arguments: str, **more: object) -> Part:
@@ -66,8 +72,7 @@ def noting(_settings: LocalSettings, folders: Folders) -> Plan:
 
 def stubborn(_settings: LocalSettings, folders: Folders) -> Plan:
     """A part that does not heed SIGTERM."""
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
-    return Plan(((_python("stubborn", code, stop_grace=600.0, ready=_said_up(folders, "stubborn")),),))
+    return Plan(((_python("stubborn", STUBBORN, stop_grace=600.0, ready=_said_up(folders, "stubborn")),),))
 
 
 def mortal(_settings: LocalSettings, _folders: Folders) -> Plan:
