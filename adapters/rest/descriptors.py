@@ -1,5 +1,6 @@
 """Loads a FileDescriptorSet into a pool of its own, so that any upstream can be served beside Parley's types."""
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def message_class(descriptor: Descriptor) -> type[Message]:
 
 def _installed(name: str, importer: str) -> FileDescriptorProto:
     try:
+        if name.startswith("google/"):
+            importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
         return FileDescriptorProto.FromString(descriptor_pool.Default().FindFileByName(name).serialized_pb)
-    except KeyError:
+    except (KeyError, ImportError):
         raise DescriptorSetInvalid(f"{importer} imports {name}, which the set does not hold") from None

@@ -29,7 +29,6 @@ class Failure(Exception):
         message: str,
         *details: Message,
         http_status: int | None = None,
-        close: bool = False,
     ) -> None:
         """Take the answer; `http_status` when the code's own does not fit."""
         super().__init__(message)

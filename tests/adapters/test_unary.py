@@ -204,7 +204,7 @@ async def test_wrong_queries_are_named(client: httpx.AsyncClient, query: str, fi
         ("nested.child.name=x&nested.labels[k]=v", None),
         ("counts[a]=1&counts[b]=2", {"counts": {"a": "1", "b": "2"}}),
         ("when=2026-01-31T12:00:00Z&span=1h30m", {"when": "2026-01-31T12:00:00Z", "span": "5400s"}),
-        ("mask=a.b,cD", None),
+        ("mask=a.b,c_d", {"mask": "a.b,cD"}),
         ("wrappedLarge=7&maybe=", {"wrappedLarge": "7", "maybe": ""}),
         ("color=-2&flag=T&raw=AQI%3D", {"color": "COLOR_BLUE", "flag": True, "raw": "AQI="}),
         ("value=%5B1%5D", {"value": [1]}),
@@ -212,9 +212,6 @@ async def test_wrong_queries_are_named(client: httpx.AsyncClient, query: str, fi
 )
 async def test_query_values(client: httpx.AsyncClient, query: str, expected: dict[str, Any] | None) -> None:
     answer = await client.get(f"/v1/echo?{query}")
-    if query == "mask=a.b,cD":
-        assert answer.status_code == 500 or answer.json()["mask"]
-        return
     assert answer.status_code == 200, answer.text
     if expected is None:
         assert answer.json()["nested"]["child"]["name"] == "x"
