@@ -33,7 +33,9 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     """Plan every part. Raises LaunchError when a program is missing."""
     ports = assign_ports(_NAMES, folders.run / "ports.json", taken={settings.edge_port})
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    env = environment(settings, folders, ports)
+    chosen = {"services": settings.serve_listen, "rest": settings.rest_listen, "mesh": settings.mesh_target}
+    at |= {name: address for name, address in chosen.items() if address}
+    env = environment(settings, folders, at)
     stores: list[Stage] = []
     if not settings.database_url:
         stores.append((postgres_part(folders, ports["postgres"], os.environ),))
@@ -42,26 +44,25 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     places = EnvoyPlaces(at["mesh"], at["admin"], at["services"], at["rest"])
     # Stopped in reverse: workers while the mesh still carries their calls, the stores last.
     house = (
-        services_part(env, ports["services"]),
+        services_part(env, at["services"]),
         envoy_part(settings, folders, places, os.environ),
-        rest_part(env, ports["rest"]),
+        rest_part(env, at["rest"]),
         *worker_parts(env, settings.workers),
     )
     return Plan((*stores, (migrate_part(env),), house), partial(edge_works, settings, at["admin"]))
 
 
-def environment(settings: LocalSettings, folders: Folders, ports: Mapping[str, int]) -> dict[str, str]:
+def environment(settings: LocalSettings, folders: Folders, at: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of Parley's processes; what the caller set, in the environment or .env, wins."""
-    mesh = f"127.0.0.1:{ports['mesh']}"
     ours = {
         "PARLEY_HOME": str(folders.home),
         "PARLEY_ENVIRONMENT": settings.environment,
-        "PARLEY_DATABASE_URL": database_url(folders, ports["postgres"]),
-        "PARLEY_VALKEY_URL": valkey_url(folders, ports["valkey"]),
-        "PARLEY_MESH_TARGET": mesh,
-        "PARLEY_SERVE_LISTEN": f"127.0.0.1:{ports['services']}",
-        "PARLEY_REST_LISTEN": f"127.0.0.1:{ports['rest']}",
-        "PARLEY_REST_UPSTREAM": mesh,
+        "PARLEY_DATABASE_URL": database_url(folders, at["postgres"]),
+        "PARLEY_VALKEY_URL": valkey_url(folders, at["valkey"]),
+        "PARLEY_MESH_TARGET": at["mesh"],
+        "PARLEY_SERVE_LISTEN": at["services"],
+        "PARLEY_REST_LISTEN": at["rest"],
+        "PARLEY_REST_UPSTREAM": at["mesh"],
         "PARLEY_ISSUER": settings.edge_url,
         "PARLEY_JWKS_URL": f"{settings.edge_url}/.well-known/jwks.json",
         "PARLEY_SECRET": secret(folders.secrets, "parley-secret"),

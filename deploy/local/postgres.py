@@ -51,10 +51,10 @@ def postgres_part(folders: Folders, port: int, env: Mapping[str, str]) -> Part:
     )
 
 
-def database_url(folders: Folders, port: int) -> str:
+def database_url(folders: Folders, address: str) -> str:
     """Return the SQLAlchemy URL of the database."""
     password = secret(folders.secrets, "postgres-password")
-    return f"postgresql+asyncpg://{USER}:{password}@127.0.0.1:{port}/{DATABASE}"
+    return f"postgresql+asyncpg://{USER}:{password}@{address}/{DATABASE}"
 
 
 def is_first_start(folders: Folders) -> bool:

@@ -15,6 +15,8 @@ from deploy.local.child import group_of
 from deploy.local.errors import LaunchError
 
 USER = DATABASE = "parley"
+# The server's own: the same on every machine, whatever locales it has.
+_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
 
 async def prepare_data(binaries: Path, data: Path, password: str, user: str | None) -> None:
@@ -22,7 +24,7 @@ async def prepare_data(binaries: Path, data: Path, password: str, user: str | No
     draft = await asyncio.to_thread(_begin, binaries, data, user)
     if draft is None:
         return
-    options = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+    options = ["-U", USER, "-A", "trust", "-E", "UTF8", *_LOCALE]
     await _run([str(binaries / "initdb"), "-D", str(draft), *options], "", user)
     sql = f"ALTER ROLE {USER} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
     await _run([str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"], sql, user)
@@ -78,9 +80,7 @@ async def _run(argv: list[str], text: str, user: str | None) -> None:
 def own_environment(env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for PostgreSQL's programs."""
     # PGDATA, PGPORT and the like of the caller would change what the binaries do.
-    return {name: value for name, value in env.items() if not name.startswith(("PG", "PARLEY_"))} | {
-        "LC_ALL": "C.UTF-8"
-    }
+    return {name: value for name, value in env.items() if not name.startswith(("PG", "PARLEY_"))} | {"LC_ALL": "C"}
 
 
 def _make_user(user: str) -> None:

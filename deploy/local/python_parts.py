@@ -13,14 +13,14 @@ def migrate_part(env: Mapping[str, str]) -> Part:
     return _python("migrate", "database migrations", "migrate", env, one_shot=True)
 
 
-def services_part(env: Mapping[str, str], port: int) -> Part:
+def services_part(env: Mapping[str, str], address: str) -> Part:
     """Return the gRPC server of all capabilities."""
-    return _python("services", "all services, gRPC", "serve", env, port=port)
+    return _python("services", "all services, gRPC", "serve", env, address=address)
 
 
-def rest_part(env: Mapping[str, str], port: int) -> Part:
+def rest_part(env: Mapping[str, str], address: str) -> Part:
     """Return the REST adapter."""
-    return _python("rest", "REST adapter", "rest", env, port=port)
+    return _python("rest", "REST adapter", "rest", env, address=address)
 
 
 def worker_parts(env: Mapping[str, str], count: int) -> tuple[Part, ...]:
@@ -30,15 +30,18 @@ def worker_parts(env: Mapping[str, str], count: int) -> tuple[Part, ...]:
 
 
 def _python(
-    name: str, title: str, command: str, env: Mapping[str, str], *, port: int = 0, one_shot: bool = False
+    name: str, title: str, command: str, env: Mapping[str, str], *, address: str = "", one_shot: bool = False
 ) -> Part:
+    host, _, port = address.rpartition(":")
     return Part(
         name=name,
         title=title,
         argv=(sys.executable, "-m", "services", command),
         # Unbuffered, so that the last words of a process that dies are in its log.
         env={**env, "PYTHONUNBUFFERED": "1"},
-        address=f"127.0.0.1:{port}" if port else "",
-        ready=partial(tcp_open, "127.0.0.1", port) if port else None,
+        address=address,
+        ready=partial(tcp_open, host.strip("[]"), int(port)) if port else None,
         one_shot=one_shot,
+        # Longer than the 10 s that they give to running requests.
+        stop_grace=15,
     )

@@ -25,6 +25,12 @@ class LocalSettings(BaseSettings):
     """The `aud` of users' tokens."""
     cors_origins: str = ""
     """Origins whose pages may call, separated by commas."""
+    serve_listen: str = ""
+    """HOST:PORT of the services; empty chooses a free port, as with the next two."""
+    rest_listen: str = ""
+    """HOST:PORT of the REST adapter."""
+    mesh_target: str = ""
+    """HOST:PORT of Envoy's mesh listener."""
     workers: int = 1
     """How many worker processes are started."""
     envoy_concurrency: int = 2

@@ -1,11 +1,11 @@
 """Starts the parts in order, keeps each of them up, and stops them in reverse."""
 
 import asyncio
-import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from deploy.local.child import Child, start_child
 from deploy.local.errors import LaunchError
@@ -45,6 +45,7 @@ class Supervisor:
         self._state = state
         self._patience = patience or Patience()
         self._kept: list[_Kept] = []
+        self._order: list[str] = []
         self._one_shots: set[Child] = set()
         self._up = False
         self._failure: asyncio.Future[LaunchError] = asyncio.get_running_loop().create_future()
@@ -67,7 +68,8 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop the parts one after the other, the last started first."""
-        for kept in reversed(self._kept):
+        # By the plan, not by who was up first: what a stage lists last stops first.
+        for kept in sorted(self._kept, key=lambda kept: self._order.index(kept.part.name), reverse=True):
             if kept.task is not None:
                 kept.task.cancel()
                 await asyncio.wait([kept.task])
@@ -86,12 +88,12 @@ class Supervisor:
         return self._screen.unready()
 
     async def _start_stage(self, stage: Stage) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            tasks = [asyncio.create_task(self._start_part(part)) for part in stage]
-            stack.push_async_callback(_cancelled, tasks)
-            # In the order of the stage, so that `_kept` (hence the order of stopping) does not depend on speed.
-            for task in tasks:
-                await task
+        self._order += [part.name for part in stage]
+        tasks = [asyncio.create_task(self._start_part(part)) for part in stage]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await _cancelled(tasks)
 
     async def _start_part(self, part: Part) -> None:
         began = time.monotonic()
@@ -163,10 +165,11 @@ class Supervisor:
         if not self._failure.done():
             self._failure.set_result(error)
 
-    async def _or_failure(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    async def _or_failure(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         try:
-            await asyncio.wait({task, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {task, self._failure}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if self._failure.done():
                 raise self._failure.result()
             await task

@@ -1,6 +1,7 @@
 """`parley up`: everything on one machine, in the foreground."""
 
 import asyncio
+import io
 import platform
 import signal
 import sys
@@ -43,6 +44,8 @@ def launch(planner: Planner, patience: Patience | None = None) -> int:
 
 def _run(settings: LocalSettings, planner: Planner, patience: Patience | None) -> int:
     setproctitle("parley: up")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fall
     try:
         if platform.machine().lower() not in _MACHINES:
             raise LaunchError(f"Parley's programs exist for x86-64 and arm64, not for {platform.machine()}")
@@ -109,8 +112,10 @@ def _stop_on_signals(supervisor: Supervisor) -> "asyncio.Future[None]":
         else:
             stopped.set_result(None)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGINT, on_signal)
+    loop.add_signal_handler(signal.SIGTERM, on_signal)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
+        loop.add_signal_handler(signal.SIGHUP, on_signal)
     return stopped
 
 

@@ -30,9 +30,9 @@ def valkey_part(folders: Folders, port: int, env: Mapping[str, str]) -> Part:
     )
 
 
-def valkey_url(folders: Folders, port: int) -> str:
+def valkey_url(folders: Folders, address: str) -> str:
     """Return the URL with the password."""
-    return f"redis://:{secret(folders.secrets, 'valkey-password')}@127.0.0.1:{port}/0"
+    return f"redis://:{secret(folders.secrets, 'valkey-password')}@{address}/0"
 
 
 def find_server() -> str:
