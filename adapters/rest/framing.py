@@ -10,6 +10,7 @@ from adapters.rest.codec import dump_json
 from adapters.rest.endpoint import JSON_TYPE
 from adapters.rest.metadata import Headers
 
+SHUTTING_DOWN = "the server is shutting down"
 _ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
 
 
@@ -27,6 +28,9 @@ class Framing(Protocol):
 
     def error(self, content: dict[str, Any]) -> bytes:
         """Return a Status that ends the stream."""
+
+    def goodbye(self) -> bytes:
+        """Return what ends the stream when the adapter shuts down before the upstream has ended it."""
 
 
 class Lines:
@@ -54,6 +58,10 @@ class Lines:
     def error(self, content: dict[str, Any]) -> bytes:
         """Return the last line."""
         return _escaped(dump_json({"error": content})) + b"\n"
+
+    def goodbye(self) -> bytes:
+        """Return UNAVAILABLE: without it, a cut stream looks like a whole one."""
+        return self.error({"code": 14, "message": SHUTTING_DOWN, "details": []})
 
 
 class Events:
@@ -87,6 +95,10 @@ class Events:
     def error(self, content: dict[str, Any]) -> bytes:
         """Return the last event."""
         return b"event: error\ndata: " + dump_json(content) + b"\n\n"
+
+    def goodbye(self) -> bytes:
+        """Return nothing: the reader comes back by itself and goes on after its last event."""
+        return b""
 
 
 def _escaped(text: bytes) -> bytes:

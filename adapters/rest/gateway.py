@@ -17,6 +17,7 @@ from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs
 from adapters.rest.errors import ErrorAnswer, ErrorWriter
 from adapters.rest.failures import Failure
 from adapters.rest.metadata import read_headers
+from adapters.rest.open_streams import OpenStreams
 from adapters.rest.path_template import parse_template
 from adapters.rest.routing import MethodNotAllowed, PathNotFound, Router
 from adapters.rest.streaming import StreamEndpoint
@@ -49,6 +50,7 @@ class Gateway:
         self._heartbeat = heartbeat_seconds
         self._codec = Codec(descriptors, dialect)
         self._errors = ErrorWriter(self._codec, descriptors.pool, dialect)
+        self.streams = OpenStreams()
         self._endpoints: list[Endpoint] = []
         self.router: Router[Endpoint] = Router()
         for method in descriptors.methods():
@@ -121,7 +123,7 @@ class Gateway:
             self._errors,
         )
         if method.server_streaming:
-            endpoint: Endpoint = StreamEndpoint(route, self._heartbeat)
+            endpoint: Endpoint = StreamEndpoint(route, self._heartbeat, self.streams)
         else:
             endpoint = UnaryEndpoint(route, self._default_timeout)
         self._endpoints.append(endpoint)

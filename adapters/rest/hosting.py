@@ -17,7 +17,7 @@ class RestApplication(FastAPI):
     def __init__(self, gateway: Gateway, pages: Mapping[str, Page], **options: Any) -> None:
         """Take the gateway, the pages by path, and FastAPI's options. An RPC that has a page's path wins."""
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None, **options)
-        self._gateway = gateway
+        self.gateway = gateway
         hosted = {path: page for path, page in pages.items() if not gateway.serves("GET", path)}
         for path, page in hosted.items():
             self.add_route(path, page, methods=["GET"], include_in_schema=False)
@@ -26,6 +26,6 @@ class RestApplication(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and scope["path"] not in self._hosted:
-            await self._gateway(scope, receive, send)
+            await self.gateway(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

@@ -24,7 +24,8 @@ _SIGNED_64 = {_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64}
 _UNSIGNED_64 = {_F.TYPE_UINT64, _F.TYPE_FIXED64}
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_MAX_FLOAT = 3.4028234663852886e38
+# From here on a number rounds to infinity as a 32-bit float.
+_FLOAT_LIMIT = 3.4028235677973366e38
 
 
 def integer_range(field_type: int) -> tuple[int, int] | None:
@@ -84,8 +85,9 @@ def shortest_float(value: float) -> float:
         return value
     for digits in range(6, 9):
         text = f"{value:.{digits}g}"
-        if abs(float(text)) <= _MAX_FLOAT and _as_float32(float(text)) == value:
-            return float(text)
+        number = float(text)
+        if abs(number) < _FLOAT_LIMIT and _as_float32(number) == value:
+            return number
     return float(f"{value:.9g}")
 
 
@@ -182,7 +184,7 @@ def float_from_json(value: Any) -> float:
 def float32_from_json(value: Any) -> float:
     """Return the same as `float_from_json`, for a 32-bit float."""
     result = float_from_json(value)
-    if math.isfinite(result) and abs(result) > _MAX_FLOAT:
+    if math.isfinite(result) and abs(result) >= _FLOAT_LIMIT:
         raise ValueInvalid("the number is too large")
     return result
 

@@ -1,12 +1,19 @@
 """Runs the REST adapter as a process."""
 
+import asyncio
 import logging
+import signal
+from types import FrameType
+from typing import Any
 
 import setproctitle
 import uvicorn
 
 from adapters.rest.app import build_app
+from adapters.rest.hosting import RestApplication
 from adapters.rest.settings import RestSettings
+
+_GOODBYE_SECONDS = 1
 
 
 def run() -> int:
@@ -18,17 +25,43 @@ def run() -> int:
     """
     setproctitle.setproctitle("parley: rest")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    settings = RestSettings()
-    server = uvicorn.Server(server_config(settings))
+    server = RestServer(RestSettings())
     server.run()
     return 0 if server.started else 1
 
 
-def server_config(settings: RestSettings) -> uvicorn.Config:
-    """Return how uvicorn serves the adapter: one process, the fastest loop and parser, headers left as they came."""
+class RestServer(uvicorn.Server):
+    """uvicorn, which on its way down ends the streams before it cancels what is left."""
+
+    def __init__(self, settings: RestSettings) -> None:
+        """Build the application.
+
+        Raises:
+            DescriptorSetInvalid: the descriptor set cannot be read.
+        """
+        self._app = build_app(settings)
+        self._drain_seconds = settings.drain_seconds
+        super().__init__(_config(self._app, settings))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Stop at the first signal; a second Ctrl-C does not wait. uvicorn's own would die of the signal at the end."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Let requests and streams run for the drain time, then end the streams that are still open."""
+        loop = asyncio.get_running_loop()
+        goodbye = loop.call_later(self._drain_seconds, self._app.gateway.streams.end)
+        await super().shutdown(sockets)
+        goodbye.cancel()
+
+
+def _config(app: RestApplication, settings: RestSettings) -> uvicorn.Config:
+    # One process with the fastest loop and parser; headers go on as they came.
     host, _, port = settings.listen.rpartition(":")
     return uvicorn.Config(
-        build_app(settings),
+        app,
         host=host.strip("[]"),
         port=int(port),
         loop="uvloop",
@@ -40,5 +73,5 @@ def server_config(settings: RestSettings) -> uvicorn.Config:
         server_header=False,
         access_log=settings.access_log,
         log_config=None,
-        timeout_graceful_shutdown=settings.drain_seconds,
+        timeout_graceful_shutdown=settings.drain_seconds + _GOODBYE_SECONDS,
     )

@@ -11,10 +11,11 @@ from adapters.rest.asgi import ClientGone, DisconnectWatch, Send, respond
 from adapters.rest.binding import BindingInvalid
 from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs, raw_body
 from adapters.rest.errors import ErrorAnswer
-from adapters.rest.failures import invalid_field
-from adapters.rest.framing import Events, Framing, Lines
+from adapters.rest.failures import Failure, invalid_field
+from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines
 from adapters.rest.heartbeat import Heartbeat
 from adapters.rest.metadata import Headers, response_headers
+from adapters.rest.open_streams import OpenStreams
 from adapters.rest.query import parse_query
 from adapters.rest.scalars import integer_range
 
@@ -26,8 +27,8 @@ _FIRST_MESSAGE_SECONDS = 1.0
 class StreamEndpoint:
     """Answers the requests of one binding of a server-streaming RPC."""
 
-    def __init__(self, route: Route, heartbeat_seconds: float) -> None:
-        """Take the compiled binding and how often an idle event stream shows that it lives.
+    def __init__(self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams) -> None:
+        """Take the compiled binding and how often an idle event stream shows that it lives, and the list to be on.
 
         Raises:
             BindingInvalid: the RPC's resumption names a field that does not exist or is no integer.
@@ -35,6 +36,7 @@ class StreamEndpoint:
         self.binder = route.binder
         self._route = route
         self._heartbeat_seconds = heartbeat_seconds
+        self._open_streams = open_streams
         option = resumption(route.method)
         self._after = _integer_field(route.method.input_type.fields_by_name, option.after_field) if option else None
         self._lines = Lines(route.shaper, raw_body(route.method, route.shaper))
@@ -59,16 +61,27 @@ class StreamEndpoint:
             self._resume(request, incoming)
         call = self._call(request, metadata=incoming.caller.metadata, timeout=incoming.caller.timeout)
         watch = DisconnectWatch(incoming.receive, call.cancel, after=0)
+        self._open_streams.add(call)
         try:
             framing: Framing = self._events if as_events else self._lines
-            await _Stream(self._route, call, framing, incoming).run(self._heartbeat_seconds if as_events else 0)
+            await self._run(call, framing, incoming)
         except (asyncio.CancelledError, OSError):
             if watch.gone:
                 raise ClientGone from None
             raise
         finally:
             watch.stop()
+            self._open_streams.discard(call)
             call.cancel()
+
+    async def _run(self, call: Any, framing: Framing, incoming: Incoming) -> None:
+        stream = _Stream(self._route, call, framing, incoming)
+        try:
+            await stream.run(self._heartbeat_seconds if framing is self._events else 0)
+        except asyncio.CancelledError:
+            if not self._open_streams.ending:
+                raise
+            await stream.say_goodbye()
 
     def _resume(self, request: Any, incoming: Incoming) -> None:
         field, last = self._after, incoming.caller.last_event_id
@@ -89,6 +102,7 @@ class _Stream:
         self._errors = route.errors
         self._call = call
         self._framing = framing
+        self._started = False
         self._send: Send = incoming.send
         self._request_id = incoming.caller.request_id
 
@@ -113,6 +127,12 @@ class _Stream:
             reading.cancel()
         await self._send({"type": "http.response.body", "body": b""})
 
+    async def say_goodbye(self) -> None:
+        """End the stream because the adapter shuts down."""
+        if not self._started:
+            raise Failure(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+        await self._send({"type": "http.response.body", "body": self._framing.goodbye()})
+
     async def _is_worth_starting(self, reading: "asyncio.Future[Any]") -> bool:
         """Answer a stream that ended before its first message; return whether there is a stream to send."""
         try:
@@ -134,6 +154,7 @@ class _Stream:
         metadata = await self._call.initial_metadata() if first is not None else None
         headers = [*self._framing.headers(first), *response_headers(metadata), *self._own_headers()]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._started = True
 
     async def _pump(self, message: Any, heartbeat: Heartbeat) -> None:
         while message is not grpc.aio.EOF:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
 from adapters.rest.codec import Codec
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import PARLEY
-from adapters.rest.serving import server_config
+from adapters.rest.serving import RestServer
 from adapters.rest.settings import RestSettings
 from tests.adapters.trial import Trial, compile_trial, load_trial, start_trial
 
@@ -31,7 +30,7 @@ class Face:
 @asynccontextmanager
 async def running_adapter(settings: RestSettings) -> AsyncIterator[Face]:
     """Run the adapter under uvicorn on a free port."""
-    server = uvicorn.Server(server_config(settings))
+    server = RestServer(settings)
     serving = asyncio.create_task(server.serve())
     while not server.started:
         assert not serving.done()

@@ -19,7 +19,9 @@ from adapters.rest.failures import Failure, ValueInvalid
 from adapters.rest.path_template import parse_template
 from adapters.rest.scalars import float_to_json, shortest_float
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)

@@ -1,11 +1,13 @@
 """Server streams as lines and as server-sent events."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.adapters.conftest import Face
+from adapters.rest.settings import RestSettings
+from tests.adapters.conftest import Face, running_adapter
 from tests.adapters.trial import Trial
 
 EVENTS = {"accept": "text/event-stream"}
@@ -100,3 +102,19 @@ async def test_an_idle_event_stream_starts_by_itself(face: Face, trial: Trial) -
     assert head.startswith(b"HTTP/1.1 200")
     writer.close()
     await asyncio.wait_for(trial.cancelled.wait(), 1)
+
+
+async def test_a_shutdown_ends_open_streams(trial_set: Path, upstream: str) -> None:
+    settings = RestSettings(listen="127.0.0.1:0", upstream=upstream, descriptor_set=trial_set, drain_seconds=0)
+    readers = []
+    async with running_adapter(settings) as face:
+        for accept in ("text/event-stream", "*/*"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", face.port)
+            writer.write(f"GET /v1/ticks?count=1&hang=true HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n".encode())
+            await reader.readuntil(b'"sequence":1')
+            readers.append((reader, writer))
+    (events, _), (lines, _) = readers
+    assert (await events.read()).endswith(b"}}\n\n\r\n0\r\n\r\n")
+    assert b'{"error":{"code":14,"message":"the server is shutting down","details":[]}}' in await lines.read()
+    for _, writer in readers:
+        writer.close()
