@@ -1,8 +1,10 @@
 """What a prompt is, and which messages of it fit a model."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 from services.inference.errors import ContextLengthExceeded
 
@@ -118,16 +120,30 @@ def fit(messages: Sequence[Message], counts: Sequence[int], budget: int) -> list
         ContextLengthExceeded: what always stays is more than `budget` by itself.
     """
     last = len(messages) - 1
-    fixed = [index for index, message in enumerate(messages) if message.role == SYSTEM or index == last]
-    needed = sum(counts[index] for index in fixed)
-    if needed > budget:
-        raise ContextLengthExceeded(tokens=needed, limit=max(budget, 0))
     droppable = [index for index, message in enumerate(messages) if message.role != SYSTEM and index != last]
-    first = len(droppable)
-    while first > 0 and needed + counts[droppable[first - 1]] <= budget:
-        first -= 1
-        needed += counts[droppable[first]]
-    if first > 0:
-        while first < len(droppable) and messages[droppable[first]].role != USER:
-            first += 1
-    return sorted([*fixed, *droppable[first:]])
+    excess = sum(counts) - budget
+    if excess <= 0:
+        return list(range(len(messages)))
+    sizes = [counts[index] for index in droppable]
+    if excess > sum(sizes):
+        raise ContextLengthExceeded(tokens=sum(counts) - sum(sizes), limit=max(budget, 0))
+    first = _first_kept(sizes, excess, budget)
+    while first < len(droppable) and messages[droppable[first]].role != USER:
+        first += 1
+    dropped = set(droppable[:first])
+    return [index for index in range(len(messages)) if index not in dropped]
+
+
+def _first_kept(sizes: Sequence[int], excess: int, budget: int) -> int:
+    """Return how many of the oldest messages to drop so that at least `excess` tokens go.
+
+    More go than must: a whole number of hops. So the beginning of the prompt stays the same for several turns, and a
+    model that remembers the beginnings it has read reads only what is new. When the hop would cost more than half of
+    the history that fits, as with few very long messages, only what must goes.
+    """
+    hop = max(1, budget // 4)
+    sums = list(accumulate(sizes))
+    least = bisect_left(sums, excess) + 1
+    wanted = bisect_left(sums, -(-excess // hop) * hop) + 1
+    kept = sums[-1] - sums[least - 1]
+    return wanted if wanted <= len(sizes) and (sums[-1] - sums[wanted - 1]) * 2 >= kept else least

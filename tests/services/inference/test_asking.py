@@ -72,7 +72,7 @@ async def test_short_conversations_are_not_counted_and_long_ones_are_trimmed() -
     assert (counter.calls, summary.input_tokens) == (0, 3)
     long = tuple(Message("assistant" if index % 2 else "user", "word " * 100) for index in range(21))
     _, summary = await _ask(catalogue, Question(long))
-    assert (counter.calls, summary.input_tokens) == (1, 500)
+    assert (counter.calls, summary.input_tokens) == (1, 300)
 
 
 async def test_a_message_longer_than_the_context_is_refused() -> None:

@@ -1,5 +1,7 @@
 """Which messages fit a model."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,20 @@ def test_what_always_stays_and_does_not_fit_is_refused_with_its_length() -> None
     with pytest.raises(ContextLengthExceeded) as failure:
         fit(_messages("sauu"), [3, 1, 1, 8], 10)
     assert failure.value.fields == {"tokens": "11", "limit": "10"}
+
+
+def test_a_growing_conversation_keeps_its_beginning_for_several_turns() -> None:
+    starts = []
+    for turns in range(20, 60):
+        roles = "s" + "ua" * turns + "u"
+        starts.append(fit(_messages(roles), [10] * len(roles), 400)[1])
+    moves = sum(before != after for before, after in pairwise(starts))
+    assert moves <= 9
+    assert starts == sorted(starts)
+
+
+def test_one_long_message_is_not_given_up_for_a_steady_beginning() -> None:
+    assert fit(_messages("uaua" + "u"), [5, 5, 80, 5, 6], 100) == [2, 3, 4]
 
 
 _CONVERSATIONS = st.lists(st.tuples(st.sampled_from("sua"), st.integers(0, 50)), min_size=1, max_size=30)
