@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import pwd
 import signal
@@ -54,21 +55,35 @@ class Child:
         """Return the last line it wrote, or an empty text."""
         try:
             with self._log.open("rb") as file:
-                file.seek(max(self._log_start, self._log.stat().st_size - 4096))
+                file.seek(max(self._log_start, self._log.stat().st_size - 16_384))
                 lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
         except OSError:
             return ""
-        return lines[-1].strip()[:300] if lines else ""
+        return lines[-1].strip() if lines else ""
 
     def epitaph(self, code: int) -> str:
         """Say in one line how it ended."""
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        words = self.last_words()
-        return f"{self.part.title} ({self.part.name}) {how}{': ' + words if words else ''} [log: {self._log}]"
+        name = f"{self.part.title} ({self.part.name})"
+        if code < 0:
+            # What it wrote before somebody killed it has nothing to do with its end.
+            return f"{name} was killed by {signal.Signals(-code).name} [log: {self._log}]"
+        words = readable(self.last_words())
+        return f"{name} ended with exit code {code}{': ' + words if words else ''} [log: {self._log}]"
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def readable(line: str) -> str:
+    """Shorten a log line for people: of a JSON line, what happened and the exception's last line."""
+    try:
+        entry = json.loads(line)
+        exception = str(entry.get("exception") or "").strip().splitlines()
+        line = ": ".join([str(entry["event"]), *exception[-1:]])
+    except (ValueError, AttributeError, KeyError):
+        pass
+    return line[:300]
 
 
 async def start_child(part: Part, log: Path) -> Child:

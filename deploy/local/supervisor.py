@@ -78,6 +78,10 @@ class Supervisor:
         for child in list(self._one_shots):
             await child.stop()
 
+    def running(self) -> list[tuple[str, PartState]]:
+        """Return name and state of each part that is kept up, in the order of the plan."""
+        return sorted(self._state.parts.items(), key=lambda item: self._order.index(item[0]))
+
     def kill(self) -> None:
         """Kill everything at once."""
         for child in [kept.child for kept in self._kept] + list(self._one_shots):

@@ -67,7 +67,7 @@ async def _supervise(settings: LocalSettings, folders: Folders, planner: Planner
         for name in await asyncio.to_thread(end_leftovers, state.path):
             screen.say(f"  {name} of an earlier start did not end by itself: killed")
         require_edge_port(settings.edge_host, settings.edge_port)
-        work = asyncio.create_task(_work(settings, folders, planner, supervisor, screen, state))
+        work = asyncio.create_task(_work(settings, folders, planner, supervisor, screen))
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
@@ -85,7 +85,7 @@ async def _supervise(settings: LocalSettings, folders: Folders, planner: Planner
 
 
 async def _work(
-    settings: LocalSettings, folders: Folders, planner: Planner, supervisor: Supervisor, screen: Screen, state: State
+    settings: LocalSettings, folders: Folders, planner: Planner, supervisor: Supervisor, screen: Screen
 ) -> None:
     """Start everything, show it, and wait for the failure that ends it."""
     limit = settings.first_start_timeout if is_first_start(folders) else settings.start_timeout
@@ -97,7 +97,7 @@ async def _work(
     except TimeoutError as error:
         waiting = supervisor.waiting_for()
         raise LaunchError(f"{waiting} was not ready within {limit:g} s [logs: {folders.logs}]") from error
-    screen.table(state.parts.items())
+    screen.table(supervisor.running())
     screen.say(welcome(settings.edge_url, folders))
     raise await supervisor.until_failure()
 
