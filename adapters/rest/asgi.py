@@ -14,6 +14,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _WATCH_AFTER_SECONDS = 0.25
+_NO_CONTENT = 204
 
 
 class ClientGone(Exception):
@@ -92,6 +93,7 @@ class DisconnectWatch:
 
 async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """Send a whole answer."""
-    headers.append((b"content-length", str(len(body)).encode()))
+    if status != _NO_CONTENT:
+        headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from adapters.rest.asgi import Receive, Scope, Send
 from adapters.rest.gateway import Gateway
 
+_PAGE_METHODS = ("GET", "HEAD")
 Page = Callable[[Request], Awaitable[Response]]
 
 
@@ -25,7 +26,7 @@ class RestApplication(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"] not in self._hosted:
+        if scope["type"] == "http" and (scope["path"] not in self._hosted or scope["method"] not in _PAGE_METHODS):
             await self.gateway(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

@@ -1,5 +1,6 @@
 """The message types with a JSON form of their own: wrappers here, the rare rest through protobuf's json_format."""
 
+import math
 from typing import Any
 
 from google.protobuf import descriptor_pool, json_format
@@ -89,6 +90,8 @@ def fill_well_known(pool: DescriptorPool) -> Any:
             return None
 
         def fill(message: Any, value: Any) -> None:
+            if not _is_finite(value):
+                raise ValueInvalid("a number in it is too large")
             try:
                 json_format.ParseDict(value, message, ignore_unknown_fields=True, descriptor_pool=pool)
             except (json_format.ParseError, ValueError, TypeError, AttributeError, OverflowError):
@@ -97,3 +100,12 @@ def fill_well_known(pool: DescriptorPool) -> Any:
         return fill
 
     return find
+
+
+def _is_finite(value: Any) -> bool:
+    # JSON can spell 1e999, which json_format takes and can then not write.
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else True

@@ -127,6 +127,15 @@ async def test_health_of_a_foreign_upstream(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "SERVING"}
     assert (await client.get(f"/healthz?service={SERVICE}")).status_code == 503
     assert (await client.get("/healthz?service=no.Such")).status_code == 404
+    assert (await client.post("/health")).json()["code"] == 5
+
+
+def test_the_upstream_is_the_mesh_when_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_MESH_TARGET", "mesh:1")
+    assert RestSettings().upstream == "mesh:1"
+    monkeypatch.setenv("PARLEY_REST_UPSTREAM", "own:2")
+    assert RestSettings().upstream == "own:2"
+    assert RestSettings(upstream="given:3").upstream == "given:3"
 
 
 @pytest.fixture

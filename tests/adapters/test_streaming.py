@@ -60,6 +60,7 @@ async def test_events_resume(client: httpx.AsyncClient) -> None:
     assert asked.text.startswith("id: 4\n")
     over = await client.get("/v1/ticks", headers={**EVENTS, "last-event-id": "7"})
     assert (over.status_code, over.content) == (204, b"")
+    assert "content-length" not in over.headers
 
 
 @pytest.mark.parametrize("given", ["x", "-1", "4294967296", "1" * 5000])

@@ -156,6 +156,8 @@ async def test_only_patch_derives_a_mask(client: httpx.AsyncClient) -> None:
         ('{"span":"1h"}', "span"),
         ('{"any":{"@type":"type.googleapis.com/no.Such"}}', "any"),
         ('{"wrappedLarge":"x"}', "wrappedLarge"),
+        ('{"structure":{"a":[1e999]}}', "structure"),
+        ('{"real":1e999}', "real"),
         ("{bad", ""),
         ('{"text":"a","text":"b"}', ""),
         ("[" * 100_000, ""),
