@@ -72,7 +72,8 @@ class Outbox:
             while await self._relay_batch(publish) == _BATCH:
                 pass
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
 
     async def _relay_batch(self, publish: Publish) -> int:
         table = self._table

@@ -66,7 +66,10 @@ def open_valkey(url: str) -> Redis:
         max_connections=64,
         timeout=5,
         socket_connect_timeout=2,
-        socket_timeout=10,
+        # No time-out on single commands: redis-py would wrap each in asyncio.wait_for, which swallows cancellations on
+        # Python 3.11 and makes a task of every command. What must not hang has a deadline of its own.
+        socket_timeout=None,
+        socket_keepalive=True,
         health_check_interval=30,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         retry_on_error=[ValkeyConnectionError],

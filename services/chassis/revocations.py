@@ -1,11 +1,14 @@
 """Sessions that ended before their access tokens did. Every service asks on every call, so logout works at once."""
 
+import asyncio
+
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.chassis.errors import SessionCheckUnavailable
 
 _PREFIX = "revoked-session:"
+_PATIENCE_SECONDS = 3.0
 
 
 class RevokedSessions:
@@ -21,6 +24,7 @@ class RevokedSessions:
     async def contains(self, session_id: str) -> bool:
         """Return whether the session has ended. Raises SessionCheckUnavailable when that cannot be told."""
         try:
-            return bool(await self._valkey.exists(_PREFIX + session_id))
-        except RedisError as error:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return bool(await self._valkey.exists(_PREFIX + session_id))
+        except (RedisError, TimeoutError) as error:
             raise SessionCheckUnavailable from error

@@ -81,7 +81,8 @@ class ValkeyRunEvents:
                 if entries:
                     continue
                 try:
-                    await asyncio.wait_for(woken.wait(), _PATIENCE_SECONDS)
+                    async with asyncio.timeout(_PATIENCE_SECONDS):
+                        await woken.wait()
                 except TimeoutError:
                     yield None
 
@@ -98,7 +99,8 @@ class ValkeyRunEvents:
         async with self._wake_ups.subscribed(_cancel_channel(run_id)) as woken:
             while await self._valkey.hget(_state(run_id), "cancel") is None:
                 try:
-                    await asyncio.wait_for(woken.wait(), _PATIENCE_SECONDS)
+                    async with asyncio.timeout(_PATIENCE_SECONDS):
+                        await woken.wait()
                 except TimeoutError:
                     continue
                 woken.clear()
@@ -129,7 +131,8 @@ def _cancel_channel(run_id: UUID) -> str:
 
 
 def _encode(event: RunEvent) -> bytes:
-    return orjson.dumps({name: value for name, value in asdict(event).items() if value})
+    # str: asyncpg has a UUID of its own.
+    return orjson.dumps({name: value for name, value in asdict(event).items() if value}, default=str)
 
 
 def _decode(payload: bytes, number: int) -> RunEvent:

@@ -37,10 +37,14 @@ class FollowRuns:
             RunNotFound: the owner has no such run, or it was deleted meanwhile.
         """
         run = await self.get(owner_id, conversation_id, run_id)
+        if run.state.has_ended:
+            last = await self._see_to_end(run, after)
+            if last.sequence <= after:
+                return
+            if last.sequence == after + 1:
+                yield last
+                return
         silent = 0
-        if run.state.has_ended and (event := await self._missing_end(run, after)) is not None:
-            yield event
-            return
         async for next_event in self.events.follow(run_id, after):
             if next_event is not None:
                 after, silent = next_event.sequence, 0
@@ -49,20 +53,20 @@ class FollowRuns:
             silent += 1
             if silent % _SILENT_TICKS == 0:
                 run = await self.get(owner_id, conversation_id, run_id)
-                if run.state.has_ended:
-                    last = await self._missing_end(run, after)
-                    if last is not None:
-                        yield last
-                        return
+                # The last event, if it was missing, reaches this reader as any other.
+                if run.state.has_ended and (await self._see_to_end(run, after)).sequence <= after:
+                    return
 
-    async def _missing_end(self, run: Run, after: int) -> RunEvent | None:
-        """See that an ended run has its last event; return it when a reader at `after` would not find it."""
+    async def _see_to_end(self, run: Run, after: int) -> RunEvent:
+        """See that an ended run has its last event, and return it with its number.
+
+        A reader ahead of the last number has seen a stream that Valkey has since lost: for it the number is the next.
+        """
         async with self.transactions.begin() as tx:
             output = await tx.conversations.message(run.output_message_id) if run.output_message_id else None
         event = last_event(run, output)
         number = await self.events.end(run.run_id, event, after)
-        # A reader ahead of the last number has seen a stream that Valkey has since lost.
-        return replace(event, sequence=after + 1) if number < after else None
+        return replace(event, sequence=after + 1 if number < after else number)
 
     async def cancel(self, owner_id: str, conversation_id: UUID, run_id: UUID) -> Run:
         """Ask that a run be cancelled and return it; one that has ended stays as it is. Raises RunNotFound."""

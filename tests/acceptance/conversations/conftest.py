@@ -1,0 +1,24 @@
+"""The house on real stores."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from services.chassis.database import Database
+from services.chassis.identifiers import new_id
+from tests.support.house import House
+
+
+@pytest.fixture
+async def house(database: Database, valkey: Redis) -> AsyncIterator[House]:
+    """The operations, wired; each test has its own."""
+    house = House(database, valkey)
+    yield house
+    await house.wake_ups.close()
+
+
+@pytest.fixture
+def owner() -> str:
+    """A user of this test alone."""
+    return str(new_id())
