@@ -68,11 +68,10 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop the parts one after the other, the last started first."""
+        # Nobody is started again from here on, also not who dies because what it needs is gone.
+        await _cancelled([kept.task for kept in self._kept if kept.task is not None])
         # By the plan, not by who was up first: what a stage lists last stops first.
         for kept in sorted(self._kept, key=lambda kept: self._order.index(kept.part.name), reverse=True):
-            if kept.task is not None:
-                kept.task.cancel()
-                await asyncio.wait([kept.task])
             self._screen.stopping(kept.part)
             await kept.child.stop()
         for child in list(self._one_shots):

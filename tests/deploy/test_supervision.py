@@ -79,3 +79,13 @@ def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:
             addresses.append(parley.parts["listener"]["address"])
     assert addresses[0] == addresses[1]
     assert int(addresses[0].rpartition(":")[2]) < 32_768
+
+
+def test_an_interrupt_during_the_start_stops_what_runs(tmp_path: Path) -> None:
+    with launched("silent", tmp_path) as parley:
+        parley.wait_for("… the silent")
+        until(lambda: (tmp_path / "run" / "state.json").exists(), seconds=5, what="the part")
+        pid = parley.pid("silent")
+        assert parley.end() == 0
+        assert is_gone(pid)
+        assert parley.parts == {}
