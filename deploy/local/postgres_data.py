@@ -1,11 +1,9 @@
 """Makes PostgreSQL's data folder: a superuser `parley` with a password, and the database `parley`."""
 
 import asyncio
-import contextlib
 import os
 import pwd
 import shutil
-import signal
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from deploy.local.child import group_of
 from deploy.local.errors import LaunchError
+from deploy.local.step import run_step
 
 USER = DATABASE = "parley"
 # The server's own: the same on every machine, whatever locales it has.
@@ -25,9 +24,14 @@ async def prepare_data(binaries: Path, data: Path, password: str, user: str | No
     if draft is None:
         return
     options = ["-U", USER, "-A", "trust", "-E", "UTF8", *_LOCALE]
-    await _run([str(binaries / "initdb"), "-D", str(draft), *options], "", user)
+    env = own_environment(os.environ)
+    await run_step([str(binaries / "initdb"), "-D", str(draft), *options], env, user=user)
     sql = f"ALTER ROLE {USER} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
-    await _run([str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"], sql, user)
+    # Single-user mode ends with 0 also when a statement failed.
+    single = [str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"]
+    written = await run_step(single, env, text=sql, user=user)
+    if "ERROR:" in written:
+        raise LaunchError(f"PostgreSQL's database cannot be made: {written.splitlines()[-1]}")
     await asyncio.to_thread(_finish, draft, data)
 
 
@@ -51,30 +55,6 @@ def _finish(draft: Path, data: Path) -> None:
     (draft / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
     # Made aside and renamed last: a start that is cut short leaves no half a database.
     draft.rename(data)
-
-
-async def _run(argv: list[str], text: str, user: str | None) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=own_environment(os.environ),
-        cwd="/",
-        start_new_session=True,
-        user=user,
-        group=group_of(user),
-        extra_groups=[] if user else None,
-    )
-    try:
-        output, _ = await process.communicate(text.encode())
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        raise
-    lines = output.decode(errors="replace").strip().splitlines()
-    if process.returncode or any("ERROR:" in line or "FATAL:" in line for line in lines):
-        raise LaunchError(f"PostgreSQL's data cannot be made with {Path(argv[0]).name}: {lines[-1] if lines else ''}")
 
 
 def own_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class LocalSettings(BaseSettings):
     """What `parley up` may be told. The parts read their own settings from the same variables."""
 
-    model_config = SettingsConfigDict(env_prefix="PARLEY_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PARLEY_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     home: Path = Path(".parley")
     """The folder of all data, logs and secrets."""

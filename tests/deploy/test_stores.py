@@ -105,3 +105,13 @@ def test_a_killed_postgres_comes_back(home: Path) -> None:
         until(lambda: parley.pid("postgres") != before, seconds=5, what="the new pid")
         kept = json.loads((home / "run" / "ports.json").read_text())
         assert _port(parley, "postgres") == kept["postgres"]
+
+
+def test_an_interrupt_while_the_data_is_made_leaves_no_half_of_it(home: Path) -> None:
+    with launched("stores", home) as parley:
+        until((home / "postgres.new").exists, seconds=5, what="the data's beginning")
+        assert parley.end() == 0
+        assert "Traceback" not in parley.text
+    assert not (home / "postgres").exists()
+    with launched("stores", home) as parley:
+        parley.wait_up()

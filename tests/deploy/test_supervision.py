@@ -84,7 +84,7 @@ def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:
 def test_an_interrupt_during_the_start_stops_what_runs(tmp_path: Path) -> None:
     with launched("silent", tmp_path) as parley:
         parley.wait_for("… the silent")
-        until(lambda: (tmp_path / "run" / "state.json").exists(), seconds=5, what="the part")
+        until((tmp_path / "run" / "state.json").exists, seconds=5, what="the part")
         pid = parley.pid("silent")
         assert parley.end() == 0
         assert is_gone(pid)
