@@ -16,7 +16,12 @@ class RestSettings(BaseSettings):
     """Where the adapter listens, what it serves and what it allows."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PARLEY_REST_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="PARLEY_REST_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     listen: str = "127.0.0.1:8090"
@@ -29,7 +34,7 @@ class RestSettings(BaseSettings):
     """The FileDescriptorSet to serve; Parley's own when not set."""
     max_body_bytes: int = 10 * 1024 * 1024
     """The largest request body; a larger one answers 413."""
-    default_timeout_seconds: float = 30.0
+    default_timeout_seconds: float = 60.0
     """The deadline of a unary call that brings no Grpc-Timeout."""
     heartbeat_seconds: float = 15.0
     """How long a server-sent event stream may be silent before it sends a comment."""

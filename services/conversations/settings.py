@@ -6,7 +6,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ConversationsSettings(BaseSettings):
     """How conversations are answered."""
 
-    model_config = SettingsConfigDict(env_prefix="PARLEY_CONVERSATIONS_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PARLEY_CONVERSATIONS_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     system_prompt: str = (
         "You are Parley, a friendly assistant. Answer helpfully and briefly, in the language of the user."
@@ -16,5 +18,5 @@ class ConversationsSettings(BaseSettings):
     """How long a model may take for one answer."""
     history_size: int = 100
     """How many of the last messages the model is given, as far as its context holds them."""
-    chat_wait_seconds: float = 120.0
-    """How long POST /api/v1/ai/chat waits for the answer."""
+    chat_wait_seconds: float = 55.0
+    """How long POST /api/v1/ai/chat waits for the answer; less than the adapter's deadline, so that it can say more."""

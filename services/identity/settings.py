@@ -10,7 +10,12 @@ class IdentitySettings(BaseSettings):
     """How people sign in and for how long."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PARLEY_IDENTITY_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="PARLEY_IDENTITY_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
     access_token_seconds: int = Field(default=30 * 60, ge=1, le=24 * 3600)

