@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,18 @@ def models_folder(home: Path) -> Path:
 
 def find(model: LockedModel, home: Path) -> Path | None:
     """Return the file with the weights, None when it is not on this machine. Reads no weights."""
-    if not model.bundled:
-        path = models_folder(home) / model.file
-        return path if path.is_file() else None
+    path = _bundled(model.parts[0].package, model.file) if model.bundled else models_folder(home) / model.file
+    return path if path is not None and path.is_file() else None
+
+
+@cache
+def _bundled(package: str, name: str) -> Path | None:
     try:
         # Metadata only: packages with weights are never imported, because their code is not ours to run.
-        files = metadata.files(model.parts[0].package) or []
+        files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
         return None
-    return next(
-        (path for file in files if file.name == model.file and (path := Path(str(file.locate()))).is_file()), None
-    )
+    return next((Path(str(file.locate())) for file in files if file.name == name), None)
 
 
 def verified(model: LockedModel, home: Path) -> Path:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import IO
 
 from services.chassis import logs
+from services.inference.backends.child_process import ChildProcess, start
 from services.inference.backends.openai_connection import Endpoint
 from services.inference.errors import ModelUnavailable
 from services.inference.rules import Condition, ModelState
 from services.inference.weights import LockedModel, WeightsMissing, WeightsNotGenuine, find, verified
 
 _log = logs.get(__name__)
-_STOP_SECONDS = 3.0
 _MAX_LOG_BYTES = 5_000_000
 
 
@@ -39,7 +39,7 @@ class LlamaServerProcess:
         self._home = home
         self._options = options
         self._missing_instructions = missing_instructions
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._endpoint: Endpoint | None = None
         self._starting: asyncio.Task[Endpoint] | None = None
         self._failure = ""
@@ -47,7 +47,7 @@ class LlamaServerProcess:
     @property
     def pid(self) -> int | None:
         """The process id while it runs."""
-        return self._process.pid if self._process is not None and self._process.returncode is None else None
+        return self._process.pid if self._process is not None else None
 
     async def endpoint(self) -> Endpoint:
         """Return where the model is served, after starting the process when it does not run.
@@ -81,7 +81,7 @@ class LlamaServerProcess:
     async def ended(self) -> None:
         """Return once no process runs."""
         if self._process is not None:
-            await self._process.wait()
+            await self._process.ended()
 
     async def close(self) -> None:
         """Stop the process."""
@@ -89,13 +89,15 @@ class LlamaServerProcess:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
         if self._process is not None:
-            await _stop(self._process)
+            await self._process.stop()
             self._process = None
 
     async def _start(self) -> Endpoint:
         self._endpoint = None
         if self._process is not None:
-            _log.warning("local model died, starting it again", model=self._model.id, code=self._process.returncode)
+            _log.warning("local model died, starting it again", model=self._model.id, code=self._process.code)
+            await self._process.stop()
+            self._process = None
         try:
             if self._missing_instructions:
                 raise _CannotStart(self._cpu_text())
@@ -112,38 +114,22 @@ class LlamaServerProcess:
     async def _launch(self, weights: Path) -> Endpoint:
         key = secrets.token_urlsafe(32)
         log_path = self._home / "logs" / "local-model.log"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
         with _open_log(log_path) as log:
-            process = await asyncio.create_subprocess_exec(
-                *_command(self._model, weights, self._options),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
-                # Ctrl-C in the terminal is for `parley up`, which then closes us in order.
-                start_new_session=True,
-            )
-        self._process = process
+            process = start(_command(self._model, weights, self._options), environment, log)
         try:
-            address = await self._handshake(process, key)
-        except BaseException:
-            await _stop(process)
-            self._process = None
-            raise
-        if not address:
-            self._process = None
-            raise _CannotStart(f"its process ended with code {await process.wait()}, see {log_path}")
-        return Endpoint(f"{address}/v1", key, is_ours=True)
-
-    async def _handshake(self, process: asyncio.subprocess.Process, key: str) -> str:
-        assert process.stdin is not None  # noqa: S101 - both are pipes
-        assert process.stdout is not None  # noqa: S101
-        # Over the pipe, because arguments and environments can be read by others on the machine.
-        process.stdin.write(f"{key}\n".encode())
-        try:
-            async with asyncio.timeout(self._options.start_seconds):
-                return (await process.stdout.readline()).decode().strip()
+            # Over the pipe, because arguments and environments can be read by others on the machine.
+            address = await process.exchange(key, self._options.start_seconds)
+            if not address:
+                raise _CannotStart(f"its process ended with code {await process.ended()}, see {log_path}")
         except TimeoutError:
+            await process.stop()
             raise _CannotStart(f"it was not loaded within {self._options.start_seconds:g} s") from None
+        except BaseException:
+            await process.stop()
+            raise
+        self._process = process
+        return Endpoint(f"{address}/v1", key, is_ours=True)
 
     def _cpu_text(self) -> str:
         return f"this CPU lacks the instructions {', '.join(self._missing_instructions)}, which local models need"
@@ -168,16 +154,6 @@ def _open_log(path: Path) -> IO[bytes]:
     path.parent.mkdir(parents=True, exist_ok=True)
     too_long = path.exists() and path.stat().st_size > _MAX_LOG_BYTES
     return path.open("wb" if too_long else "ab")
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 def _retrieve(task: "asyncio.Task[Endpoint]") -> None:
