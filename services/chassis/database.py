@@ -18,12 +18,12 @@ def _dumps(value: Any) -> str:
 class Database:
     """A pool of connections. Connections are opened when first needed, and checked before use after a restart."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, pool_overflow: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 20, pool_overflow: int = 0) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=pool_overflow,
-            pool_timeout=10,
+            pool_timeout=15,
             pool_pre_ping=False,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,

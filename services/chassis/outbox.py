@@ -55,11 +55,12 @@ class Outbox:
     def __init__(self, database: Database, table: Table) -> None:
         self._database = database
         self._table = table
+        self._insert = insert(table)
         self._wake = asyncio.Event()
 
     async def add(self, connection: AsyncConnection, topic: str, key: str, payload: dict[str, object]) -> None:
         """Store an event in the transaction of the change it tells of. Call `wake` once that has committed."""
-        await connection.execute(insert(self._table).values(event_id=new_id(), topic=topic, key=key, payload=payload))
+        await connection.execute(self._insert, {"event_id": new_id(), "topic": topic, "key": key, "payload": payload})
 
     def wake(self) -> None:
         """Let this process's relay look at once, instead of at its next poll."""

@@ -22,8 +22,8 @@ class ChassisSettings(BaseSettings):
     """PostgreSQL, as a SQLAlchemy URL with the driver asyncpg."""
     database_pool_size: int = 20
     """Connections kept open to PostgreSQL."""
-    database_pool_overflow: int = 10
-    """Connections opened beyond the pool under load."""
+    database_pool_overflow: int = 0
+    """Connections opened beyond the pool under load, and closed again afterwards, which costs more than waiting."""
     valkey_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Valkey or Redis."""
     mesh_target: str = "127.0.0.1:8079"
@@ -42,5 +42,5 @@ class ChassisSettings(BaseSettings):
     """At least 32 characters, the same for all processes: signs page tokens and the services' own tokens."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
-    worker_threads: int = 64
-    """How many jobs a worker does at once."""
+    worker_threads: int = 8
+    """How many jobs a worker does at once; long ones may go on beside them, as a capability says."""

@@ -16,6 +16,8 @@ class ConversationsSettings(BaseSettings):
     """What the model is told before every conversation."""
     answer_seconds: float = 300.0
     """How long a model may take for one answer."""
+    answers_at_once: int = 200
+    """How many conversations one worker answers beside each other."""
     history_size: int = 100
     """How many of the last messages the model is given, as far as its context holds them."""
     chat_wait_seconds: float = 55.0

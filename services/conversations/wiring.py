@@ -16,11 +16,11 @@ from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
 from services.chassis.wake_ups import WakeUps
-from services.conversations import jobs
 from services.conversations.backends.mesh_answer_model import MeshAnswerModel
 from services.conversations.backends.postgres_transactions import PostgresTransactions
 from services.conversations.backends.tables import OUTBOX
 from services.conversations.backends.valkey_run_events import ValkeyRunEvents
+from services.conversations.jobs import Answering
 from services.conversations.operations.answer_messages import AnswerMessages
 from services.conversations.operations.chat import Chat
 from services.conversations.operations.follow_run import FollowRuns
@@ -52,11 +52,13 @@ async def assemble(resources: Resources) -> Module:
         settings.answer_seconds,
         settings.history_size,
     )
+    answering = Answering(answers, settings.answers_at_once)
 
     async def relay() -> None:
         await outbox.relay(publisher.publish)
 
     async def close() -> None:
+        await answering.close()
         await wake_ups.close()
         publisher.close()
 
@@ -84,6 +86,6 @@ async def assemble(resources: Resources) -> Module:
             ),
         ),
         background=(relay, recovery.keep_recovering),
-        register_jobs=lambda broker: jobs.register(broker, answers),
+        register_jobs=answering.register,
         close=close,
     )

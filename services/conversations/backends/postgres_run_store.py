@@ -4,13 +4,16 @@ The lease with its fence is the one of Kleppmann, "How to do distributed locking
 lease, and each write of a worker names its fence, so that one that slept through its lease writes nothing.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, case, func, insert, literal, or_, select, text, update
+from sqlalchemy import BigInteger, DateTime, Integer, Row, Text, TextClause, Uuid, bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from services.chassis.outbox import Outbox
 from services.conversations.backends.tables import CONVERSATION, MESSAGE, RUN, context_of, message_of, run_of
@@ -19,9 +22,142 @@ from services.conversations.rules import Message, Outcome, Run, RunState
 
 TOPIC = "incoming"
 _OPEN = (RunState.QUEUED.value, RunState.RUNNING.value)
-_LEASE = text("interval '8 seconds'")
-# Longer than a nudge takes to reach an idle worker; a conversation that waits its turn is nudged again this often.
-_NUDGE_PATIENCE = text("interval '10 seconds'")
+
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "at": DateTime(timezone=True),
+    "fence": BigInteger(),
+    "limit": Integer(),
+    "metadata": JSONB(none_as_null=True),
+    "says": Integer(),
+    **dict.fromkeys(("conversation_id", "message_id", "output_id", "request_id", "run_id"), Uuid()),
+    **dict.fromkeys(("message", "owner_id", "reason", "state", "text", "title"), Text()),
+}
+
+
+# The statements of the hot road are written out: each is one round trip, and is compiled once.
+def _sql(statement: str) -> TextClause:
+    names = set(re.findall(r"(?<!:):(\w+)", statement))
+    return text(statement).bindparams(*[bindparam(name, type_=_TYPES[name]) for name in names])
+
+
+# The update locks the conversation: its messages are numbered one after the other.
+_ACCEPT = _sql("""
+    WITH numbered AS (
+        UPDATE conversations.conversation
+        SET last_sequence = last_sequence + 1, updated_at = :at, nudged_at = now(),
+            title = CASE title WHEN '' THEN :title ELSE title END
+        WHERE id = :conversation_id AND owner_id = :owner_id
+        RETURNING last_sequence
+    ), said AS (
+        INSERT INTO conversations.message (id, conversation_id, sequence, role, text, run_id, request_id, created_at)
+        SELECT :message_id, :conversation_id, last_sequence, 'user', :text, :run_id, :request_id, :at FROM numbered
+    ), queued AS (
+        INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at)
+        SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at FROM numbered
+    )
+    SELECT last_sequence FROM numbered
+""")
+
+# The inner select may see what another worker has just ended; the state in the outer condition is looked at again
+# under the row's lock. A lease without a run is given back by the caller.
+_CLAIM = _sql("""
+    WITH leased AS (
+        UPDATE conversations.conversation AS c
+        SET fence = fence + 1, lease_until = now() + interval '8 seconds'
+        WHERE id = :conversation_id AND (lease_until IS NULL OR lease_until < now()) AND EXISTS (
+            SELECT 1 FROM conversations.run WHERE conversation_id = c.id AND state IN ('queued', 'running')
+        )
+        RETURNING id, fence, context
+    ), taken AS (
+        UPDATE conversations.run
+        SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
+        WHERE state IN ('queued', 'running') AND id = (
+            SELECT run.id FROM conversations.run, leased
+            WHERE conversation_id = leased.id AND state IN ('queued', 'running') ORDER BY ordinal LIMIT 1
+        )
+        RETURNING run.*
+    )
+    SELECT leased.fence, leased.context, taken.* FROM leased LEFT JOIN taken ON true
+""")
+
+# The conversation's row is locked from here on: a message that is accepted now waits, and its nudge finds the lease
+# free, or this worker finds its run.
+_FINISH = _sql("""
+    WITH held AS (
+        UPDATE conversations.conversation
+        SET last_sequence = last_sequence + :says, updated_at = now(), lease_until = now() + interval '8 seconds'
+        WHERE id = :conversation_id AND fence = :fence
+        RETURNING last_sequence, context
+    ), said AS (
+        INSERT INTO conversations.message (id, conversation_id, sequence, role, text, run_id, metadata, created_at)
+        SELECT :message_id, :conversation_id, last_sequence, 'assistant', :text, :run_id, :metadata, now()
+        FROM held WHERE :says = 1
+    ), ended AS (
+        UPDATE conversations.run
+        SET state = :state, output_message_id = :output_id, error_reason = :reason, error_message = :message,
+            ended_at = now()
+        FROM held WHERE id = :run_id AND state IN ('queued', 'running')
+        RETURNING run.*
+    )
+    SELECT ended.*, held.last_sequence, held.context FROM held JOIN ended ON true
+""")
+
+_TAKE_UP_OR_RELEASE = _sql("""
+    WITH taken AS (
+        UPDATE conversations.run
+        SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
+        WHERE id = (
+            SELECT id FROM conversations.run
+            WHERE conversation_id = :conversation_id AND state IN ('queued', 'running') ORDER BY ordinal LIMIT 1
+        )
+        RETURNING run.*
+    ), released AS (
+        UPDATE conversations.conversation SET lease_until = NULL
+        WHERE id = :conversation_id AND fence = :fence AND NOT EXISTS (SELECT 1 FROM taken)
+    )
+    SELECT * FROM taken
+""")
+
+_RENEW = _sql("""
+    UPDATE conversations.conversation SET lease_until = now() + interval '8 seconds'
+    WHERE id = :conversation_id AND fence = :fence
+""")
+
+# Nudged long ago on purpose: the next look for stranded conversations finds it.
+_RELEASE = _sql("""
+    UPDATE conversations.conversation SET lease_until = NULL, nudged_at = 'epoch'
+    WHERE id = :conversation_id AND fence = :fence
+""")
+
+# Ten seconds are longer than a nudge takes to reach an idle worker; one that waits its turn is nudged again this often.
+_NUDGE_STRANDED = _sql("""
+    UPDATE conversations.conversation SET nudged_at = now()
+    WHERE id IN (
+        SELECT id FROM conversations.conversation
+        WHERE id IN (SELECT conversation_id FROM conversations.run WHERE state IN ('queued', 'running'))
+            AND (lease_until IS NULL OR lease_until < now()) AND nudged_at < now() - interval '10 seconds'
+        LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+""")
+
+_REQUEST_CANCEL = _sql("""
+    UPDATE conversations.run
+    SET cancel_requested = true,
+        state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+        ended_at = CASE state WHEN 'queued' THEN now() END
+    WHERE id = :run_id AND state IN ('queued', 'running')
+""")
+
+# Questions may have come in a burst: each is put before its own answer, and later ones are not there yet.
+_HISTORY = (
+    select(MESSAGE)
+    .join(RUN, RUN.c.id == MESSAGE.c.run_id)
+    .where(MESSAGE.c.conversation_id == bindparam("conversation_id"), RUN.c.ordinal <= bindparam("ordinal"))
+    .order_by(RUN.c.ordinal.desc(), MESSAGE.c.sequence.desc())
+    .limit(bindparam("size"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +169,15 @@ class PostgresRunStore:
 
     async def accept(self, new: NewMessage) -> tuple[Message, Run] | None:
         """See the port."""
-        # The update locks the row: messages of one conversation are numbered one after the other.
-        sequence = await self.connection.scalar(
-            update(CONVERSATION)
-            .where(CONVERSATION.c.id == new.conversation_id, CONVERSATION.c.owner_id == new.owner_id)
-            .values(
-                last_sequence=CONVERSATION.c.last_sequence + 1,
-                title=case((CONVERSATION.c.title == "", new.title), else_=CONVERSATION.c.title),
-                updated_at=new.at,
-                nudged_at=func.now(),
-            )
-            .returning(CONVERSATION.c.last_sequence)
-        )
-        if sequence is None:
-            return None
-        message = Message(new.message_id, new.conversation_id, sequence, "user", new.text, new.run_id, None, new.at)
-        run = Run(new.run_id, new.conversation_id, sequence, new.message_id, RunState.QUEUED, created_at=new.at)
         try:
-            await self._insert_message(message, new.request_id)
+            sequence = await self.connection.scalar(_ACCEPT, asdict(new))
         except IntegrityError as error:
             raise RequestIdSeen from error
-        await self.connection.execute(
-            insert(RUN).values(
-                id=run.run_id,
-                conversation_id=run.conversation_id,
-                ordinal=run.ordinal,
-                message_id=run.message_id,
-                state=run.state.value,
-                created_at=run.created_at,
-            )
-        )
+        if sequence is None:
+            return None
         await self._nudge(new.conversation_id)
+        message = Message(new.message_id, new.conversation_id, sequence, "user", new.text, new.run_id, None, new.at)
+        run = Run(new.run_id, new.conversation_id, sequence, new.message_id, RunState.QUEUED, created_at=new.at)
         return message, run
 
     async def accepted(self, conversation_id: UUID, request_id: UUID) -> tuple[Message, Run] | None:
@@ -93,170 +207,87 @@ class PostgresRunStore:
 
     async def request_cancel(self, run_id: UUID) -> None:
         """See the port."""
-        queued = RUN.c.state == RunState.QUEUED.value
-        await self.connection.execute(
-            update(RUN)
-            .where(RUN.c.id == run_id, RUN.c.state.in_(_OPEN))
-            .values(
-                cancel_requested=True,
-                state=case((queued, RunState.CANCELLED.value), else_=RUN.c.state),
-                ended_at=case((queued, func.now()), else_=None),
-            )
-        )
+        await self.connection.execute(_REQUEST_CANCEL, {"run_id": run_id})
 
     async def claim(self, conversation_id: UUID, history_size: int) -> Claim | None:
         """See the port."""
-        free = or_(CONVERSATION.c.lease_until.is_(None), CONVERSATION.c.lease_until < func.now())
-        waits = select(literal(1)).where(RUN.c.conversation_id == conversation_id, RUN.c.state.in_(_OPEN)).exists()
-        leased = await self.connection.execute(
-            update(CONVERSATION)
-            .where(CONVERSATION.c.id == conversation_id, free, waits)
-            .values(fence=CONVERSATION.c.fence + 1, lease_until=func.now() + _LEASE)
-            .returning(CONVERSATION.c.fence, CONVERSATION.c.context)
-        )
-        row = leased.one_or_none()
-        return None if row is None else await self._take_up(conversation_id, row, history_size)
+        row = (await self.connection.execute(_CLAIM, {"conversation_id": conversation_id})).one_or_none()
+        if row is None:
+            return None
+        if row.id is None:
+            return await self._take_up_or_release(conversation_id, row.fence, row.context, history_size)
+        return await self._claim(row, row.fence, row.context, history_size)
 
     async def finish(
         self, claim: Claim, outcome: Outcome, message_id: UUID, history_size: int
     ) -> tuple[Run, Message | None, Claim | None]:
         """See the port."""
-        conversation_id = claim.run.conversation_id
-        says = 1 if outcome.text else 0
-        # The row is locked from here on: a message that is accepted now waits, and its nudge finds the lease free.
+        run = claim.run
+        output_id = message_id if outcome.text else None
         held = await self.connection.execute(
-            update(CONVERSATION)
-            .where(self._holds(conversation_id, claim.fence))
-            .values(
-                last_sequence=CONVERSATION.c.last_sequence + says,
-                updated_at=func.now(),
-                lease_until=func.now() + _LEASE,
-            )
-            .returning(CONVERSATION.c.last_sequence, CONVERSATION.c.fence, CONVERSATION.c.context, func.now())
+            _FINISH,
+            {
+                "conversation_id": run.conversation_id,
+                "fence": claim.fence,
+                "says": int(bool(outcome.text)),
+                "message_id": message_id,
+                "text": outcome.text,
+                "run_id": run.run_id,
+                "metadata": asdict(outcome.metadata),
+                "state": outcome.state.value,
+                "output_id": output_id,
+                "reason": outcome.error_reason,
+                "message": outcome.error_message,
+            },
         )
         row = held.one_or_none()
         if row is None:
             raise LeaseLost
         message = None
-        if says:
+        if output_id is not None:
             message = Message(
-                message_id,
-                conversation_id,
+                output_id,
+                run.conversation_id,
                 row.last_sequence,
                 "assistant",
                 outcome.text,
-                claim.run.run_id,
+                run.run_id,
                 outcome.metadata,
-                row.now,
+                row.ended_at,
             )
-            await self._insert_message(message, None)
-        ended = await self.connection.execute(
-            update(RUN)
-            .where(RUN.c.id == claim.run.run_id, RUN.c.state.in_(_OPEN))
-            .values(
-                state=outcome.state.value,
-                output_message_id=message_id if says else None,
-                error_reason=outcome.error_reason,
-                error_message=outcome.error_message,
-                ended_at=func.now(),
-            )
-            .returning(RUN)
-        )
-        return run_of(ended.one()), message, await self._take_up(conversation_id, row, history_size)
+        following = await self._take_up_or_release(run.conversation_id, claim.fence, row.context, history_size)
+        return run_of(row), message, following
 
     async def renew(self, conversation_id: UUID, fence: int) -> bool:
         """See the port."""
-        statement = (
-            update(CONVERSATION).where(self._holds(conversation_id, fence)).values(lease_until=func.now() + _LEASE)
-        )
-        return (await self.connection.execute(statement)).rowcount == 1
+        renewed = await self.connection.execute(_RENEW, {"conversation_id": conversation_id, "fence": fence})
+        return renewed.rowcount == 1
 
     async def release(self, conversation_id: UUID, fence: int) -> None:
         """See the port."""
-        await self.connection.execute(
-            update(CONVERSATION).where(self._holds(conversation_id, fence)).values(lease_until=None)
-        )
+        await self.connection.execute(_RELEASE, {"conversation_id": conversation_id, "fence": fence})
 
     async def nudge_stranded(self, limit: int) -> int:
         """See the port."""
-        stranded = (
-            select(CONVERSATION.c.id)
-            .where(
-                CONVERSATION.c.id.in_(select(RUN.c.conversation_id).where(RUN.c.state.in_(_OPEN))),
-                or_(CONVERSATION.c.lease_until.is_(None), CONVERSATION.c.lease_until < func.now()),
-                CONVERSATION.c.nudged_at < func.now() - _NUDGE_PATIENCE,
-            )
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        nudged = await self.connection.scalars(
-            update(CONVERSATION)
-            .where(CONVERSATION.c.id.in_(stranded))
-            .values(nudged_at=func.now())
-            .returning(CONVERSATION.c.id)
-        )
-        conversation_ids = list(nudged)
+        conversation_ids = list(await self.connection.scalars(_NUDGE_STRANDED, {"limit": limit}))
         for conversation_id in conversation_ids:
             await self._nudge(conversation_id)
         return len(conversation_ids)
 
-    async def _take_up(self, conversation_id: UUID, leased: Row[Any], history_size: int) -> Claim | None:
-        """Return the next waiting run as claimed under the lease in `leased`, or give the lease back."""
-        following = (
-            select(RUN.c.id)
-            .where(RUN.c.conversation_id == conversation_id, RUN.c.state.in_(_OPEN))
-            .order_by(RUN.c.ordinal)
-            .limit(1)
-            .scalar_subquery()
-        )
-        taken = await self.connection.execute(
-            update(RUN)
-            .where(RUN.c.id == following)
-            .values(
-                state=RunState.RUNNING.value,
-                attempt=RUN.c.attempt + 1,
-                started_at=func.coalesce(RUN.c.started_at, func.now()),
-            )
-            .returning(RUN)
-        )
+    async def _take_up_or_release(
+        self, conversation_id: UUID, fence: int, context: dict[str, Any], history_size: int
+    ) -> Claim | None:
+        taken = await self.connection.execute(_TAKE_UP_OR_RELEASE, {"conversation_id": conversation_id, "fence": fence})
         row = taken.one_or_none()
-        if row is None:
-            await self.release(conversation_id, leased.fence)
-            return None
+        return None if row is None else await self._claim(row, fence, context, history_size)
+
+    async def _claim(self, row: Row[Any], fence: int, context: dict[str, Any], history_size: int) -> Claim:
         run = run_of(row)
-        history = await self._history(run, history_size)
-        return Claim(run, leased.fence, context_of(leased.context), tuple(history))
-
-    async def _history(self, run: Run, size: int) -> list[Message]:
-        # Questions may have come in a burst: each is put before its own answer, and later ones are not there yet.
-        statement = (
-            select(MESSAGE)
-            .join(RUN, RUN.c.id == MESSAGE.c.run_id)
-            .where(MESSAGE.c.conversation_id == run.conversation_id, RUN.c.ordinal <= run.ordinal)
-            .order_by(RUN.c.ordinal.desc(), MESSAGE.c.sequence.desc())
-            .limit(size)
+        history = await self.connection.execute(
+            _HISTORY, {"conversation_id": run.conversation_id, "ordinal": run.ordinal, "size": history_size}
         )
-        return [message_of(row) for row in await self.connection.execute(statement)][::-1]
-
-    async def _insert_message(self, message: Message, request_id: UUID | None) -> None:
-        await self.connection.execute(
-            insert(MESSAGE).values(
-                id=message.message_id,
-                conversation_id=message.conversation_id,
-                sequence=message.sequence,
-                role=message.role,
-                text=message.text,
-                run_id=message.run_id,
-                metadata=None if message.metadata is None else asdict(message.metadata),
-                request_id=request_id,
-                created_at=message.created_at,
-            )
-        )
+        return Claim(run, fence, context_of(context), tuple(message_of(one) for one in history)[::-1])
 
     async def _nudge(self, conversation_id: UUID) -> None:
         key = str(conversation_id)
         await self.outbox.add(self.connection, TOPIC, key, {"conversation_id": key})
-
-    @staticmethod
-    def _holds(conversation_id: UUID, fence: int) -> ColumnElement[bool]:
-        return (CONVERSATION.c.id == conversation_id) & (CONVERSATION.c.fence == fence)

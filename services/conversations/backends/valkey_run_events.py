@@ -5,6 +5,7 @@ holds its fence against the highest one that has written.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import datetime
@@ -24,6 +25,7 @@ _BATCH = 500
 _FENCED = -1
 _ENDED = -2
 _ENDING_FENCE = 0
+_CANCELLATIONS = "run-cancellations"
 
 # KEYS: state hash, stream. ARGV: fence (0: of the system, always good), number to stay above, 1 when it is the last
 # event, payload, seconds to keep, channel. Returns the event's number, or -1 when fenced off, or -2 when the run has
@@ -91,19 +93,20 @@ class ValkeyRunEvents:
         async with self._valkey.pipeline(transaction=True) as pipeline:
             pipeline.hset(_state(run_id), "cancel", "1")
             pipeline.expire(_state(run_id), _KEPT_SECONDS)
-            pipeline.publish(_cancel_channel(run_id), "")
+            pipeline.publish(_CANCELLATIONS, str(run_id))
             await pipeline.execute()
 
     async def wait_for_cancel(self, run_id: UUID) -> None:
         """See the port."""
-        async with self._wake_ups.subscribed(_cancel_channel(run_id)) as woken:
-            while await self._valkey.hget(_state(run_id), "cancel") is None:
-                try:
+        async with self._wake_ups.subscribed(_CANCELLATIONS, str(run_id)) as woken:
+            while True:
+                # Most runs end before anybody wishes to cancel them: look only when woken, or after a while.
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_PATIENCE_SECONDS):
                         await woken.wait()
-                except TimeoutError:
-                    continue
                 woken.clear()
+                if await self._valkey.hget(_state(run_id), "cancel") is not None:
+                    return
 
     async def _run_script(self, run_id: UUID, fence: int, after: int, event: RunEvent) -> tuple[int, int]:
         number, other = await self._append(
@@ -124,10 +127,6 @@ def _state(run_id: UUID) -> str:
 
 def _channel(run_id: UUID) -> str:
     return f"run:{run_id}"
-
-
-def _cancel_channel(run_id: UUID) -> str:
-    return f"run:{run_id}:cancel"
 
 
 def _encode(event: RunEvent) -> bytes:
