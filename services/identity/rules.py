@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import pairwise
 from uuid import UUID
 
 from services.identity.errors import FieldNotUpdatable
@@ -275,12 +276,8 @@ def signing_key(keys: Sequence[SigningKey], now: datetime) -> SigningKey:
 def published_keys(keys: Sequence[SigningKey], schedule: KeySchedule, now: datetime) -> list[SigningKey]:
     """Return the keys that verifiers must know: the next one, the signing one, and those with live tokens."""
     ordered = in_order(keys)
-    successors = [*ordered[1:], None]
-    return [
-        key
-        for key, successor in zip(ordered, successors, strict=True)
-        if successor is None or now < successor.signs_from + schedule.kept_after
-    ]
+    needed = [older for older, newer in pairwise(ordered) if now < newer.signs_from + schedule.kept_after]
+    return [*needed, *ordered[-1:]]
 
 
 def next_signs_from(keys: Sequence[SigningKey], schedule: KeySchedule, now: datetime) -> datetime | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, all_, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -76,7 +76,7 @@ class PostgresUserStore:
         """See the port."""
         await self.connection.execute(
             update(USERS)
-            .where(USERS.c.id == user_id, ~USERS.c.roles.any(role))
+            .where(USERS.c.id == user_id, literal(role) != all_(USERS.c.roles))
             .values(roles=func.array_append(USERS.c.roles, role), updated_at=at)
         )
 

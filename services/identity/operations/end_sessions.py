@@ -1,7 +1,6 @@
 """Ending sessions, and making sure that everybody knows."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -28,10 +27,10 @@ class EndSessions:
         Raises:
             SessionCheckUnavailable: access tokens could not be ended; doing it again does no harm.
         """
-        # Another issuer may name its sessions otherwise; their access tokens are ended all the same.
-        with contextlib.suppress(ValueError):
+        ours = _uuid(session_id)
+        if ours is not None:
             async with self.transactions.begin() as transaction:
-                await transaction.sessions.end(UUID(session_id), self.clock())
+                await transaction.sessions.end(ours, self.clock())
         await self.ended_sessions.announce(session_id)
 
     async def tidy(self) -> None:
@@ -51,3 +50,11 @@ class EndSessions:
         while True:
             await self.tidy()
             await asyncio.sleep(_ANNOUNCE_SECONDS)
+
+
+def _uuid(session_id: str) -> UUID | None:
+    try:
+        return UUID(session_id)
+    except ValueError:
+        # Another issuer names its sessions otherwise; their access tokens are ended all the same.
+        return None

@@ -1,0 +1,209 @@
+"""The ports of identity in memory. tests/acceptance/identity holds the stores to the same suites as PostgreSQL's."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from services.chassis.errors import SessionCheckUnavailable
+from services.identity.errors import EmailTaken, UsernameTaken
+from services.identity.ports import Transaction
+from services.identity.rules import Credentials, RefreshToken, Session, ShownToken, SigningKey, User
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@dataclass
+class _State:
+    users: dict[UUID, Credentials] = field(default_factory=dict)
+    sessions: dict[UUID, Session] = field(default_factory=dict)
+    tokens: dict[bytes, RefreshToken] = field(default_factory=dict)
+
+
+class MemoryTransactions:
+    """One transaction at a time; one that raises leaves no trace."""
+
+    def __init__(self) -> None:
+        self.state = _State()
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        async with self._lock:
+            before = copy.copy(self.state)
+            before.users, before.sessions = dict(self.state.users), dict(self.state.sessions)
+            before.tokens = dict(self.state.tokens)
+            try:
+                yield Transaction(MemoryUserStore(self.state), MemorySessionStore(self.state))
+            except BaseException:
+                self.state = before
+                raise
+
+    def change_user(self, user_id: UUID, **changes: object) -> None:
+        """Do what no operation does yet, such as disabling a user."""
+        old = self.state.users[user_id]
+        self.state.users[user_id] = replace(old, user=replace(old.user, **changes))  # type: ignore[arg-type]
+
+
+class MemoryUserStore:
+    def __init__(self, state: _State) -> None:
+        self._users = state.users
+
+    async def add(self, user: User, password_hash: str) -> None:
+        if await self.by_email(user.email):
+            raise EmailTaken(email=user.email)
+        if await self.by_username(user.username):
+            raise UsernameTaken(username=user.username)
+        self._users[user.user_id] = Credentials(user, password_hash)
+
+    async def get(self, user_id: UUID) -> User | None:
+        found = self._users.get(user_id)
+        return None if found is None else found.user
+
+    async def by_email(self, email: str) -> Credentials | None:
+        return next((one for one in self._users.values() if one.user.email.lower() == email.lower()), None)
+
+    async def by_username(self, username: str) -> Credentials | None:
+        return next((one for one in self._users.values() if one.user.username.lower() == username.lower()), None)
+
+    async def change_profile(self, user_id: UUID, changes: Mapping[str, str], at: datetime) -> User | None:
+        return self._save(user_id, updated_at=at, **changes)
+
+    async def grant_role(self, user_id: UUID, role: str, at: datetime) -> None:
+        user = await self.get(user_id)
+        if user is not None and role not in user.roles:
+            self._save(user_id, roles=user.roles | {role}, updated_at=at)
+
+    async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
+        found = self._users.get(user_id)
+        if found is None or found.password_hash != old:
+            return False
+        self._users[user_id] = replace(found, password_hash=new)
+        return True
+
+    def _save(self, user_id: UUID, **changes: object) -> User | None:
+        found = self._users.get(user_id)
+        if found is None:
+            return None
+        user = replace(found.user, **changes)  # type: ignore[arg-type]
+        self._users[user_id] = replace(found, user=user)
+        return user
+
+
+class MemorySessionStore:
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    async def open(self, session: Session, token: RefreshToken) -> None:
+        self._state.sessions[session.session_id] = session
+        self._state.tokens[token.token_hash] = token
+
+    async def lock_shown(self, token_hash: bytes) -> ShownToken | None:
+        token = self._state.tokens.get(token_hash)
+        if token is None:
+            return None
+        session = self._state.sessions[token.session_id]
+        return ShownToken(token, session, self._state.users[session.user_id].user)
+
+    async def rotate(self, spent: RefreshToken, at: datetime, successor: RefreshToken) -> None:
+        session = self._state.sessions[spent.session_id]
+        self._state.tokens[spent.token_hash] = replace(spent, spent_at=at)
+        self._state.tokens[successor.token_hash] = successor
+        self._state.sessions[session.session_id] = replace(session, expires_at=successor.expires_at)
+
+    async def end(self, session_id: UUID, at: datetime) -> None:
+        session = self._state.sessions.get(session_id)
+        if session is not None and session.ended_at is None:
+            self._state.sessions[session_id] = replace(session, ended_at=at)
+
+    async def ended_since(self, moment: datetime) -> list[UUID]:
+        sessions = self._state.sessions.values()
+        return [one.session_id for one in sessions if one.ended_at is not None and one.ended_at >= moment]
+
+    async def forget_expired(self, before: datetime) -> None:
+        state = self._state
+        for session in [one for one in state.sessions.values() if one.expires_at < before]:
+            del state.sessions[session.session_id]
+        for token in [one for one in state.tokens.values() if one.expires_at < before]:
+            del state.tokens[token.token_hash]
+
+
+class PlainPasswordHasher:
+    """Hashes nothing, and counts its work."""
+
+    def __init__(self) -> None:
+        self.checks: list[str | None] = []
+
+    async def hash(self, password: str) -> str:
+        return f"new:{password}"
+
+    async def matches(self, password: str, password_hash: str | None) -> bool:
+        self.checks.append(password_hash)
+        return password_hash is not None and password_hash.partition(":")[2] == password
+
+    def is_outdated(self, password_hash: str) -> bool:
+        return password_hash.startswith("old:")
+
+
+class FakeEndedSessions:
+    """Remembers what was announced; `away` makes it fail."""
+
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+        self.away = False
+
+    async def announce(self, session_id: str) -> None:
+        if self.away:
+            raise SessionCheckUnavailable
+        self.announced.append(session_id)
+
+
+class MemoryKeyStore:
+    def __init__(self) -> None:
+        self.keys: dict[int, SigningKey] = {}
+
+    async def load(self) -> list[SigningKey]:
+        return list(self.keys.values())
+
+    async def add(self, key: SigningKey) -> bool:
+        return self.keys.setdefault(key.number, key) is key
+
+    async def remove(self, keys: Sequence[SigningKey]) -> None:
+        for key in keys:
+            self.keys.pop(key.number, None)
+
+
+class NamingSigner:
+    """A token that says which key signed it and what it claims."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self.claims: dict[str, Mapping[str, object]] = {}
+
+    async def make_key(self) -> tuple[str, str]:
+        self._made += 1
+        return f"key-{id(self):x}-{self._made}", "pem"
+
+    def sign(self, claims: Mapping[str, object], key: SigningKey) -> str:
+        token = f"{key.key_id}|{claims['jti']}"
+        self.claims[token] = claims
+        return token
+
+    def public_jwk(self, key: SigningKey) -> dict[str, str]:
+        return {"kid": key.key_id}
