@@ -1,5 +1,8 @@
 """The text below the table: where to look, and a first conversation to copy and paste."""
 
+import sys
+from pathlib import Path
+
 from deploy.local.folders import Folders
 
 _CONVERSATION = """\
@@ -30,5 +33,7 @@ def welcome(edge_url: str, folders: Folders) -> str:
         _CONVERSATION.format(edge=edge_url),
     ]
     if not any(folders.models.glob("*.gguf")):
-        lines.append("The answers come from a very small model; `parley models fetch` brings a better one.\n")
+        # As it was called: from a clone that is .venv/bin/parley.
+        command = sys.argv[0] if Path(sys.argv[0]).name == "parley" else "parley"
+        lines.append(f"The answers come from a very small model; `{command} models fetch` brings a better one.\n")
     return "\n".join([*lines, "Ctrl-C stops everything."])
