@@ -2,32 +2,36 @@
 
 import asyncio
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.benchmarks import memory, road, unary
 from tests.benchmarks.http_client import HttpConnection
-from tests.support.callers import register
+from tests.support.callers import edge_of
 from tests.support.running_mesh import running_mesh
+
+HOST = "127.0.0.1"
 
 
 async def main() -> None:
     """Measure everything once and print it."""
-    with running_mesh(PARLEY_INFERENCE_SCRIPTED_DELAY_MS="0") as mesh:
-        host, port = mesh.edge_target.rsplit(":", 1)
-        caller = await register(mesh.edge)
+    with TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
+        async with edge_of(mesh.url) as edge:
+            token = (await edge.register()).token
         print("Memory (PSS), before any load:")
-        _print_memory(mesh.pid)
-        async with HttpConnection(host, int(port), caller.access_token) as connection:
+        _print_memory(mesh.launcher.pid)
+        async with HttpConnection(HOST, mesh.port, token) as connection:
             _, body = await connection.call("POST", "/api/v1/chat/conversations", {})
         conversation_id = json.loads(body)["id"]
-        bare = mesh.part("services")["address"]
+        bare = f"{HOST}:{mesh.port_of('services')}"
         print("\nA unary RPC with a token check and a query:")
-        for line in await unary.compare(bare, host, int(port), caller.access_token, conversation_id):
+        for line in await unary.compare(bare, HOST, mesh.port, token, conversation_id):
             print(f"  {line}")
         print(f"\nThe road of a message, {road.MESSAGES} messages in {road.CONVERSATIONS} conversations by REST:")
-        for name, rate in (await road.measure(host, int(port), caller.access_token)).items():
+        for name, rate in (await road.measure(HOST, mesh.port, token)).items():
             print(f"  {name.replace('_', ' ')}: {rate:.0f}")
         print("\nMemory (PSS), after that load:")
-        _print_memory(mesh.pid)
+        _print_memory(mesh.launcher.pid)
 
 
 def _print_memory(launcher: int) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
@@ -60,7 +60,7 @@ async def measure(calls: list[Call]) -> tuple[float, float]:
     return len(times) / (time.perf_counter() - began), statistics.median(times) * 1000
 
 
-async def compare(bare: str, edge_host: str, edge_port: int, token: str, conversation_id: str) -> Iterator[str]:
+async def compare(bare: str, edge_host: str, edge_port: int, token: str, conversation_id: str) -> list[str]:
     """Return the lines of the report."""
     lines = []
     for connections in CONNECTIONS:
@@ -81,4 +81,4 @@ async def compare(bare: str, edge_host: str, edge_port: int, token: str, convers
                 f"GetConversation, {connections:2d} connections, {name:33s} {rate:7.0f}/s  p50 {median:6.2f} ms"
                 f"  {rate / floor:4.2f}x of bare"
             )
-    return iter(lines)
+    return lines

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import grpc
 from parley.conversations.v1.conversation_service_pb2 import CreateConversationRequest
@@ -13,7 +13,8 @@ from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
 from parley.conversations.v1.run_pb2 import RUN_STATE_SUCCEEDED, Run
 from parley.conversations.v1.run_service_pb2 import GetRunRequest, StreamRunRequest, StreamRunResponse
 from parley.conversations.v1.run_service_pb2_grpc import RunServiceStub
-from tests.support.callers import register
+
+from tests.support.callers import edge_of, eventually
 from tests.support.running_mesh import RunningMesh, running_mesh
 
 CONVERSATIONS = 200
@@ -23,12 +24,14 @@ QUESTION = "one two three four five six seven eight nine ten eleven twelve"
 ANSWER = f"You said: {QUESTION}"
 
 
-async def test_killing_the_worker_in_the_middle_of_two_hundred_answers_loses_and_doubles_nothing() -> None:
-    with running_mesh(PARLEY_INFERENCE_SCRIPTED_DELAY_MS="150") as mesh:
-        caller = await register(mesh.edge)
-        metadata = (("authorization", f"Bearer {caller.access_token}"),)
+async def test_killing_the_worker_in_the_middle_of_two_hundred_answers_loses_and_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    with running_mesh(tmp_path, inference_scripted_delay_ms=150) as mesh:
+        async with edge_of(mesh.url) as edge:
+            metadata = (await edge.register()).metadata
         channels = [
-            grpc.aio.insecure_channel(mesh.edge_target, options=[("grpc.use_local_subchannel_pool", 1)])
+            grpc.aio.insecure_channel(mesh.address, options=[("grpc.use_local_subchannel_pool", 1)])
             for _ in range(CHANNELS)
         ]
         try:
@@ -86,20 +89,14 @@ async def _kill_while_speaking(
                 return True
         return False
 
-    await _until(speaking)
-    killed = mesh.part("worker")["pid"]
+    await eventually(speaking, seconds=60, what="a run in the middle of its answer")
+    killed = mesh.pid("worker")
     os.kill(killed, signal.SIGKILL)
 
     async def another() -> bool:
-        return bool(mesh.part("worker")["pid"] != killed)
+        return mesh.pid("worker") != killed
 
-    await _until(another)
-
-
-async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():
-            await asyncio.sleep(0.05)
+    await eventually(another, seconds=60, what="another worker")
 
 
 def _check_events(events: list[StreamRunResponse]) -> None:
