@@ -1,4 +1,4 @@
-"""The whole house as `parley up` starts it, for tests that go through the real edge."""
+"""The whole house as people start it: `parley up` in a process of its own, driven through its edge only."""
 
 import json
 import os
@@ -8,97 +8,154 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
+from deploy.local.ports import assign_ports
 from tests.support.polling import until
-from tests.support.stores import free_port
 
-ADMIN_EMAIL = "admin@example.org"
-ADMIN_PASSWORD = "an admin of the tests"
-_READY = "Ctrl-C stops everything."
-_START_SECONDS = 90
-_STOP_SECONDS = 40
+PARLEY = str(Path(sys.executable).with_name("parley"))
+ADMIN_EMAIL = "root@parley.test"
+ADMIN_PASSWORD = "only for the tests, 77 of them"
+
+_START_SECONDS = 120.0
+_STOP_SECONDS = 40.0
+_UP = "Ctrl-C stops everything"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True)
 class RunningMesh:
-    """A house that is up. `edge` is its URL, `home` its data folder, `output` what it has said on the terminal."""
+    """A `parley up` with a HOME and an edge port of its own. `start` it, `stop` it, `start` it again."""
 
-    process: "subprocess.Popen[bytes]"
-    home: Path
-    edge: str
-    output: Path
+    def __init__(self, home: Path, settings: dict[str, object]) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.port = assign_ports(["edge"], home / "edge-port.json", set())["edge"]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.address = f"127.0.0.1:{self.port}"
+        self._environment = environment(home, self.port, settings)
+        self._output = home / "terminal"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start everything and return once it is ready; fails with the end of the terminal when it never is."""
+        shown = len(self.text)
+        with self._output.open("ab") as terminal:
+            self._process = subprocess.Popen(
+                [PARLEY, "up"], cwd=self.home, env=self._environment, stdout=terminal, stderr=terminal
+            )
+        process = self._process
+        until(
+            lambda: _UP in self.text[shown:] or process.poll() is not None,
+            seconds=_START_SECONDS,
+            what=f"a ready house ({self.home}):\n{self.text[-3000:]}\n",
+        )
+        assert process.poll() is None, f"parley up ended with {process.returncode}:\n{self.text[-3000:]}"
 
     @property
-    def pid(self) -> int:
-        """The launcher's process id."""
-        return self.process.pid
+    def text(self) -> str:
+        """Everything the terminal showed so far, without colours."""
+        return _COLOURS.sub("", self._output.read_text()) if self._output.exists() else ""
 
     @property
-    def edge_target(self) -> str:
-        """HOST:PORT of the edge."""
-        return self.edge.removeprefix("http://")
+    def launcher(self) -> psutil.Process:
+        """The process of `parley up`."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
 
-    def part(self, name: str) -> dict[str, Any]:
-        """Return what the launcher knows of a part now: pid, address, restarts, log."""
-        state: dict[str, Any] = json.loads((self.home / "run" / "state.json").read_text())
-        part: dict[str, Any] = state["parts"][name]
-        return part
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The parts that HOME/run/state.json lists."""
+        parts: dict[str, Any] = json.loads((self.home / "run" / "state.json").read_text())["parts"]
+        return parts
 
-    def said(self) -> str:
-        """Return what the launcher has said so far."""
-        return self.output.read_text()
+    def pid(self, part: str) -> int:
+        """The process of a part."""
+        return int(self.parts[part]["pid"])
+
+    def port_of(self, part: str) -> int:
+        """The port on which a part listens."""
+        return int(str(self.parts[part]["address"]).rpartition(":")[2])
+
+    def log(self, part: str) -> str:
+        """What a part logged."""
+        return Path(self.parts[part]["log"]).read_text()
+
+    def wait_for(self, words: str, *, after: int = 0, seconds: float = 30) -> None:
+        """Wait until the terminal showed the words behind its first `after` characters."""
+        until(lambda: words in self.text[after:], seconds=seconds, what=f"«{words}» on the terminal")
+
+    def stop(self) -> None:
+        """Press Ctrl-C: it ends with 0 and leaves no process behind."""
+        assert self._process is not None
+        family = [self.launcher, *self.launcher.children(recursive=True)]
+        self._process.send_signal(signal.SIGINT)
+        code = self._process.wait(_STOP_SECONDS)
+        self._process = None
+        assert code == 0, f"parley up ended with {code}:\n{self.text[-3000:]}"
+        until(lambda: not _alive(family), seconds=2, what=f"the end of {_alive(family)}")
+
+    def abandon(self) -> None:
+        """End it by all means, for a test that has failed already."""
+        if self._process is not None and self._process.poll() is None:
+            for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+                self._process.send_signal(number)
+                try:
+                    self._process.wait(_STOP_SECONDS / 4)
+                    return
+                except subprocess.TimeoutExpired:
+                    continue
 
 
 @contextmanager
-def running_mesh(home: Path | None = None, **environment: str) -> Iterator[RunningMesh]:
-    """Start the house with settings from `environment`, wait until it is ready, and stop it as Ctrl-C does.
-
-    The model is the scripted one unless the environment says otherwise. `home` keeps the data for a later start.
-    """
-    with TemporaryDirectory(prefix="parley-") as folder:
-        mesh = start(home or Path(folder) / "home", Path(folder) / "said.txt", environment)
-        try:
-            until(lambda: _ready(mesh), seconds=_START_SECONDS, what=f"the house ({mesh.output})")
-            yield mesh
-        finally:
-            stop(mesh)
-
-
-def start(home: Path, output: Path, environment: dict[str, str]) -> RunningMesh:
-    """Start `parley up` without waiting for it."""
-    port = environment.get("PARLEY_EDGE_PORT") or str(free_port())
-    ours = {
-        "PARLEY_INFERENCE_PROVIDER": "scripted",
-        "PARLEY_IDENTITY_ADMIN_EMAIL": ADMIN_EMAIL,
-        "PARLEY_IDENTITY_ADMIN_PASSWORD": ADMIN_PASSWORD,
-        **environment,
-        "PARLEY_HOME": str(home),
-        "PARLEY_EDGE_PORT": port,
-    }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-    with output.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services", "up"], env={**inherited, **ours}, stdout=said, stderr=subprocess.STDOUT
-        )
-    return RunningMesh(process, home, f"http://127.0.0.1:{port}", output)
-
-
-def stop(mesh: RunningMesh) -> None:
-    """Stop the house as Ctrl-C does; it must end well and leave no process behind."""
-    if mesh.process.poll() is None:
-        mesh.process.send_signal(signal.SIGINT)
+def running_mesh(home: Path, **settings: object) -> Iterator[RunningMesh]:
+    """Start a house in HOME; when the block ends, it stops cleanly and nothing of it is left."""
+    mesh = RunningMesh(home, settings)
     try:
-        code = mesh.process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        mesh.process.kill()
-        raise
-    assert code == 0, f"parley up ended with {code}:\n{mesh.said()[-3000:]}"
+        mesh.start()
+        yield mesh
+        if mesh._process is not None:
+            mesh.stop()
+    finally:
+        mesh.abandon()
 
 
-def _ready(mesh: RunningMesh) -> bool:
-    assert mesh.process.poll() is None, f"parley up ended while starting:\n{mesh.said()[-3000:]}"
-    return bool(re.search(re.escape(_READY), mesh.said()))
+def environment(home: Path, port: int, settings: dict[str, object]) -> dict[str, str]:
+    """Return an environment with our settings only: the scripted model and an administrator unless told otherwise."""
+    chosen = {
+        "home": home,
+        "edge_port": port,
+        "inference_provider": "scripted",
+        "identity_admin_email": ADMIN_EMAIL,
+        "identity_admin_password": ADMIN_PASSWORD,
+    } | settings
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    return theirs | {f"PARLEY_{name.upper()}": str(value) for name, value in chosen.items()}
+
+
+def refused(home: Path, port: int, seconds: float = 30, **settings: object) -> tuple[int, str]:
+    """Run a `parley up` that must not come up; return its exit code and what it wrote to standard error."""
+    home.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [PARLEY, "up"],
+        cwd=home,
+        env=environment(home, port, settings),
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if _is_alive(process)]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
