@@ -165,6 +165,7 @@ def _put_duration(message: Any, text: str) -> None:
 
 
 def _put_field_mask(message: Any, text: str) -> None:
+    message.Clear()  # the mask that a PATCH got from its body gives way to the one of the query
     message.paths.extend(text.split(","))
 
 
