@@ -201,19 +201,18 @@ async def test_a_deleted_conversation_is_gone_with_everything_in_it(ada: Person)
     conversation = await ada.open_conversation(title="Short-lived")
     run = await ada.say(conversation, "word " * 200)
     assert await ada.delete(conversation) == {}
-    for method, path in (
-        ("GET", conversation),
-        ("PATCH", conversation),
-        ("DELETE", conversation),
-        ("GET", f"{conversation}/messages"),
-        ("GET", run),
-        ("GET", f"{run}:stream"),
-        ("POST", f"{run}:cancel"),
+    for method, path, body in (
+        ("GET", conversation, None),
+        ("PATCH", conversation, {"title": "x"}),
+        ("DELETE", conversation, None),
+        ("GET", f"{conversation}/messages", None),
+        ("POST", f"{conversation}/messages", {"text": "hello?"}),
     ):
-        body = {"title": "x"} if method == "PATCH" else {}
-        response = await ada.ask(method, path, **({"json": body} if method in ("PATCH", "POST") else {}))
+        response = await ada.ask(method, path, json=body)
         refusal(response, 404, 5, field="conversation_id", reason="CONVERSATION_NOT_FOUND")
-    refusal(await ada.ask("POST", f"{conversation}/messages", json={"text": "hello?"}), 404, 5)
+    for method, path in (("GET", run), ("POST", f"{run}:cancel")):
+        refusal(await ada.ask(method, path), 404, 5, reason="RUN_NOT_FOUND")
+    assert (await ada.ask("GET", f"{run}:stream")).status_code == 404
     assert (await ada.get(CONVERSATIONS))["conversations"] == []
 
 
