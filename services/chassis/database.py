@@ -29,11 +29,18 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={"server_settings": _SERVER_SETTINGS, "timeout": 10},
         )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction: it commits when the block ends, and rolls back when the block raises."""
         async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for reading: each statement stands for itself, which saves a BEGIN and a COMMIT."""
+        async with self._autocommit.connect() as connection:
             yield connection
 
     async def close(self) -> None:

@@ -142,6 +142,9 @@ class Transactions(Protocol):
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction; it commits when the block ends and rolls back when it raises."""
 
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a view for reading: each read sees what is committed by then."""
+
     def nudge_committed(self) -> None:
         """Say that a nudge has been committed, so that the relay of this process looks at once."""
 

@@ -23,6 +23,12 @@ class PostgresTransactions:
         async with self._database.transaction() as connection:
             yield Transaction(PostgresConversationStore(connection), PostgresRunStore(connection, self._outbox))
 
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """See the port."""
+        async with self._database.reading() as connection:
+            yield Transaction(PostgresConversationStore(connection), PostgresRunStore(connection, self._outbox))
+
     def nudge_committed(self) -> None:
         """See the port."""
         self._outbox.wake()

@@ -45,7 +45,7 @@ class KeepConversations:
         name = f"{_LIST}/{owner_id}"
         last = self.page_tokens.read(name, token)
         size = page_size(size)
-        async with self.transactions.begin() as tx:
+        async with self.transactions.read() as tx:
             found = await tx.conversations.page(owner_id, UUID(last) if last else None, size + 1)
         page = found[:size]
         more = len(found) > size
@@ -53,7 +53,7 @@ class KeepConversations:
 
     async def get(self, owner_id: str, conversation_id: UUID) -> Conversation:
         """Return one conversation. Raises ConversationNotFound."""
-        async with self.transactions.begin() as tx:
+        async with self.transactions.read() as tx:
             found = await tx.conversations.get(conversation_id, owner_id)
         if found is None:
             raise ConversationNotFound(conversation_id=conversation_id)

@@ -58,7 +58,7 @@ class SendMessages:
 
     async def _repeated(self, new: NewMessage) -> tuple[Message, Run]:
         assert new.request_id is not None  # noqa: S101 - nothing else can clash
-        async with self.transactions.begin() as tx:
+        async with self.transactions.read() as tx:
             found = await tx.runs.accepted(new.conversation_id, new.request_id)
         if found is None or found[0].text != new.text:
             raise RequestIdReused(request_id=new.request_id)
@@ -72,7 +72,7 @@ class SendMessages:
         name = f"{_LIST}/{conversation_id}"
         last = self.page_tokens.read(name, token)
         size = page_size(size)
-        async with self.transactions.begin() as tx:
+        async with self.transactions.read() as tx:
             if await tx.conversations.get(conversation_id, owner_id) is None:
                 raise ConversationNotFound(conversation_id=conversation_id)
             found = await tx.conversations.messages(conversation_id, int(last or 0), size + 1)
