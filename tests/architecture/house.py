@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from google.api import annotations_pb2
@@ -67,20 +68,14 @@ class Rpc:
     @property
     def level(self) -> int:
         """Its access level, a parley.access.v1.Level."""
-        return int(_extension(self.method, access_pb2.access).level)
+        return int(self.method.GetOptions().Extensions[access_pb2.access].level)
 
     @property
     def routes(self) -> list[str]:
         """Its REST templates."""
-        rule = _extension(self.method, annotations_pb2.http)
+        rule = self.method.GetOptions().Extensions[annotations_pb2.http]
         rules = [rule, *rule.additional_bindings]
         return [getattr(one, kind) for one in rules if (kind := one.WhichOneof("pattern"))]
-
-
-def _extension(method: MethodDescriptor, extension: object):  # type: ignore[no-untyped-def]
-    # The descriptors stand in a pool of their own, whose options know no extensions: they are read again.
-    options = descriptor_pool.Default().FindMethodByName(method.full_name).GetOptions()
-    return options.Extensions[extension]
 
 
 @cache
@@ -102,8 +97,6 @@ def rpcs() -> tuple[Rpc, ...]:
 
 def import_generated_code() -> None:
     """Import every generated module, so that the default pool knows the whole contract."""
-    from importlib import import_module
-
     for file in FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
         if file.package.startswith("parley."):
             import_module(file.name.removesuffix(".proto").replace("/", ".") + "_pb2")
