@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # grpc is generic for type checkers only
 
+import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def _unary_stream(handler: Any, enter: Enter) -> Callable[[Any, Any], AsyncItera
     async def behave(request: Any, context: Any) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             call = await enter(stack, context)
-            async for response in handler.unary_stream(call.check(request), context):
+            async for response in _responses(handler.unary_stream(call.check(request), context)):
                 yield response
 
     return behave
@@ -118,10 +119,19 @@ def _stream_stream(handler: Any, enter: Enter) -> Callable[[Any, Any], AsyncIter
     async def behave(requests: AsyncIterable[Any], context: Any) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             call = await enter(stack, context)
-            async for response in handler.stream_stream(_checked(call, requests), context):
+            async for response in _responses(handler.stream_stream(_checked(call, requests), context)):
                 yield response
 
     return behave
+
+
+async def _responses(answering: Any) -> AsyncIterator[Any]:
+    """Yield what a streaming servicer answers; one that is a coroutine, as grpc's own Watch, writes by itself."""
+    if inspect.isawaitable(answering):
+        await answering
+        return
+    async for response in answering:
+        yield response
 
 
 async def _checked(call: Call, requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
