@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -35,7 +36,7 @@ class Forger:
     """Somebody who has stolen what lies in HOME, or has not."""
 
     def __init__(self, mesh: RunningMesh) -> None:
-        kept = json.loads(sorted((mesh.home / "identity" / "keys").glob("*.json"))[0].read_text())
+        kept = json.loads(min((mesh.home / "identity" / "keys").glob("*.json")).read_text())
         self._key_id = str(kept["kid"])
         self._key: str = kept["private_key"]
         self._secret = (mesh.home / "secrets" / "parley-secret").read_text().strip()
@@ -55,8 +56,9 @@ class Forger:
         claims: dict[str, Any] = jwt.decode(person.token, options={"verify_signature": False})
         stranger = rsa.generate_private_key(65537, 2048)
         header, payload, signature = person.token.split(".")
+        promoted = claims | {"realm_access": {"roles": ["admin"]}}
         now = int(time.time())
-        tokens = {
+        tokens: dict[str, Callable[[], str]] = {
             "expired": lambda: self.again(person, exp=now - 60),
             "without expiry": lambda: self.again(person, exp=None),
             "not yet good": lambda: self.again(person, nbf=now + 600),
@@ -66,7 +68,7 @@ class Forger:
             "an unknown key id": lambda: jwt.encode(claims, stranger, algorithm="RS256", headers={"kid": "mine"}),
             "alg none": lambda: jwt.encode(claims, "", algorithm="none", headers={"kid": self._key_id}),
             "the public key as an HMAC secret": lambda: self._confused(payload),
-            "a changed claim": lambda: f"{header}.{_coded(claims | {'realm_access': {'roles': ['admin']}})}.{signature}",
+            "a changed claim": lambda: f"{header}.{_coded(promoted)}.{signature}",
             "a service's own": self.service,
             "no token at all": lambda: "nonsense",
         }

@@ -99,7 +99,12 @@ async def test_me_is_the_same_by_both_names(ada: Person) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 async def test_the_profile_changes_and_stays_changed(ada: Person, method: str) -> None:
-    wanted = {"displayName": "Ada L.", "avatarUrl": "https://example.org/a.png", "nativeLanguage": "en-GB", "level": "b2"}
+    wanted = {
+        "displayName": "Ada L.",
+        "avatarUrl": "https://example.org/a.png",
+        "nativeLanguage": "en-GB",
+        "level": "b2",
+    }
     response = await ada.ask(method, "/api/v1/users/me", json=wanted)
     assert response.status_code == 200, response.text
     changed = response.json()

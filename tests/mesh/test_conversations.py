@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.callers import Person, eventually, refusal
+from tests.support.callers import Json, Person, eventually, refusal
 
 CONVERSATIONS = "/api/v1/chat/conversations"
 CONVERSATION_FIELDS = {"id", "title", "context", "messageCount", "createTime", "updateTime"}
@@ -52,7 +52,9 @@ async def test_conversations_are_listed_page_by_page_the_last_opened_first(ada: 
     everything = await ada.get(CONVERSATIONS)
     assert [item["id"] for item in everything["conversations"]] == opened[::-1]
     assert everything["nextPageToken"] == ""
-    listed, sizes, token = [], [], ""
+    listed: list[Json] = []
+    sizes: list[int] = []
+    token = ""
     while not sizes or token:
         page = await ada.get(CONVERSATIONS, pageSize=2, pageToken=token)
         assert set(page) == {"conversations", "nextPageToken"}
@@ -138,7 +140,8 @@ async def test_messages_are_listed_page_by_page_in_their_order(ada: Person) -> N
     assert [message["sequence"] for message in everything["messages"]] == [1, 2, 3, 4, 5, 6]
     answers = [message["text"] for message in everything["messages"] if message["role"] == "assistant"]
     assert answers == [f"You said: number {number}" for number in range(3)]
-    listed, token = [], ""
+    listed: list[Json] = []
+    token = ""
     while len(listed) < 6:
         page = await ada.get(f"{conversation}/messages", pageSize=4, pageToken=token)
         assert set(page) == {"messages", "nextPageToken"}

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
@@ -12,6 +13,8 @@ from parley.access.v1 import access_pb2
 
 from tests.mesh import contract
 from tests.support.callers import Edge, Person, refusal
+
+Metadata = tuple[tuple[str, str], ...]
 
 OWNED = {"conversation_id", "session_id"}
 METHODS = [method for method in contract.methods() if OWNED & set(method.input_type.fields_by_name)]
@@ -44,6 +47,15 @@ async def bobs(edge: Edge) -> Belongings:
     return Belongings(bob, conversation, ids)
 
 
+async def call(channel: Any, method: MethodDescriptor, ids: dict[str, str], metadata: Metadata) -> None:
+    """Call an RPC with the ids and wait for its (first) answer."""
+    request = contract.request(method, **ids).SerializeToString()
+    if method.server_streaming:
+        await channel.unary_stream(contract.path(method))(request, metadata=metadata).read()
+    else:
+        await channel.unary_unary(contract.path(method))(request, metadata=metadata)
+
+
 def test_the_walk_finds_them() -> None:
     assert len(METHODS) >= 10
     assert "RunService.StreamRun" in map(contract.name, METHODS)
@@ -56,7 +68,9 @@ async def test_a_strangers_call_finds_nothing(
 ) -> None:
     before = await bobs.owner.get(f"{bobs.conversation}/messages")
     make = edge.channel.unary_stream if method.server_streaming else edge.channel.unary_unary
-    call = make(contract.path(method))(contract.request(method, **bobs.ids).SerializeToString(), metadata=stranger.metadata)
+    call = make(contract.path(method))(
+        contract.request(method, **bobs.ids).SerializeToString(), metadata=stranger.metadata
+    )
     with pytest.raises(grpc.aio.AioRpcError) as failure:
         await (call.read() if method.server_streaming else call)
     assert failure.value.code() is grpc.StatusCode.NOT_FOUND, failure.value
@@ -86,10 +100,8 @@ async def test_a_strangers_request_finds_nothing(
 
 @pytest.mark.parametrize("method", PRIVATE, ids=contract.name)
 async def test_nobody_calls_without_a_token(edge: Edge, bobs: Belongings, method: MethodDescriptor) -> None:
-    make = edge.channel.unary_stream if method.server_streaming else edge.channel.unary_unary
-    call = make(contract.path(method))(contract.request(method, **bobs.ids).SerializeToString())
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await (call.read() if method.server_streaming else call)
+        await call(edge.channel, method, bobs.ids, ())
     assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
     for route in contract.routes(method):
         path = re.sub(r"\{([a-z_]+)\}", bobs.ids["run_id"], route.template)

@@ -23,7 +23,8 @@ async def run(ada: Person) -> str:
 @pytest.mark.parametrize("sse", [False, True])
 async def test_an_answer_arrives_bit_by_bit(ada: Person, sse: bool) -> None:
     run = await ada.say(await ada.open_conversation(), WORDS)
-    arrivals, events = [], []
+    arrivals: list[float] = []
+    events: list[Event] = []
     async with ada.listening(run, sse=sse) as stream:
         async for event in stream:
             if not events:

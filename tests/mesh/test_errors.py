@@ -1,0 +1,175 @@
+"""Whatever is wrong with a request: one shape of error, the right status, and the field by its name."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.callers import Edge, Person, refusal
+
+CONVERSATIONS = "/api/v1/chat/conversations"
+UNKNOWN_ID = "0198b6d4-0000-7000-8000-000000000000"
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "content", ["{nope", "", "[1", '{"text": "a', "\x00", '{"title": "\ud800"}'.encode("utf-8", "surrogatepass")]
+)
+async def test_malformed_json(ada: Person, content: str | bytes) -> None:
+    conversation = await ada.open_conversation()
+    response = await ada.ask("POST", f"{conversation}/messages", content=content)
+    body = refusal(response, 400, 3)
+    # No body at all is an empty request: then the text is missing.
+    assert ("JSON" in body["message"]) is bool(content), body
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '"text"', "null"])
+async def test_a_body_that_is_no_object(ada: Person, content: str) -> None:
+    conversation = await ada.open_conversation()
+    refusal(await ada.ask("POST", f"{conversation}/messages", content=content), 400, 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("title", {"title": 5}),
+        ("title", {"title": ["a"]}),
+        ("title", {"title": {"a": "b"}}),
+        ("title", {"title": True}),
+        ("title", {"title": "t" * 201}),
+        ("title", {"title": "nul \x00"}),
+        ("context", {"context": "b1"}),
+        ("context.learningGoals", {"context": {"learningGoals": "one"}}),
+        ("context.learningGoals[1]", {"context": {"learningGoals": ["one", 2]}}),
+        ("context.learning_goals", {"context": {"learningGoals": ["g"] * 21}}),
+        ("context.learning_goals[1]", {"context": {"learningGoals": ["one", "g" * 201]}}),
+        ("context.target_language", {"context": {"targetLanguage": "?"}}),
+        ("context.topic", {"context": {"topic": "\x00"}}),
+        ("request_id", {"requestId": "nonsense"}),
+    ],
+)
+async def test_a_wrong_value_is_named(ada: Person, field: str, fields: dict[str, object]) -> None:
+    refusal(await ada.ask("POST", CONVERSATIONS, json=fields), 400, 3, field=field)
+    assert (await ada.get(CONVERSATIONS))["conversations"] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "params"),
+    [
+        ("page_size", {"pageSize": "-1"}),
+        ("pageSize", {"pageSize": "many"}),
+        ("pageSize", {"pageSize": "99999999999"}),
+        ("page_token", {"pageToken": "nonsense"}),
+        ("page_token", {"pageToken": "x" * 1025}),
+        ("page_token", {"pageToken": "WyJhIiwiYiJd.AAAAAAAAAAAAAAAAAAAAAAAAAAA"}),
+    ],
+)
+@pytest.mark.parametrize("list_of", ["conversations", "messages", "sessions"])
+async def test_a_wrong_page_is_named(ada: Person, list_of: str, field: str, params: dict[str, str]) -> None:
+    conversation = await ada.open_conversation()
+    path = {"conversations": CONVERSATIONS, "messages": f"{conversation}/messages"}.get(
+        list_of, "/api/v1/ai/chat/sessions"
+    )
+    refusal(await ada.ask("GET", path, params=params), 400, 3, field=field)
+
+
+async def test_a_large_page_is_as_large_as_it_may_be(ada: Person) -> None:
+    await ada.open_conversation()
+    assert len((await ada.get(CONVERSATIONS, pageSize=2_000_000_000))["conversations"]) == 1
+    assert len((await ada.get(CONVERSATIONS, page_size=0))["conversations"]) == 1
+
+
+async def test_a_text_is_at_most_32_kib(ada: Person) -> None:
+    conversation = await ada.open_conversation()
+    for text in ("x" * 32769, "ộ" * 10923, "", "a\x00b"):
+        response = await ada.ask("POST", f"{conversation}/messages", json={"text": text})
+        refusal(response, 400, 3, field="text")
+    assert (await ada.get(conversation))["messageCount"] == 0
+    run = await ada.say(conversation, "x" * 32768)
+    await ada.post(f"{run}:cancel")
+
+
+async def test_any_script_passes_as_it_is(ada: Person) -> None:
+    conversation = await ada.open_conversation()
+    for text in ("Xin chào, bạn khỏe không?", "😀👩‍👩‍👧 مرحبا \u202eabc", 'quotes " \\ / <b>&amp;', "tab\tline\nend"):
+        assert (await ada.answer(conversation, text)).removeprefix("You said:").split() == text.split()
+    said = [message["text"] for message in (await ada.get(f"{conversation}/messages"))["messages"]][::2]
+    assert said[0] == "Xin chào, bạn khỏe không?"
+    assert said[3] == "tab\tline\nend"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("GET", "/api/v1/chat/conversations/{id}", "conversation_id"),
+        ("DELETE", "/api/v1/chat/conversations/{id}", "conversation_id"),
+        ("GET", "/api/v1/chat/conversations/{id}/messages", "conversation_id"),
+        ("GET", f"/api/v1/chat/conversations/{{id}}/runs/{UNKNOWN_ID}", "conversation_id"),
+        ("GET", f"/api/v1/chat/conversations/{UNKNOWN_ID}/runs/{{id}}", "run_id"),
+        ("POST", f"/api/v1/chat/conversations/{UNKNOWN_ID}/runs/{{id}}:cancel", "run_id"),
+        ("GET", "/api/v1/ai/chat/sessions/{id}", "session_id"),
+        ("DELETE", "/api/v1/ai/chat/sessions/{id}", "session_id"),
+    ],
+)
+async def test_a_malformed_id_is_named(ada: Person, method: str, path: str, field: str) -> None:
+    for wrong in ("nonsense", "1", UNKNOWN_ID[:-1], f"{{{UNKNOWN_ID}}}", "' OR 1=1 --"):
+        refusal(await ada.ask(method, path.replace("{id}", wrong)), 400, 3, field=field)
+    assert (await ada.ask(method, path.replace("{id}", UNKNOWN_ID))).status_code == 404
+
+
+async def test_unknown_fields_are_ignored_and_null_is_unset(ada: Person) -> None:
+    opened = await ada.post(CONVERSATIONS, title="Kept", colour="blue", context=None)
+    assert (opened["title"], opened["context"]["topic"]) == ("Kept", "")
+    assert len((await ada.get(CONVERSATIONS, colour="blue"))["conversations"]) == 1
+
+
+async def test_an_unknown_path_and_a_wrong_method(ada: Person) -> None:
+    for path in (
+        "/nothing",
+        "/api",
+        "/api/v1/chat/nothing",
+        f"{CONVERSATIONS}/{UNKNOWN_ID}/nothing",
+        "/api/v2/auth/me",
+    ):
+        refusal(await ada.ask("GET", path), 404, 5)
+    for method, path in (
+        ("DELETE", "/api/v1/auth/login"),
+        ("GET", "/api/v1/auth/register"),
+        ("PUT", CONVERSATIONS),
+        ("POST", "/api/v1/auth/me"),
+        ("POST", "/api/v1/ai/models/status"),
+    ):
+        refusal(await ada.ask(method, path), 501, 12)
+
+
+async def test_an_unknown_path_without_a_token(edge: Edge) -> None:
+    refusal(await edge.http.get("/nothing"), 404, 5)
+    # Below /api nothing is told to nobody.
+    refusal(await edge.http.get("/api/v1/nothing"), 401, 16)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/login", CONVERSATIONS])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_10_mib(ada: Person, path: str, chunked: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * MIB
+
+    content = chunks() if chunked else b" " * (10 * MIB + 1)
+    refusal(await ada.ask("POST", path, content=content), 413, 8)
+    response = await ada.ask("POST", CONVERSATIONS, content=b'{"title": "long"}' + b" " * (10 * MIB - 100))
+    assert (response.status_code, response.json()["title"]) == (200, "long")
+
+
+async def test_every_answer_has_a_request_id(ada: Person, edge: Edge) -> None:
+    for response in (
+        await ada.ask("GET", "/api/v1/auth/me"),
+        await edge.http.get("/api/v1/auth/me"),
+        await ada.ask("GET", f"{CONVERSATIONS}/{UNKNOWN_ID}"),
+    ):
+        assert response.headers["x-request-id"]
+
+
+async def test_headers_that_are_too_large(edge: Edge) -> None:
+    response: httpx.Response = await edge.http.get("/api/v1/auth/me", headers={"x-long": "x" * 100_000})
+    refusal(response, 431, 3)
