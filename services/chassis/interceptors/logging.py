@@ -1,5 +1,6 @@
 """Logs every RPC once, when it has ended."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,10 +19,15 @@ _OK = (grpc.StatusCode.OK, 0, None)
 async def log_call(call: Call) -> AsyncIterator[None]:
     """Log method, status, time and caller. Health checks and reflection are logged at debug level."""
     started = time.perf_counter()
+    gone = False
     try:
         yield
+    except (asyncio.CancelledError, GeneratorExit):
+        # The client went away or its deadline passed: grpc.aio tells so only by cancelling, and sets no code.
+        gone = True
+        raise
     finally:
-        code = call.context.code()
+        code = grpc.StatusCode.CANCELLED if gone else call.context.code()
         level = _log.debug if call.method.startswith(_QUIET) else _log.info
         level(
             "rpc",
