@@ -30,15 +30,30 @@ def settings_classes() -> list[type[BaseSettings]]:
 
 def print_settings() -> int:
     """Print the settings as they are now, and return the exit code."""
+    secrets = _secret_variables()
     for settings in settings_classes():
-        prefix = settings.model_config.get("env_prefix", "")
         values = settings()
         print(f"# {settings.__module__}")  # noqa: T201 - this is what the command is for
         for name, field in settings.model_fields.items():
-            variable = f"{prefix}{name}".upper()
-            value = getattr(values, name)
-            shown = "(hidden)" if isinstance(value, SecretStr) and value.get_secret_value() else str(value)
+            variable = _variable(settings, name)
+            shown = str(getattr(values, name))
+            if shown and variable in secrets:
+                shown = "(hidden)"
             source = "environment" if variable in os.environ else "default or .env"
             print(f"{variable}={shown}  # {source}. {field.description or ''}")  # noqa: T201
         print()  # noqa: T201
     return 0
+
+
+def _secret_variables() -> set[str]:
+    # What is secret for one reader is secret for all: several classes may read the same variable.
+    return {
+        _variable(settings, name)
+        for settings in settings_classes()
+        for name, field in settings.model_fields.items()
+        if field.annotation is SecretStr
+    }
+
+
+def _variable(settings: type[BaseSettings], name: str) -> str:
+    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
