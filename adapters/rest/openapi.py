@@ -1,5 +1,6 @@
 """Writes an OpenAPI 3.1 document from the descriptors: what the gateway serves, as its clients see it."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,32 +13,39 @@ from adapters.rest.binding import walk
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.endpoint import HTTP_BODY
 from adapters.rest.fields import is_map
-from adapters.rest.openapi_schemas import STATUS, STATUS_SCHEMA, Schemas
-from adapters.rest.path_template import PathTemplate, parse_template
+from adapters.rest.openapi_paths import OpenPath, Place, json_path, open_path
+from adapters.rest.openapi_responses import HEADERS, ErrorResponses, raw_answer, stream_answer, unary_answer
+from adapters.rest.openapi_schemas import STATUS, STATUS_SCHEMA, Schemas, described
+from adapters.rest.path_template import parse_template
 from adapters.rest.well_known import WRAPPERS
 
 Object = dict[str, Any]
 Wanted = Callable[[MethodDescriptor, Binding], bool]
 _METHODS = {"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"}
+_READING = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _QUERY_MESSAGES = WRAPPERS | {f"google.protobuf.{kind}" for kind in ("Timestamp", "Duration", "FieldMask")}
 _MAX_QUERY_DEPTH = 3
 
 
 def openapi_document(descriptors: DescriptorSet, title: str, version: str, wanted: Wanted = lambda *_: True) -> Object:
     """Return the document of the bindings that are wanted."""
-    schemas = Schemas(descriptors.comments)
+    schemas, errors = Schemas(descriptors.comments), ErrorResponses()
+    names = _Names(descriptors)
     paths: Object = {}
+    shapes: dict[str, OpenPath] = {}
     tags: Object = {}
     for method in descriptors.methods():
         if method.client_streaming:
             continue
         for number, binding in enumerate(http_bindings(method)):
             if binding.http_method in _METHODS and wanted(method, binding):
-                operation = _Operation(descriptors, schemas, method, binding)
+                operation = _Operation(descriptors, schemas, errors, method, binding)
+                path = operation.name_parameters_like(shapes.setdefault(operation.path.shape, operation.path))
                 # The last registered binding of a path and method is the one that the gateway serves.
-                paths.setdefault(operation.path, {})[binding.http_method.lower()] = operation.describe(number)
+                described = operation.describe(names.operation(method, number), names.tag(method))
+                paths.setdefault(path, {})[binding.http_method.lower()] = described
                 service = method.containing_service
-                tags[service.name] = comments.of(descriptors.comments, service.full_name)
+                tags[names.tag(method)] = comments.of(descriptors.comments, service.full_name)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
@@ -45,37 +53,61 @@ def openapi_document(descriptors: DescriptorSet, title: str, version: str, wante
         "paths": paths,
         "components": {
             "schemas": {STATUS: STATUS_SCHEMA, **dict(sorted(schemas.components.items()))},
-            "responses": {
-                "Error": {
-                    "description": "An error: the gRPC code, a text and details such as google.rpc.ErrorInfo.",
-                    "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{STATUS}"}}},
-                }
-            },
+            "responses": dict(sorted(errors.components.items())),
+            "headers": HEADERS,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
+
+
+class _Names:
+    """Names of services: short, or with the package where two packages (v1 and v2) have one of the same name."""
+
+    def __init__(self, descriptors: DescriptorSet) -> None:
+        services = {method.containing_service.full_name for method in descriptors.methods()}
+        short = Counter(name.rpartition(".")[2] for name in services)
+        self._ambiguous = {name for name, count in short.items() if count > 1}
+
+    def tag(self, method: MethodDescriptor) -> str:
+        service = method.containing_service
+        return service.full_name if service.name in self._ambiguous else service.name
+
+    def operation(self, method: MethodDescriptor, number: int) -> str:
+        name = f"{self.tag(method)}_{method.name}".replace(".", "_")
+        return f"{name}_{number}" if number else name
 
 
 class _Operation:
     """One path and method of the document."""
 
     def __init__(
-        self, descriptors: DescriptorSet, schemas: Schemas, method: MethodDescriptor, binding: Binding
+        self,
+        descriptors: DescriptorSet,
+        schemas: Schemas,
+        errors: ErrorResponses,
+        method: MethodDescriptor,
+        binding: Binding,
     ) -> None:
         self._comments = descriptors.comments
         self._schemas = schemas
+        self._error_responses = errors
         self._method = method
         self._binding = binding
         template = parse_template(binding.template)
         self._variables = [walk(method.input_type, variable.field_path) for variable in template.variables]
-        self.path = _open_path(template, [_json_path(fields) for fields in self._variables])
+        self.path = open_path(template, self._variables)
 
-    def describe(self, number: int) -> Object:
+    def name_parameters_like(self, path: OpenPath) -> str:
+        """Take the parameter names of a path of the same shape and return its text."""
+        self.path = self.path.named_as(path)
+        return self.path.text
+
+    def describe(self, identifier: str, tag: str) -> Object:
         method, binding = self._method, self._binding
         comment = comments.of(self._comments, method.full_name)
         operation: Object = {
-            "operationId": f"{method.containing_service.name}_{method.name}" + (f"_{number}" if number else ""),
-            "tags": [method.containing_service.name],
+            "operationId": identifier,
+            "tags": [tag],
         }
         if comment:
             operation |= {"summary": comments.first_sentence(comment), "description": comment}
@@ -96,9 +128,16 @@ class _Operation:
 
     def _path_parameters(self) -> list[Object]:
         return [
-            {"name": _json_path(fields), "in": "path", "required": True, **self._described(fields[-1])}
-            for fields in self._variables
+            {"name": place.name, "in": "path", "required": True, **self._of_path(place)} for place in self.path.places
         ]
+
+    def _of_path(self, place: Place) -> Object:
+        text = comments.of(self._comments, place.field.full_name) if place.field is not None else ""
+        if place.is_deep:
+            text = f"{text} May hold slashes.".strip()
+        whole = place.field is not None and place.is_whole and not place.field.is_repeated
+        schema = self._schemas.value(place.field) if whole and place.field is not None else {"type": "string"}
+        return ({"description": text} if text else {}) | {"schema": schema}
 
     def _query_parameters(self) -> list[Object]:
         if self._binding.body == "*":
@@ -115,7 +154,7 @@ class _Operation:
             kind = field.message_type
             if kind is None or kind.full_name in _QUERY_MESSAGES:
                 required = is_required(field) and not parents
-                parameter = {"name": _json_path(fields), "in": "query", **self._described(field)}
+                parameter = {"name": json_path(fields), "in": "query", **self._described(field)}
                 parameters.append(parameter | ({"required": True} if required else {}))
             elif not field.is_repeated and len(fields) < _MAX_QUERY_DEPTH:
                 parameters += self._query_of(kind, fields, covered)
@@ -130,7 +169,7 @@ class _Operation:
         return [{"name": "Last-Event-ID", "in": "header", "description": text, "schema": schema}]
 
     def _described(self, field: FieldDescriptor) -> Object:
-        text = comments.of(self._comments, field.full_name)
+        text = described(field, comments.of(self._comments, field.full_name))
         return ({"description": text} if text else {}) | {"schema": self._schemas.value(field)}
 
     def _request_body(self) -> Object:
@@ -153,40 +192,17 @@ class _Operation:
             field = walk(output, binding.response_body)[-1]
         kind = output if field is None else field.message_type
         if kind is not None and kind.full_name == HTTP_BODY:
-            return {"200": {"description": "The content, as it is.", "content": {"*/*": {}}}}
+            return raw_answer(streams=method.server_streaming)
         schema = self._schemas.message(output) if field is None else self._schemas.member(field)
-        if not method.server_streaming:
-            return {"200": {"description": "The answer.", "content": {"application/json": {"schema": schema}}}}
-        line = {
-            "type": "object",
-            "properties": {"result": schema, "error": {"$ref": f"#/components/schemas/{STATUS}"}},
-        }
-        events = {"type": "string", "description": "Server-sent events; the data of each is a message as JSON."}
-        return {
-            "200": {
-                "description": "The messages as they come: one JSON object a line, or server-sent events.",
-                "content": {"application/json": {"schema": line}, "text/event-stream": {"schema": events}},
-            }
-        }
+        return stream_answer(schema) if method.server_streaming else unary_answer(schema)
 
     def _errors(self) -> Object:
-        error = {"$ref": "#/components/responses/Error"}
-        rule = access_rule(self._method)
-        codes = ["400"] if self._variables or self._method.input_type.fields else []
-        if rule is not None and rule.level != access_pb2.LEVEL_PUBLIC:
-            codes += ["401", "403"]
-        return dict.fromkeys([*codes, "default"], error)
-
-
-def _json_path(fields: Any) -> str:
-    return ".".join(field.json_name for field in fields)
-
-
-def _open_path(template: PathTemplate, names: list[str]) -> str:
-    parts = list(template.segments)
-    for variable, name in reversed(list(zip(template.variables, names, strict=True))):
-        own = parts[variable.start : variable.end]
-        # `{name=shelves/*}` shows its literals; its wildcards are one parameter.
-        shown = [f"{{{name}}}" if part in ("*", "**") else part for part in own]
-        parts[variable.start : variable.end] = shown
-    return "/" + "/".join(parts) + (f":{template.verb}" if template.verb else "")
+        method, binding = self._method, self._binding
+        rule = access_rule(method)
+        return self._error_responses.of(
+            takes_input=bool(method.input_type.fields),
+            has_body=bool(binding.body),
+            changes=binding.http_method not in _READING,
+            guarded=rule is not None,
+            streams=method.server_streaming,
+        )

@@ -31,6 +31,9 @@ STATUS_SCHEMA: Object = {
     },
 }
 _FLOAT: Object = {"anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]}
+_INT64: Object = {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
+_UINT64: Object = {"type": "string", "format": "uint64", "pattern": "^[0-9]{1,20}$"}
+_UINT32: Object = {"type": "integer", "format": "uint32", "minimum": 0, "maximum": 2**32 - 1}
 _WELL_KNOWN: dict[str, Object] = {
     "Timestamp": {"type": "string", "format": "date-time"},
     "Duration": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?s$"},
@@ -41,10 +44,10 @@ _WELL_KNOWN: dict[str, Object] = {
     "ListValue": {"type": "array", "items": {}},
     "DoubleValue": _FLOAT,
     "FloatValue": _FLOAT,
-    "Int64Value": {"type": "string", "format": "int64"},
-    "UInt64Value": {"type": "string", "format": "uint64"},
+    "Int64Value": _INT64,
+    "UInt64Value": _UINT64,
     "Int32Value": {"type": "integer", "format": "int32"},
-    "UInt32Value": {"type": "integer", "minimum": 0},
+    "UInt32Value": _UINT32,
     "BoolValue": {"type": "boolean"},
     "StringValue": {"type": "string"},
     "BytesValue": {"type": "string", "contentEncoding": "base64"},
@@ -80,9 +83,10 @@ class Schemas:
 
     def value(self, field: FieldDescriptor) -> Object:
         """Return a schema of what a request may put into a field, its limits included."""
-        if is_map(field):
-            return {"type": "object", "additionalProperties": self.member(map_fields(field)[1])}
         limit = limits(field)
+        if is_map(field):
+            entries: Object = {"type": "object", "additionalProperties": self.member(map_fields(field)[1])}
+            return entries | ({"maxProperties": limit.max_items} if limit.max_items else {})
         one = self._single(field) | _text_limits(field, limit)
         if not field.is_repeated:
             return one
@@ -104,7 +108,7 @@ class Schemas:
             if field.name in left_out:
                 continue
             schema = self.member(field)
-            if text := comments.of(self._texts, field.full_name):
+            if text := described(field, comments.of(self._texts, field.full_name)):
                 schema = {**schema, "description": text}
             if is_output_only(field):
                 schema["readOnly"] = True
@@ -132,14 +136,11 @@ class Schemas:
             return self.message(field.message_type)
         if field.enum_type is not None:
             return self._enum(field.enum_type)
-        if is_64_bit(field.type):
-            return {
-                "type": "string",
-                "format": "int64" if integer_range(field.type) == (-(2**63), 2**63 - 1) else "uint64",
-            }
         bounds = integer_range(field.type)
+        if is_64_bit(field.type):
+            return dict(_INT64 if bounds and bounds[0] else _UINT64)
         if bounds is not None:
-            return {"type": "integer", "format": "int32"} if bounds[0] else {"type": "integer", "minimum": 0}
+            return {"type": "integer", "format": "int32"} if bounds[0] else dict(_UINT32)
         return dict(
             {
                 FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
@@ -150,22 +151,42 @@ class Schemas:
         )
 
 
+def described(field: FieldDescriptor, comment: str) -> str:
+    """Return the comment of a field, and below it the limit that JSON Schema has no word for."""
+    limit = limits(field)
+    if not limit.max_bytes:
+        return comment
+    unit = "bytes" if field.type == FieldDescriptor.TYPE_BYTES else "bytes in UTF-8"
+    return f"{comment}\n\nAt most {limit.max_bytes} {unit}.".strip()
+
+
 def _text_limits(field: FieldDescriptor, limit: Any) -> Object:
-    found: Object = {}
     if field.type == FieldDescriptor.TYPE_STRING:
-        # An empty optional field always passes, so the least length and the pattern hold for required ones only.
-        if limit.min_length and is_required(field):
-            found["minLength"] = limit.min_length
-        elif is_required(field) and not field.is_repeated:
-            found["minLength"] = 1
-        if limit.max_length or limit.max_bytes:
-            found["maxLength"] = limit.max_length or limit.max_bytes
-        if limit.pattern:
-            found["pattern"] = f"^(?:{limit.pattern})$" if is_required(field) else f"^(?:{limit.pattern})?$"
-        if limit.format and is_required(field):
-            found["format"] = _FORMATS[limit.format]
-    elif integer_range(field.type) is not None and not is_64_bit(field.type):
-        for name in ("minimum", "maximum"):
-            if limit.HasField(name):
-                found[name] = getattr(limit, name)
+        return _string_limits(field, limit)
+    if field.type == FieldDescriptor.TYPE_BYTES and limit.max_bytes:
+        # Three bytes are four characters of base64, padded.
+        return {"maxLength": -(-limit.max_bytes // 3) * 4, "x-max-bytes": limit.max_bytes}
+    if integer_range(field.type) is None:
+        return {}
+    # JSON carries 64 bits as a string, for which there is no smallest number.
+    prefix = "x-" if is_64_bit(field.type) else ""
+    return {f"{prefix}{name}": getattr(limit, name) for name in ("minimum", "maximum") if limit.HasField(name)}
+
+
+def _string_limits(field: FieldDescriptor, limit: Any) -> Object:
+    found: Object = {}
+    # An empty optional field always passes, so the least length and the format hold for required ones only.
+    if limit.min_length and is_required(field):
+        found["minLength"] = limit.min_length
+    elif is_required(field) and not field.is_repeated:
+        found["minLength"] = 1
+    # maxLength counts characters, of which there are never more than bytes; the limit in bytes stands beside it.
+    if longest := min(filter(None, (limit.max_length, limit.max_bytes)), default=0):
+        found["maxLength"] = longest
+    if limit.max_bytes:
+        found["x-max-bytes"] = limit.max_bytes
+    if limit.pattern:
+        found["pattern"] = f"^(?:{limit.pattern})$" if is_required(field) else f"^(?:{limit.pattern})?$"
+    if limit.format and is_required(field):
+        found["format"] = _FORMATS[limit.format]
     return found
