@@ -41,7 +41,11 @@ class RemoteKeySet:
     async def _refresh(self, key_id: str) -> None:
         now = time.monotonic()
         fresh = now - self._fetched_at < _FRESH_SECONDS
-        if (fresh and key_id in self._keys) or now - self._tried_at < _RETRY_SECONDS:
+        if fresh and key_id in self._keys:
+            return
+        if now - self._tried_at < _RETRY_SECONDS:
+            if not self._keys:
+                raise KeySetUnavailable(self._url)
             return
         self._tried_at = now
         try:
