@@ -337,7 +337,7 @@ async def test_health(edge: Edge) -> None:
 
 async def test_reflection_tells_a_stranger_everything_that_is_needed_for_a_call(edge: Edge) -> None:
     channel: Any = edge.channel  # the stub knows the synchronous API only
-    mirror = reflection_pb2_grpc.ServerReflectionStub(channel)
+    mirror: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
     wanted = "parley.conversations.v1.RunService"
     questions = [
         reflection_pb2.ServerReflectionRequest(list_services=""),

@@ -67,12 +67,8 @@ async def test_a_strangers_call_finds_nothing(
     edge: Edge, stranger: Person, bobs: Belongings, method: MethodDescriptor
 ) -> None:
     before = await bobs.owner.get(f"{bobs.conversation}/messages")
-    make = edge.channel.unary_stream if method.server_streaming else edge.channel.unary_unary
-    call = make(contract.path(method))(
-        contract.request(method, **bobs.ids).SerializeToString(), metadata=stranger.metadata
-    )
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await (call.read() if method.server_streaming else call)
+        await call(edge.channel, method, bobs.ids, stranger.metadata)
     assert failure.value.code() is grpc.StatusCode.NOT_FOUND, failure.value
     assert "secret" not in str(failure.value.details())
     assert await bobs.owner.get(f"{bobs.conversation}/messages") == before
