@@ -86,3 +86,11 @@ class SessionCheckUnavailable(ServiceError):
     kind = Kind.UNAVAILABLE
     reason = "SESSION_CHECK_UNAVAILABLE"
     template = "the session cannot be checked now; try again"
+
+
+class StoreUnavailable(ServiceError):
+    """PostgreSQL cannot be reached now, such as while it starts again."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "STORE_UNAVAILABLE"
+    template = "the database cannot be reached now; try again"
