@@ -76,9 +76,11 @@ def _migrate(options: argparse.Namespace) -> int:
 
 def _run_process(title: str, run: Callable[[], Coroutine[Any, Any, None]]) -> int:
     import uvloop
+    from pydantic import ValidationError
     from setproctitle import setproctitle
 
     from services.processes import EXPECTED
+    from services.settings_listing import complaint
 
     setproctitle(f"parley: {title}")
     try:
@@ -86,7 +88,8 @@ def _run_process(title: str, run: Callable[[], Coroutine[Any, Any, None]]) -> in
             runner.run(run())
     except EXPECTED as error:
         # An operator's mistake is one clear line, not a traceback.
-        sys.stderr.write(f"parley {title}: {error}\n")
+        text = complaint(error) if isinstance(error, ValidationError) else error
+        sys.stderr.write(f"parley {title}: {text}\n")
         return 1
     return 0
 

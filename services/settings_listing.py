@@ -4,7 +4,7 @@ import inspect
 import os
 from importlib import import_module
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 SETTINGS = (
@@ -43,6 +43,13 @@ def print_settings() -> int:
             print(f"{variable}={shown}  # {source}. {field.description or ''}")  # noqa: T201
         print()  # noqa: T201
     return 0
+
+
+def complaint(error: ValidationError) -> str:
+    """Return in one line which setting is wrong and why, without its value: that may be a secret."""
+    first = error.errors()[0]
+    prefix = next((_variable(settings, "") for settings in settings_classes() if settings.__name__ == error.title), "")
+    return f"{prefix}{'.'.join(map(str, first['loc'])).upper()}: {first['msg']}"
 
 
 def _secret_variables() -> set[str]:
