@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.callers import Edge, Json, Person, edge_of, eventually
+from tests.support.callers import Edge, Json, Person, edge_of, eventually, refusal
 from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD, RunningMesh, refused, running_mesh
 
 PARTS = ("rest", "services", "worker", "envoy", "valkey", "postgres")
@@ -67,6 +67,8 @@ async def test_a_part_that_is_killed_comes_back(house: RunningMesh, part: str) -
         assert await ada.answer(conversation, "before") == "You said: before"
         shown, before = len(house.text), house.parts[part]
         os.kill(before["pid"], signal.SIGKILL)
+        if part == "postgres":
+            refusal(await ada.ask("GET", conversation), 503, 14, reason="STORE_UNAVAILABLE")
         house.wait_for("was killed by SIGKILL", after=shown)
         house.wait_for("started again", after=shown)
         said = house.text[shown:]
@@ -131,7 +133,7 @@ async def test_a_busy_port_is_refused(tmp_path: Path) -> None:
         ({"inference_provider": "oracle"}, "PARLEY_INFERENCE_PROVIDER"),
     ],
 )
-async def test_a_setting_that_cannot_be_is_named(tmp_path: Path, settings: dict[str, object], named: str) -> None:
+async def test_a_setting_that_cannot_be_is_named(tmp_path: Path, settings: dict[str, str], named: str) -> None:
     code, words = refused(tmp_path / "home", _free_port(), **settings)
     assert code == 1
     assert words.count("\n") == 1, words

@@ -135,7 +135,7 @@ def environment(home: Path, port: int, settings: dict[str, object]) -> dict[str,
     return theirs | {f"PARLEY_{name.upper()}": str(value) for name, value in chosen.items()}
 
 
-def refused(home: Path, port: int, seconds: float = 30, **settings: object) -> tuple[int, str]:
+def refused(home: Path, port: int, **settings: object) -> tuple[int, str]:
     """Run a `parley up` that must not come up; return its exit code and what it wrote to standard error."""
     home.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
@@ -144,7 +144,7 @@ def refused(home: Path, port: int, seconds: float = 30, **settings: object) -> t
         env=environment(home, port, settings),
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=_START_SECONDS,
         check=False,
     )
     return done.returncode, done.stderr
