@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from adapters.rest.arguments import add_arguments, given
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
@@ -18,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = commands.add_parser("work", help="run the background jobs of capabilities (all when none is named)")
     work.add_argument("capabilities", nargs="*")
     work.set_defaults(run=_work)
-    commands.add_parser("rest", help="serve the REST adapter").set_defaults(run=_rest)
+    rest = commands.add_parser("rest", help="serve gRPC services over REST, Parley's own or any others")
+    add_arguments(rest)
+    rest.set_defaults(run=_rest)
     migrate = commands.add_parser("migrate", help="bring the database schemas to their newest revision")
     migrate.add_argument("capabilities", nargs="*")
     migrate.set_defaults(run=_migrate)
@@ -38,10 +42,10 @@ def _up(_options: argparse.Namespace) -> int:
     return up()
 
 
-def _rest(_options: argparse.Namespace) -> int:
+def _rest(options: argparse.Namespace) -> int:
     from adapters.rest.serving import run
 
-    return run()
+    return run(given(options))
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -22,6 +22,8 @@ class Binding:
     template: str
     body: str
     response_body: str
+    nested: bool = False
+    """Whether an additional binding has additional bindings of its own, which is an error."""
 
 
 def http_bindings(method: MethodDescriptor) -> Iterator[Binding]:
@@ -29,20 +31,23 @@ def http_bindings(method: MethodDescriptor) -> Iterator[Binding]:
     options = method.GetOptions()
     if not options.HasExtension(annotations_pb2.http):
         return
-    rule = options.Extensions[annotations_pb2.http]
+    yield from bindings_of(options.Extensions[annotations_pb2.http])
+
+
+def bindings_of(rule: HttpRule) -> Iterator[Binding]:
+    """Yield the bindings of a rule: its own, then the additional ones."""
     for part in (rule, *rule.additional_bindings):
-        binding = _binding(part)
-        if binding is not None:
-            yield binding
-
-
-def _binding(rule: HttpRule) -> Binding | None:
-    kind = rule.WhichOneof("pattern")
-    if kind is None:
-        return None
-    if kind == "custom":
-        return Binding(rule.custom.kind, rule.custom.path, rule.body, rule.response_body)
-    return Binding(kind.upper(), getattr(rule, kind), rule.body, rule.response_body)
+        kind = part.WhichOneof("pattern")
+        if kind is None:
+            continue
+        custom = kind == "custom"
+        yield Binding(
+            part.custom.kind if custom else kind.upper(),
+            part.custom.path if custom else getattr(part, kind),
+            part.body,
+            part.response_body,
+            part is not rule and bool(part.additional_bindings),
+        )
 
 
 def access_rule(method: MethodDescriptor) -> access_pb2.AccessRule | None:

@@ -7,11 +7,12 @@ import grpc
 from fastapi import FastAPI, Request, Response
 
 from adapters.rest.codec import dump_json
-from adapters.rest.descriptors import read_descriptor_set
-from adapters.rest.dialect import PARLEY, Dialect
+from adapters.rest.descriptors import DescriptorSet, read_descriptor_set
+from adapters.rest.dialect import Dialect
 from adapters.rest.docs import Docs
+from adapters.rest.external_rules import read_rules
 from adapters.rest.gateway import Gateway
-from adapters.rest.health import HealthReader, health_links, health_pages
+from adapters.rest.health import HealthReader, gateway_health, health_links, health_pages
 from adapters.rest.hosting import Page, RestApplication
 from adapters.rest.settings import RestSettings
 
@@ -28,20 +29,21 @@ _CHANNEL_OPTIONS = (
 )
 
 
-def build_app(settings: RestSettings, dialect: Dialect = PARLEY) -> RestApplication:
-    """Return the ASGI application.
+def build_app(settings: RestSettings, dialect: Dialect | None = None) -> RestApplication:
+    """Return the ASGI application; the dialect is that of the settings when not given.
 
     Raises:
-        DescriptorSetInvalid: the descriptor set cannot be read.
-        TemplateInvalid, BindingInvalid: a google.api.http rule in it is wrong.
+        DescriptorSetInvalid, RulesInvalid: a file cannot be read.
+        RuleInvalid: an HTTP rule is wrong; the text names the file, the RPC and the rule.
     """
     descriptors = read_descriptor_set(settings.descriptor_set)
     gateway = Gateway(
         descriptors,
         max_body_bytes=settings.max_body_bytes,
-        default_timeout_seconds=settings.default_timeout_seconds,
+        default_timeout_seconds=settings.unary_timeout,
         heartbeat_seconds=settings.heartbeat_seconds,
-        dialect=dialect,
+        dialect=dialect or settings.make_dialect(),
+        external=read_rules(settings.http_rules),
     )
 
     @asynccontextmanager
@@ -57,14 +59,20 @@ def build_app(settings: RestSettings, dialect: Dialect = PARLEY) -> RestApplicat
             app.state.health = HealthReader(channel)
             yield
 
-    services = descriptors.service_names()
+    pages = _pages(settings, descriptors)
+    return RestApplication(gateway, pages, lifespan=connected, title=settings.name, version=settings.version)
+
+
+def _pages(settings: RestSettings, descriptors: DescriptorSet) -> dict[str, Page]:
     docs = Docs(descriptors, settings.name, settings.version)
-    pages = {
+    if not settings.is_parley:
+        return {**docs.pages(), **gateway_health()}
+    services = descriptors.service_names()
+    return {
         **docs.pages(),
         **health_pages(services),
         "/": _landing(settings, {**docs.links(), **health_links(services)}),
     }
-    return RestApplication(gateway, pages, lifespan=connected, title=settings.name, version=settings.version)
 
 
 def _landing(settings: RestSettings, links: dict[str, str]) -> Page:

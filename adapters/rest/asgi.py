@@ -91,9 +91,22 @@ class DisconnectWatch:
         self._cancel()
 
 
-async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send a whole answer."""
+async def respond(send: Send, status: int, headers: Headers, body: bytes, trailers: Headers | None = None) -> None:
+    """Send a whole answer, with HTTP trailers after it when there are some to send."""
+    if trailers is not None:
+        names = dict.fromkeys(name for name, _ in trailers)
+        headers = [*headers, *((b"trailer", name) for name in names)]
+        await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": True})
+        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.trailers", "headers": trailers})
+        return
     if status != _NO_CONTENT:
         headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_chunked(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send a whole answer without telling its length, as an answer that could have been a stream."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -7,12 +7,15 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from adapters.rest.annotations import Binding
-from adapters.rest.codec import Codec, JsonInvalid, parse_json
+from adapters.rest.codec import Codec, JsonInvalid, dump_json, escaped, parse_json
 from adapters.rest.decoding import Fill
 from adapters.rest.descriptors import message_class
-from adapters.rest.failures import ValueInvalid, invalid_field
+from adapters.rest.dialect import PARLEY, Dialect
+from adapters.rest.failures import Failure, ValueInvalid, invalid_field
 from adapters.rest.field_mask import mask_field, mask_paths
 from adapters.rest.path_template import PathTemplate
+from adapters.rest.plain_json import applies_to
+from adapters.rest.protojson_errors import explain
 from adapters.rest.query import QueryBinder, parse_query
 from adapters.rest.text_values import Put, put_text
 
@@ -26,7 +29,9 @@ class BindingInvalid(Exception):
 class RequestBinder:
     """Fills the requests of one binding."""
 
-    def __init__(self, request: Descriptor, binding: Binding, template: PathTemplate, codec: Codec) -> None:
+    def __init__(
+        self, request: Descriptor, binding: Binding, template: PathTemplate, codec: Codec, dialect: Dialect = PARLEY
+    ) -> None:
         """Compile the binding.
 
         Raises:
@@ -34,23 +39,32 @@ class RequestBinder:
         """
         self.reads_body = bool(binding.body)
         self.reads_query = binding.body != _WHOLE
+        self._dialect = dialect
+        self._request_type = request
         self._request_class = message_class(request)
-        self._path = [_PathParameter(request, variable.field_path) for variable in template.variables]
+        self._path = [
+            _PathParameter(request, variable.field_path, dialect.repeated_separator) for variable in template.variables
+        ]
         self._decode: Fill | None = None
         self._body_path: tuple[str, ...] = ()
         self._owner: Callable[[Any], Any] = lambda message: message
         self._body_type: Descriptor | None = None
         if binding.body == _WHOLE:
             self._decode = codec.decoder(request)
+            self._body_type = request
         elif binding.body:
             self._bind_body_field(request, binding.body, codec)
         covered = [parameter.names for parameter in self._path] + ([self._body_path] if self._body_path else [])
-        self._query = QueryBinder(request, covered)
-        derives_mask = binding.http_method == "PATCH" and self._body_type is not None
+        given_elsewhere = {names[0] for names in covered if len(names) == 1}
+        if {field.name for field in request.fields} <= given_elsewhere:
+            self.reads_query = False
+        self._whole = codec.decoder(request)
+        self._query = QueryBinder(request, covered, strict=dialect.strict)
+        derives_mask = binding.http_method == "PATCH" and self._body_path and self._body_type is not None
         self._mask = mask_field(request) if derives_mask else None
 
-    def bind(self, values: Sequence[str], query: bytes, body: bytes) -> Message:
-        """Return the request message.
+    def bind(self, values: Sequence[str], query: bytes, body: bytes, form: bytes = b"") -> Message:
+        """Return the request message. The values of a form come before those of the query.
 
         Raises:
             Failure: INVALID_ARGUMENT that names what does not fit.
@@ -60,8 +74,26 @@ class RequestBinder:
             self._read_body(message, body)
         for parameter, text in zip(self._path, values, strict=True):
             parameter.put(message, text)
-        if query and self.reads_query:
-            self._query.fill(message, parse_query(query.decode("latin-1")))
+        if (query or form) and self.reads_query:
+            given = parse_query(form.decode("latin-1")) if form else {}
+            for key, texts in parse_query(query.decode("latin-1")).items():
+                given.setdefault(key, []).extend(texts)
+            self._query.fill(message, given)
+        return message
+
+    def read_message(self, text: bytes) -> Message:
+        """Return the message of an upload stream that a JSON value is.
+
+        Raises:
+            Failure: INVALID_ARGUMENT that names what does not fit.
+        """
+        message = self._request_class()
+        try:
+            self._whole(message, parse_json(text))
+        except JsonInvalid as error:
+            raise invalid_field("", str(error), go=error.go) from None
+        except ValueInvalid as error:
+            raise _refused(error, text, self._request_type) from None
         return message
 
     def _bind_body_field(self, request: Descriptor, path: str, codec: Codec) -> None:
@@ -79,22 +111,23 @@ class RequestBinder:
             if self._mask is not None and self._body_type is not None:
                 mask: Any = getattr(message, self._mask.name)
                 if not mask.paths:
-                    mask.paths.extend(mask_paths(self._body_type, content))
+                    exact = self._dialect.masks_empty_bodies
+                    mask.paths.extend(mask_paths(self._body_type, content, of_empty=[""] if exact else []))
         except JsonInvalid as error:
-            raise invalid_field("", str(error)) from None
+            raise invalid_field("", str(error), go=error.go) from None
         except ValueInvalid as error:
-            text = f"{error.path}: {error.problem}" if error.path else f"body: {error.problem}"
-            raise invalid_field(error.path, text) from None
+            raise _refused(error, body, self._body_type) from None
 
 
 class _PathParameter:
-    def __init__(self, request: Descriptor, path: str) -> None:
+    def __init__(self, request: Descriptor, path: str, separator: str) -> None:
         fields = walk(request, path)
         put = put_text(fields[-1], any_base=len(fields) == 1)
         if put is None:
             raise BindingInvalid(f"{request.full_name}.{path} cannot stand in a path")
         self.names = tuple(field.name for field in fields)
         self._path = path
+        self._separator = separator
         self._field = fields[-1]
         self._owner = _reaching(fields[:-1])
         self._put: Put = put
@@ -109,10 +142,11 @@ class _PathParameter:
         try:
             owner = self._owner(message)
             owner.ClearField(self._field.name)
-            for part in text.split(",") if self._field.is_repeated else (text,):
+            for part in text.split(self._separator) if self._field.is_repeated else (text,):
                 self._put(owner, part)
         except ValueInvalid as error:
-            raise invalid_field(self._path, f"type mismatch, parameter: {self._path}, error: {error.problem}") from None
+            text = f"type mismatch, parameter: {self._path}, error: "
+            raise invalid_field(self._path, text + error.problem, go=text + error.go) from None
 
 
 class ResponseShaper:
@@ -128,6 +162,12 @@ class ResponseShaper:
         fields = walk(response, path) if path and path != _WHOLE else []
         self.field = fields[-1] if fields else None
         self.to_json = codec.encoder(response) if not fields else _composed(fields, codec)
+        self._escapes = self.field is not None and applies_to(self.field)
+
+    def dump(self, message: Any) -> bytes:
+        """Return the JSON text of a response; a single value is escaped as encoding/json does."""
+        text = dump_json(self.to_json(message))
+        return escaped(text) if self._escapes else text
 
 
 def _composed(fields: list[FieldDescriptor], codec: Codec) -> Callable[[Any], Any]:
@@ -136,6 +176,11 @@ def _composed(fields: list[FieldDescriptor], codec: Codec) -> Callable[[Any], An
         return encode
     reach = _reaching(fields[:-1])
     return lambda message: encode(reach(message))
+
+
+def _refused(error: ValueInvalid, text: bytes, body_type: Descriptor | None) -> Failure:
+    message = f"{error.path}: {error.problem}" if error.path else f"body: {error.problem}"
+    return invalid_field(error.path, message, go=explain(error, text, body_type))
 
 
 def walk(descriptor: Descriptor, path: str) -> list[FieldDescriptor]:

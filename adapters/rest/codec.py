@@ -6,17 +6,32 @@ from typing import Any
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from adapters.rest.decoding import Decoders, Fill
+from adapters.rest.decoding import Decoders, Fill, guarded
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import Dialect
 from adapters.rest.encoding import Encoders
 from adapters.rest.failures import ValueInvalid
+from adapters.rest.go_json import syntax_error
+from adapters.rest.plain_json import applies_to, plain_decoder, plain_encoder
 from adapters.rest.scalars import ToJson
 from adapters.rest.well_known import ANY, encode_any, encode_well_known, fill_well_known
+
+_ESCAPES = {
+    b"<": b"\\u003c",
+    b">": b"\\u003e",
+    b"&": b"\\u0026",
+    "\u2028".encode(): b"\\u2028",
+    "\u2029".encode(): b"\\u2029",
+}
 
 
 class JsonInvalid(ValueError):
     """The text holds no JSON value, or one that has a key twice."""
+
+    def __init__(self, problem: str, go: str = "") -> None:
+        """Take what is wrong, and how Go's encoding/json would put it."""
+        super().__init__(problem)
+        self.go = go or problem
 
 
 class Codec:
@@ -24,7 +39,7 @@ class Codec:
 
     def __init__(self, descriptors: DescriptorSet, dialect: Dialect) -> None:
         """Compile for the types of a descriptor set."""
-        self._encoders = Encoders(self._encode_special)
+        self._encoders = Encoders(self._encode_special, dialect)
         self._any = encode_any(self._encoders, descriptors.pool)
         self._decoders = Decoders(fill_well_known(descriptors.pool), dialect)
 
@@ -33,8 +48,8 @@ class Codec:
         return self._encoders.of(descriptor)
 
     def field_encoder(self, field: FieldDescriptor) -> ToJson:
-        """Return what makes a JSON-able value of a message's field, null when a message is unset."""
-        convert = self._encoders.of_field(field)
+        """Return what makes a JSON-able value of a message's field, null when it is unset and can say so."""
+        convert = plain_encoder(field) if applies_to(field) else self._encoders.of_field(field)
         name = field.name
         if not field.has_presence:
             return lambda message: convert(getattr(message, name))
@@ -46,7 +61,20 @@ class Codec:
 
     def field_decoder(self, field: FieldDescriptor) -> Fill:
         """Return what puts parsed JSON into a message's field; it raises ValueInvalid, seen from that field."""
-        return self._decoders.of_field(field)
+        if not applies_to(field):
+            return self._decoders.of_field(field)
+        convert, name = plain_decoder(field), field.name
+
+        def fill(message: Any, value: Any) -> None:
+            if value is None:
+                return
+            converted = convert(value)
+            if field.is_repeated:
+                getattr(message, name).extend(converted)
+            else:
+                setattr(message, name, converted)
+
+        return lambda message, value: guarded(fill, message, value)
 
     def _encode_special(self, descriptor: Descriptor) -> ToJson | None:
         return self._any if descriptor.full_name == ANY else encode_well_known(descriptor)
@@ -55,6 +83,13 @@ class Codec:
 def dump_json(value: Any) -> bytes:
     """Return compact JSON text."""
     return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def escaped(text: bytes) -> bytes:
+    """Return JSON text as Go's encoding/json writes it: so that HTML may hold it."""
+    for plain, escape in _ESCAPES.items():
+        text = text.replace(plain, escape)
+    return text
 
 
 def parse_json(data: bytes) -> Any:
@@ -67,13 +102,13 @@ def parse_json(data: bytes) -> Any:
         text = data.decode()
         return _decoder.raw_decode(text, len(text) - len(text.lstrip(" \t\r\n")))[0]
     except json.JSONDecodeError as error:
-        raise JsonInvalid(f"malformed JSON: {error.msg} at character {error.pos}") from None
+        raise JsonInvalid(f"malformed JSON: {error.msg} at character {error.pos}", syntax_error(data)) from None
     except UnicodeDecodeError:
         raise JsonInvalid("malformed JSON: not UTF-8") from None
     except RecursionError:
         raise JsonInvalid("malformed JSON: nested too deeply") from None
     except ValueInvalid as error:
-        raise JsonInvalid(f"malformed JSON: {error.problem}") from None
+        raise JsonInvalid(f"malformed JSON: {error.problem}", syntax_error(data) or error.go) from None
     except ValueError:
         raise JsonInvalid("malformed JSON: a number has too many digits") from None
 
@@ -83,7 +118,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueInvalid(f'"{twice[:100]}" is given twice')
+        raise ValueInvalid(f'"{twice[:100]}" is given twice', go=f'proto: duplicate field "{twice[:100]}"')
     return result
 
 

@@ -53,6 +53,7 @@ class Decoders:
         return inner if takes_null(field) else lambda message, value: None if value is None else inner(message, value)
 
     def _message(self, descriptor: Descriptor) -> Fill:
+        strict = self._dialect.strict
         table: dict[str, tuple[Fill, str, str]] = {}
         for field in descriptor.fields:
             oneof = field.containing_oneof.name if field.containing_oneof is not None else ""
@@ -66,6 +67,8 @@ class Decoders:
             for name, item in value.items():
                 entry = table.get(name)
                 if entry is None:
+                    if strict:
+                        raise ValueInvalid("there is no such field", name, go=f'proto: unknown field "{name[:100]}"')
                     continue
                 fill, oneof, twin = entry
                 if twin and twin in value:
@@ -95,7 +98,7 @@ class Decoders:
         def fill_scalar(message: Any, value: Any) -> None:
             converted = convert(value)
             if converted is not _IGNORED:
-                _guarded(setattr, message, name, converted)
+                guarded(setattr, message, name, converted)
 
         return fill_scalar
 
@@ -113,7 +116,7 @@ class Decoders:
                     if fill is not None:
                         fill(target.add(), item)
                     elif convert is not None and (converted := convert(item)) is not _IGNORED:
-                        _guarded(target.append, converted)
+                        guarded(target.append, converted)
                 except ValueInvalid as error:
                     raise error.inside(f"[{index}]") from None
 
@@ -132,7 +135,7 @@ class Decoders:
             if fill is not None:
                 fill(target[key], item)
             elif convert is not None and (converted := convert(item)) is not _IGNORED:
-                _guarded(target.__setitem__, key, converted)
+                guarded(target.__setitem__, key, converted)
 
         def fill_map(message: Any, value: Any) -> None:
             if type(value) is not dict:
@@ -182,7 +185,8 @@ def enum_from_json(enum: EnumDescriptor, dialect: Dialect) -> FromJson:
     return convert
 
 
-def _guarded(store: Callable[..., Any], *arguments: Any) -> None:
+def guarded(store: Callable[..., Any], *arguments: Any) -> None:
+    """Call what puts a value into a message, and raise ValueInvalid when protobuf refuses it."""
     # protobuf refuses what JSON can spell and proto cannot hold: lone surrogates, numbers of a closed enum.
     try:
         store(*arguments)

@@ -79,6 +79,8 @@ def read_descriptor_set(path: Path) -> DescriptorSet:
         return load_descriptor_set(path.read_bytes())
     except OSError as error:
         raise DescriptorSetInvalid(f"{path}: {error.strerror}") from error
+    except DescriptorSetInvalid as error:
+        raise DescriptorSetInvalid(f"{path}: {error}") from error
 
 
 def message_class(descriptor: Descriptor) -> type[Message]:

@@ -1,17 +1,62 @@
-"""The few points on which Parley's REST face differs from grpc-gateway."""
+"""How strict and how talkative the gateway is: grpc-gateway's options, and where Parley's own REST face differs."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unescape(StrEnum):
+    """How much of the percent-encoding of a path is undone in a `**` variable (grpc-gateway's UnescapingMode)."""
+
+    LEGACY = "legacy"
+    ALL_EXCEPT_RESERVED = "all-except-reserved"
+    ALL_EXCEPT_SLASH = "all-except-slash"
+    ALL_CHARACTERS = "all-characters"
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How strict and how talkative the gateway is."""
+    """The choices of one gateway. The defaults of what grpc-gateway can be told are grpc-gateway's."""
 
-    unknown_enum_names_fail: bool = True
-    """Whether a JSON enum name that does not exist is a 400; grpc-gateway ignores it."""
-    violations_in_details: bool = True
-    """Whether a 400 made here carries google.rpc.BadRequest; grpc-gateway sends no details."""
+    unknown_enum_names_fail: bool = False
+    """Whether a JSON enum name that does not exist is a 400."""
+    violations_in_details: bool = False
+    """Whether a 400 made here carries google.rpc.BadRequest."""
+    go_texts: bool = True
+    """Whether errors read as those of Go's libraries do; otherwise they name the field in plain words."""
+    traces: bool = False
+    """Whether a request gets an X-Request-Id, and traceparent and tracestate go on."""
+    wraps_early_errors: bool = False
+    """Whether a stream's error is wrapped in `{"error":…}` although the upstream sent no headers before it."""
+    masks_empty_bodies: bool = True
+    """Whether PATCH with the body `{}` gets the mask `[""]`."""
+    proto_names: bool = False
+    """Whether JSON uses the proto names of fields."""
+    enum_numbers: bool = False
+    """Whether JSON has the numbers of enum values."""
+    emit_unpopulated: bool = True
+    """Whether JSON has fields that are not set."""
+    unescape: Unescape = Unescape.LEGACY
+    method_override: bool = True
+    """Whether X-HTTP-Method-Override of a form POST is obeyed."""
+    form_fallback: bool = True
+    """Whether a form POST may reach a GET rule, for queries that are too long for a URL."""
+    allow_delete_body: bool = False
+    generate_unbound_methods: bool = False
+    """Whether RPCs without a rule get `POST /package.Service/Method` with body `*`."""
+    repeated_separator: str = ","
+    """What stands between the values of a repeated field in a path."""
+    strict: bool = False
+    """Whether unknown JSON fields and unknown query parameters are a 400."""
+    real_405: bool = False
+    """Whether a path that only other methods have answers 405 with Allow, and not 501."""
 
 
-PARLEY = Dialect()
-GRPC_GATEWAY = Dialect(unknown_enum_names_fail=False, violations_in_details=False)
+PARLEY = Dialect(
+    unknown_enum_names_fail=True,
+    violations_in_details=True,
+    go_texts=False,
+    traces=True,
+    wraps_early_errors=True,
+    masks_empty_bodies=False,
+)
+GRPC_GATEWAY = Dialect()

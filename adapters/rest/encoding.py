@@ -5,8 +5,9 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from adapters.rest.fields import is_map, map_fields, message_of
-from adapters.rest.scalars import ToJson, scalar_to_json
+from adapters.rest.dialect import Dialect
+from adapters.rest.fields import enum_of, is_map, map_fields, message_of
+from adapters.rest.scalars import ToJson, enum_number_to_json, scalar_to_json
 
 WellKnown = Callable[[Descriptor], ToJson | None]
 _MESSAGE_TYPES = (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_GROUP)
@@ -16,8 +17,9 @@ _OMITTED = object()
 class Encoders:
     """The compiled types. A type is compiled once, when it is first asked for."""
 
-    def __init__(self, well_known: WellKnown) -> None:
-        """Take what knows the types with a JSON form of their own."""
+    def __init__(self, well_known: WellKnown, dialect: Dialect) -> None:
+        """Take what knows the types with a JSON form of their own, and which names and numbers to use."""
+        self._dialect = dialect
         self._well_known = well_known
         self._compiled: dict[str, ToJson] = {}
 
@@ -47,7 +49,11 @@ class Encoders:
         return self._single(field) or (lambda value: value)
 
     def _single(self, field: FieldDescriptor) -> ToJson | None:
-        return self.of(message_of(field)) if field.type in _MESSAGE_TYPES else scalar_to_json(field)
+        if field.type in _MESSAGE_TYPES:
+            return self.of(message_of(field))
+        if field.type == FieldDescriptor.TYPE_ENUM and self._dialect.enum_numbers:
+            return enum_number_to_json(enum_of(field))
+        return scalar_to_json(field)
 
     def _list(self, field: FieldDescriptor) -> ToJson:
         one = self._single(field)
@@ -62,10 +68,11 @@ class Encoders:
 
     def _message(self, descriptor: Descriptor) -> ToJson:
         fields = list(descriptor.fields)
-        blank = {field.json_name: unset_json(field) for field in fields}
+        names = {field.number: field.name if self._dialect.proto_names else field.json_name for field in fields}
+        blank = {names[field.number]: self._unset(field) for field in fields}
         omitted = tuple(name for name, value in blank.items() if value is _OMITTED)
         table: dict[int, tuple[str, ToJson | None]] = {
-            field.number: (field.json_name, self._field(field)) for field in fields
+            field.number: (names[field.number], self._field(field)) for field in fields
         }
 
         def encode(message: Any) -> dict[str, Any]:
@@ -82,15 +89,19 @@ class Encoders:
 
         return encode
 
+    def _unset(self, field: FieldDescriptor) -> Any:
+        if not self._dialect.emit_unpopulated:
+            return _OMITTED
+        return unset_json(field, None if field.type in _MESSAGE_TYPES else self._single(field))
+
     def _field(self, field: FieldDescriptor) -> ToJson | None:
         return self.of_field(field) if field.is_repeated else self._single(field)
 
 
-def unset_json(field: FieldDescriptor) -> Any:
+def unset_json(field: FieldDescriptor, convert: ToJson | None) -> Any:
     """Return what an unset field looks like: a zero, an empty list or map, null, or a mark that it is left out."""
     if field.is_repeated:
         return {} if is_map(field) else []
     if field.has_presence:
         return None if field.containing_oneof is None else _OMITTED
-    convert = scalar_to_json(field)
     return field.default_value if convert is None else convert(field.default_value)

@@ -8,7 +8,6 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from adapters.rest.asgi import Receive, Send
 from adapters.rest.binding import RequestBinder, ResponseShaper
-from adapters.rest.codec import dump_json
 from adapters.rest.descriptors import message_class
 from adapters.rest.errors import ErrorWriter
 from adapters.rest.metadata import Caller, Headers
@@ -18,14 +17,17 @@ HTTP_BODY = "google.api.HttpBody"
 
 
 class Incoming(NamedTuple):
-    """A request that found its endpoint, its body read."""
+    """A request that found its endpoint, its body read unless the RPC takes a stream."""
 
     values: tuple[str, ...]
     query: bytes
     body: bytes
+    form: bytes
     caller: Caller
     receive: Receive
     send: Send
+    with_trailers: bool
+    """Whether the client wants HTTP trailers and the server can send them."""
 
 
 class Route(NamedTuple):
@@ -37,6 +39,11 @@ class Route(NamedTuple):
     errors: ErrorWriter
 
 
+def own_headers(caller: Caller) -> Headers:
+    """Return the headers that every answer has."""
+    return [(b"x-request-id", caller.request_id.encode())] if caller.request_id else []
+
+
 class Stubs:
     """The callables of a channel, one per RPC."""
 
@@ -46,10 +53,14 @@ class Stubs:
         self._made: dict[str, Any] = {}
 
     def of(self, method: MethodDescriptor) -> Any:
-        """Return the callable of a unary or server-streaming RPC."""
+        """Return the callable of an RPC."""
         path = f"/{method.containing_service.full_name}/{method.name}"
         if path not in self._made:
-            make = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
+            channel = self._channel
+            if method.client_streaming:
+                make: Any = channel.stream_stream if method.server_streaming else channel.stream_unary
+            else:
+                make = channel.unary_stream if method.server_streaming else channel.unary_unary
             self._made[path] = make(
                 path,
                 request_serializer=message_class(method.input_type).SerializeToString,
@@ -71,7 +82,7 @@ def raw_body(method: MethodDescriptor, shaper: ResponseShaper) -> Callable[[Any]
 def content_of(message: Any, raw: Callable[[Any], Any] | None, shaper: ResponseShaper) -> tuple[Headers, bytes]:
     """Return the content type and the bytes of a response."""
     if raw is None:
-        return [JSON_TYPE], dump_json(shaper.to_json(message))
+        return [JSON_TYPE], shaper.dump(message)
     body = raw(message)
     content_type = body.content_type or "application/octet-stream"
     return [(b"content-type", content_type.encode("latin-1", "replace"))], body.data

@@ -12,7 +12,7 @@ from google.rpc.status_pb2 import Status
 from adapters.rest.codec import Codec, dump_json
 from adapters.rest.dialect import Dialect
 from adapters.rest.failures import Failure
-from adapters.rest.metadata import Headers, find_binary, header_safe
+from adapters.rest.metadata import Headers, find_binary, header_safe, response_headers, trailer_headers
 from adapters.rest.well_known import AnyTypeUnknown
 
 _log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ HTTP_STATUS = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 
 
 INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 13, 14, 16
 _INTERNAL_TEXT = "internal error"
+_UNWRITABLE_TEXT = "failed to marshal error message"
 _UNREACHABLE_TEXT = "the upstream is not reachable"
 _UNREACHABLE_SIGNS = ("failed to connect", "Socket closed", "connections to all backends failing", "DNS resolution")
 
@@ -42,7 +43,7 @@ class ErrorWriter:
         details = failure.details if self._dialect.violations_in_details else ()
         content = {
             "code": failure.code,
-            "message": failure.message,
+            "message": failure.go_message if self._dialect.go_texts else failure.message,
             "details": [self._installed(detail) for detail in details],
         }
         return ErrorAnswer(content, failure.http_status)
@@ -52,15 +53,21 @@ class ErrorWriter:
         code, message = int(error.code().value[0]), error.details() or ""
         if code == UNAVAILABLE and message.startswith(_UNREACHABLE_SIGNS):
             _log.warning("upstream not reachable: %s", message)
-            message = _UNREACHABLE_TEXT
+            message = _dialing(message) if self._dialect.go_texts else _UNREACHABLE_TEXT
         packed = find_binary(error.trailing_metadata(), "grpc-status-details-bin")
         try:
             status = Status.FromString(packed) if packed else Status()
             details = [self._detail(detail) for detail in status.details]
         except (DecodeError, AnyTypeUnknown) as problem:
             _log.warning("error details cannot be written: %s", problem)
+            if self._dialect.go_texts:
+                return ErrorAnswer({"code": INTERNAL, "message": _UNWRITABLE_TEXT}, 500)
             details = []
-        return ErrorAnswer({"code": code, "message": message, "details": details})
+        answer = ErrorAnswer({"code": code, "message": message, "details": details})
+        metadata = error.initial_metadata()
+        answer.headers += response_headers(metadata) if metadata else []
+        answer.trailers = trailer_headers(error.trailing_metadata())
+        return answer
 
     def internal(self, request_id: str) -> "ErrorAnswer":
         """Return the answer to a bug in the adapter: a constant text; the log has the rest."""
@@ -89,6 +96,7 @@ class ErrorAnswer:
         code = content["code"]
         self.http_status = http_status or (HTTP_STATUS[code] if 0 <= code < len(HTTP_STATUS) else 500)
         self.headers: Headers = []
+        self.trailers: Headers = []
         if code == UNAUTHENTICATED:
             message = content["message"].encode("ascii", "replace")
             self.headers.append((b"www-authenticate", header_safe(message)))
@@ -97,3 +105,8 @@ class ErrorAnswer:
     def body(self) -> bytes:
         """The Status as JSON text."""
         return dump_json(self.content)
+
+
+def _dialing(message: str) -> str:
+    # grpc-go's wording around what gRPC's core has found out.
+    return f'connection error: desc = "transport: Error while dialing: {message.rpartition("last error: ")[2]}"'

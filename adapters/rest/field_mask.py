@@ -23,14 +23,16 @@ def mask_field(request: Descriptor) -> FieldDescriptor | None:
     return masks[0] if len(masks) == 1 else None
 
 
-def mask_paths(body_type: Descriptor, body: Any) -> list[str]:
-    """Return the sorted paths, in proto names, of the leaves that a JSON body gives.
+def mask_paths(body_type: Descriptor, body: Any, of_empty: list[str]) -> list[str]:
+    """Return the sorted paths, in proto names, of the leaves that a JSON body gives, `of_empty` for `{}`.
 
     Raises:
         ValueInvalid: the body has a field that the type does not have.
     """
     if not isinstance(body, dict):
         return []
+    if not body:
+        return of_empty
     return sorted(path for name, value in body.items() for path in _paths(body_type, name, value))
 
 

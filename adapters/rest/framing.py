@@ -3,22 +3,25 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import grpc
 from parley.streaming.v1.streaming_pb2 import Resumption
 
 from adapters.rest.binding import ResponseShaper
-from adapters.rest.codec import dump_json
+from adapters.rest.codec import dump_json, escaped
 from adapters.rest.endpoint import JSON_TYPE
 from adapters.rest.metadata import Headers
 
 SHUTTING_DOWN = "the server is shutting down"
-_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
 
 
 class Framing(Protocol):
     """One way to write a stream."""
 
-    wraps_early_errors: bool
-    """Whether an error before the first message looks like one in the stream."""
+    empty_status: int
+    """The HTTP status of a stream without messages."""
+
+    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:
+        """Return whether an error before the first message looks like one in the stream."""
 
     def headers(self, first: Any) -> Headers:
         """Return the headers of a stream that starts with the message, or that has none yet."""
@@ -36,12 +39,17 @@ class Framing(Protocol):
 class Lines:
     """`{"result":…}` or `{"error":…}`, one a line; HttpBody messages as they are."""
 
-    wraps_early_errors = True
+    empty_status = 200
 
-    def __init__(self, shaper: ResponseShaper, raw: Callable[[Any], Any] | None) -> None:
-        """Take which part of a message is sent, and where its HttpBody is."""
+    def __init__(self, shaper: ResponseShaper, raw: Callable[[Any], Any] | None, *, wraps_all: bool) -> None:
+        """Take which part of a message is sent, where its HttpBody is, and whether it wraps all early errors."""
+        self._wraps_all = wraps_all
         self._to_json = shaper.to_json
         self._raw = raw
+
+    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:
+        """Return whether the stream had begun: grpc-gateway has waited for its headers, and wraps only after them."""
+        return self._wraps_all or bool(error.initial_metadata())
 
     def headers(self, first: Any) -> Headers:
         """Return the content type: JSON, or that of the first HttpBody."""
@@ -53,11 +61,11 @@ class Lines:
         """Return one line."""
         if self._raw is not None:
             return bytes(self._raw(message).data) + b"\n"
-        return _escaped(dump_json({"result": self._to_json(message)})) + b"\n"
+        return escaped(dump_json({"result": self._to_json(message)})) + b"\n"
 
     def error(self, content: dict[str, Any]) -> bytes:
         """Return the last line."""
-        return _escaped(dump_json({"error": content})) + b"\n"
+        return escaped(dump_json({"error": content})) + b"\n"
 
     def goodbye(self) -> bytes:
         """Return UNAVAILABLE: without it, a cut stream looks like a whole one."""
@@ -67,13 +75,17 @@ class Lines:
 class Events:
     """Server-sent events: `id` is the message's number, `event` the kind of message, `data` its JSON."""
 
-    wraps_early_errors = False
+    empty_status = 204
 
     def __init__(self, shaper: ResponseShaper, resumption: Resumption | None) -> None:
         """Take which part of a message is sent, and which fields number and name it."""
         self._to_json = shaper.to_json
         self._sequence = resumption.sequence_field if resumption else ""
         self._oneof = resumption.event_oneof if resumption else ""
+
+    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:  # noqa: ARG002 - the same for every error
+        """Return that an EventSource gets an ordinary error answer."""
+        return False
 
     def headers(self, first: Any) -> Headers:  # noqa: ARG002 - the same for every stream
         """Return the content type, and that nobody on the way may hold events back."""
@@ -99,10 +111,3 @@ class Events:
     def goodbye(self) -> bytes:
         """Return nothing: the reader comes back by itself and goes on after its last event."""
         return b""
-
-
-def _escaped(text: bytes) -> bytes:
-    # Go sends stream chunks through encoding/json, which writes these so that HTML may hold them.
-    for plain, escape in _ESCAPES.items():
-        text = text.replace(plain, escape)
-    return text.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")

@@ -7,58 +7,64 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
-from adapters.rest.annotations import Binding, http_bindings
+from adapters.rest.annotations import Binding
 from adapters.rest.asgi import ClientGone, Receive, Scope, Send, read_body, respond
-from adapters.rest.binding import RequestBinder, ResponseShaper
+from adapters.rest.binding import BindingInvalid, RequestBinder, ResponseShaper
+from adapters.rest.client_stream import ClientStreamEndpoint
 from adapters.rest.codec import Codec
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import PARLEY, Dialect
 from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs
 from adapters.rest.errors import ErrorAnswer, ErrorWriter
+from adapters.rest.external_rules import ExternalRules
 from adapters.rest.failures import Failure
-from adapters.rest.metadata import read_headers
+from adapters.rest.forms import has_form, is_plain_form_post
+from adapters.rest.metadata import Caller, read_headers
 from adapters.rest.open_streams import OpenStreams
-from adapters.rest.path_template import parse_template
-from adapters.rest.routing import MethodNotAllowed, PathNotFound, Router
+from adapters.rest.path_template import TemplateInvalid, parse_template
+from adapters.rest.routing import Match, MethodNotAllowed, PathNotFound, Router
+from adapters.rest.rules import RuleInvalid, read_rules_of
 from adapters.rest.streaming import StreamEndpoint
+from adapters.rest.trailers import EXTENSION
 from adapters.rest.unary import UnaryEndpoint
+from adapters.rest.unescaping import has_bad_escape
 
 _log = logging.getLogger(__name__)
-Endpoint = UnaryEndpoint | StreamEndpoint
+Endpoint = UnaryEndpoint | StreamEndpoint | ClientStreamEndpoint
 
 
 class Gateway:
-    """Answers every HTTP request that a google.api.http rule of the descriptor set binds to an RPC."""
+    """Answers every HTTP request that an HTTP rule of the descriptor set or of a file binds to an RPC."""
 
     def __init__(
         self,
         descriptors: DescriptorSet,
         *,
         max_body_bytes: int = 10 * 1024 * 1024,
-        default_timeout_seconds: float = 30.0,
+        default_timeout_seconds: float | None = 30.0,
         heartbeat_seconds: float = 15.0,
         dialect: Dialect = PARLEY,
+        external: ExternalRules | None = None,
     ) -> None:
         """Compile all routes.
 
         Raises:
-            TemplateInvalid: a path breaks the grammar.
-            BindingInvalid: a rule names a field that does not exist.
+            RulesInvalid, RuleInvalid: an HTTP rule is wrong or for no RPC; the text names it.
         """
         self._max_body_bytes = max_body_bytes
         self._default_timeout = default_timeout_seconds
         self._heartbeat = heartbeat_seconds
+        self._dialect = dialect
         self._codec = Codec(descriptors, dialect)
         self._errors = ErrorWriter(self._codec, descriptors.pool, dialect)
         self.streams = OpenStreams()
         self._endpoints: list[Endpoint] = []
-        self.router: Router[Endpoint] = Router()
-        for method in descriptors.methods():
-            if method.client_streaming:
-                # An upload stream has no JSON form that browsers can send; see the README.
-                continue
-            for binding in http_bindings(method):
-                self._register(method, binding)
+        self.router: Router[Endpoint] = Router(dialect.unescape)
+        for rule in read_rules_of(descriptors, external or ExternalRules(), dialect):
+            try:
+                self._register(rule.method, rule.binding)
+            except (TemplateInvalid, BindingInvalid) as error:
+                raise RuleInvalid(rule, str(error)) from error
 
     def connect(self, channel: grpc.aio.Channel) -> None:
         """Send the calls over a channel from now on; the caller closes it."""
@@ -77,24 +83,57 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         request_id = ""
+        wants_trailers = False
         sending = _Sending(send)
         try:
-            caller = read_headers(scope["headers"], _peer(scope))
+            caller = read_headers(scope["headers"], _peer(scope), traces=self._dialect.traces)
             request_id = caller.request_id
-            endpoint, values = self.router.find(scope["method"], scope["path"])
-            if caller.content_length > self._max_body_bytes or endpoint.binder.reads_body:
-                body = await read_body(receive, caller.content_length, self._max_body_bytes)
-            else:
-                body = b""
-            await endpoint.answer(Incoming(values, scope["query_string"], body, caller, receive, sending))
+            wants_trailers = caller.wants_trailers and EXTENSION in scope.get("extensions", ())
+            endpoint, incoming = await self._find(scope, caller, receive, sending, with_trailers=wants_trailers)
+            await endpoint.answer(incoming)
         except ClientGone:
             _log.debug("request %s: the client left", request_id)
         except (Failure, PathNotFound, MethodNotAllowed, grpc.aio.AioRpcError) as error:
-            await self._refuse(sending, self._answer_to(error), request_id)
+            await self._refuse(sending, self._answer_to(error), request_id, with_trailers=wants_trailers)
         except asyncio.CancelledError:
             raise
         except Exception:
             await self._refuse(sending, self._errors.internal(request_id), request_id)
+
+    async def _find(
+        self, scope: Scope, caller: Caller, receive: Receive, sending: "_Sending", *, with_trailers: bool
+    ) -> tuple[Endpoint, Incoming]:
+        """Return who answers a request, and the request with as much of its body as that one reads."""
+        http_method: str = scope["method"]
+        body, form = b"", b""
+        wanted = http_method
+        plain_form = is_plain_form_post(http_method, caller)
+        if plain_form and caller.method_override and self._dialect.method_override and self._dialect.form_fallback:
+            wanted = caller.method_override.upper()
+        endpoint, values = self._route(scope, wanted, falls_back=plain_form and wanted == http_method)
+        binder = endpoint.binder
+        takes_form = binder.reads_query and has_form(http_method, caller)
+        if not endpoint.streams_in and (
+            caller.content_length > self._max_body_bytes or binder.reads_body or takes_form
+        ):
+            body = await read_body(receive, caller.content_length, self._max_body_bytes)
+            if takes_form and (not binder.reads_body or wanted != http_method):
+                body, form = b"", body
+        query = scope["query_string"]
+        return endpoint, Incoming(values, query, body, form, caller, receive, sending, with_trailers)
+
+    def _route(self, scope: Scope, http_method: str, *, falls_back: bool) -> Match[Endpoint]:
+        path, raw_path = scope["path"], scope.get("raw_path") or b""
+        if b"%" in raw_path and has_bad_escape(raw_path):
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, "invalid URL escape in the path", go="Bad Request")
+        if not path.startswith("/"):
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, "Bad Request")
+        try:
+            return self.router.find(http_method, path, raw_path.decode("latin-1"))
+        except MethodNotAllowed as error:
+            if falls_back and self._dialect.form_fallback and "GET" in error.allowed:
+                return self.router.find("GET", path, raw_path.decode("latin-1"))
+            raise
 
     def _answer_to(self, error: Exception) -> ErrorAnswer:
         if isinstance(error, grpc.aio.AioRpcError):
@@ -103,27 +142,39 @@ class Gateway:
             return self._errors.from_failure(error)
         if isinstance(error, PathNotFound):
             return self._errors.from_failure(Failure(grpc.StatusCode.NOT_FOUND, "Not Found"))
+        if isinstance(error, MethodNotAllowed) and self._dialect.real_405:
+            failure = Failure(grpc.StatusCode.UNIMPLEMENTED, str(error), http_status=405)
+            answer = self._errors.from_failure(failure)
+            answer.headers.append((b"allow", ", ".join(error.allowed).encode()))
+            return answer
         return self._errors.from_failure(Failure(grpc.StatusCode.UNIMPLEMENTED, "Method Not Allowed"))
 
-    async def _refuse(self, sending: "_Sending", answer: ErrorAnswer, request_id: str) -> None:
+    async def _refuse(
+        self, sending: "_Sending", answer: ErrorAnswer, request_id: str, *, with_trailers: bool = False
+    ) -> None:
         if sending.started:
             # The status line is out: ending the connection is the only way left to say that it went wrong.
             raise ConnectionAbortedError("an answer broke off")
         headers = [JSON_TYPE, *answer.headers]
         if request_id:
             headers.append((b"x-request-id", request_id.encode()))
-        await respond(sending, answer.http_status, headers, answer.body)
+        trailers = answer.trailers if with_trailers else None
+        await respond(sending, answer.http_status, headers, answer.body, trailers)
 
     def _register(self, method: MethodDescriptor, binding: Binding) -> None:
         template = parse_template(binding.template)
         route = Route(
             method,
-            RequestBinder(method.input_type, binding, template, self._codec),
+            RequestBinder(method.input_type, binding, template, self._codec, self._dialect),
             ResponseShaper(method.output_type, binding, self._codec),
             self._errors,
         )
         if method.server_streaming:
-            endpoint: Endpoint = StreamEndpoint(route, self._heartbeat, self.streams)
+            endpoint: Endpoint = StreamEndpoint(
+                route, self._heartbeat, self.streams, self._max_body_bytes, self._dialect
+            )
+        elif method.client_streaming:
+            endpoint = ClientStreamEndpoint(route, self._max_body_bytes)
         else:
             endpoint = UnaryEndpoint(route, self._default_timeout)
         self._endpoints.append(endpoint)

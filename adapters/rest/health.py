@@ -14,6 +14,7 @@ _CHECK = "/grpc.health.v1.Health/Check"
 _TIMEOUT_SECONDS = 2.0
 _STATUS = health_pb2.HealthCheckResponse
 _SERVING = _STATUS.ServingStatus.Name(_STATUS.SERVING)
+_REFUSALS = {grpc.StatusCode.NOT_FOUND: "SERVICE_UNKNOWN", grpc.StatusCode.UNIMPLEMENTED: "UNIMPLEMENTED"}
 
 PARTS = {
     "/auth/health": "parley.identity.v1.AuthService",
@@ -36,11 +37,11 @@ class HealthReader:
         )
 
     async def state(self, service: str) -> str:
-        """Return the state of a service: SERVING, NOT_SERVING, SERVICE_UNKNOWN, or UNREACHABLE."""
+        """Return the state of a service: SERVING, NOT_SERVING, SERVICE_UNKNOWN, UNIMPLEMENTED, or UNREACHABLE."""
         try:
             answer = await self._check(health_pb2.HealthCheckRequest(service=service), timeout=_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
-            return "SERVICE_UNKNOWN" if error.code() is grpc.StatusCode.NOT_FOUND else "UNREACHABLE"
+            return _REFUSALS.get(error.code(), "UNREACHABLE")
         return _STATUS.ServingStatus.Name(answer.status)
 
     async def states(self, services: Iterable[str]) -> dict[str, str]:
@@ -59,7 +60,12 @@ def health_pages(services: set[str]) -> dict[str, Page]:
         return _answer(overall, states)
 
     pages = {path: _part(service) for path, service in parts.items()}
-    return {"/health": everything, "/healthz": _as_grpc_gateway, **pages}
+    return {"/health": everything, **gateway_health(), **pages}
+
+
+def gateway_health() -> dict[str, Page]:
+    """Return grpc-gateway's health page, by path."""
+    return {"/healthz": _as_grpc_gateway}
 
 
 def health_links(services: set[str]) -> dict[str, str]:
@@ -82,7 +88,10 @@ def _part(service: str) -> Page:
 
 
 async def _as_grpc_gateway(request: Request) -> Response:
-    state = await request.app.state.health.state(request.query_params.get("service", ""))
+    service = request.query_params.get("service", "")
+    state = await request.app.state.health.state(service)
+    if not service and state in ("SERVICE_UNKNOWN", "UNIMPLEMENTED"):
+        state = _SERVING  # it says nothing about itself, but it is there
     if state == _SERVING:
         return _json({"status": state}, 200)
     code, status = {"SERVICE_UNKNOWN": (5, 404)}.get(state, (14, 503))

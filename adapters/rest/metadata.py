@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from adapters.rest.failures import invalid_field
+from adapters.rest.go_texts import corrupt_base64
 
 Headers = list[tuple[bytes, bytes]]
 Metadata = list[tuple[str, str | bytes]]
@@ -20,13 +21,14 @@ _PERMANENT = (
     "pragma referer user-agent via warning"
 )
 _RENAMED = {name.encode(): f"grpcgateway-{name}" for name in _PERMANENT.split()}
-_PLAIN = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+_RENAMED_AND_TRACES = {**_RENAMED, b"traceparent": "traceparent", b"tracestate": "tracestate"}
 _NAME = re.compile(r"[a-z0-9._-]+")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # gRPC sets these itself; a second value would break the call or pass a limit off as ours.
 _RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection", "transfer-encoding"})
 _FORBIDDEN = bytes(code for code in (*range(32), 127) if code != 9)
-_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
+_TIMEOUT = re.compile(r"([0-9]{1,19})([HMSmun])")
+_LONGEST_SECONDS = 2.0**33
 _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -39,10 +41,15 @@ class Caller(NamedTuple):
     accept: str
     last_event_id: str | None
     content_length: int
+    content_type: str
+    method_override: str
+    wants_trailers: bool
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Caller:
+def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: bool = True) -> Caller:
     """Return the metadata for the upstream and the few headers that the gateway itself uses.
+
+    With `traces`, every request has an id, and the trace context goes on too.
 
     Raises:
         Failure: a Grpc-Timeout or a binary header is malformed.
@@ -50,15 +57,16 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Caller:
     metadata: Metadata = []
     own: dict[bytes, str] = {}
     forwarded: list[str] = []
+    renames = _RENAMED_AND_TRACES if traces else _RENAMED
     for name, raw in headers:
         value = raw.decode("latin-1")
         if name in _OWN:
-            own[name] = value
+            own.setdefault(name, value)
         if name == b"x-forwarded-for":
             forwarded.append(value)
         elif name.startswith(_PREFIX):
             _add_prefixed(metadata, name[len(_PREFIX) :].decode("latin-1"), value)
-        elif (renamed := _RENAMED.get(name) or _PLAIN.get(name)) and value.isascii() and value.isprintable():
+        elif (renamed := renames.get(name)) and value.isascii() and value.isprintable():
             metadata.append((renamed, value))
             if name == b"authorization":
                 metadata.append(("authorization", value))
@@ -69,9 +77,12 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Caller:
         forwarded.append(peer)
     if forwarded and all(part.isascii() and part.isprintable() for part in forwarded):
         metadata.append(("x-forwarded-for", ", ".join(forwarded)))
-    given = own.get(b"x-request-id", "")
-    request_id = given if _SAFE_ID.fullmatch(given) else os.urandom(16).hex()
-    metadata.append((REQUEST_ID, request_id))
+    request_id = ""
+    if traces:
+        given = own.get(b"x-request-id", "")
+        request_id = given if _SAFE_ID.fullmatch(given) else os.urandom(16).hex()
+        metadata = [(name, value) for name, value in metadata if name != REQUEST_ID]
+        metadata.append((REQUEST_ID, request_id))
     length = own.get(b"content-length", "0")
     return Caller(
         metadata,
@@ -80,24 +91,20 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Caller:
         own.get(b"accept", ""),
         own.get(b"last-event-id"),
         int(length) if length.isdecimal() else 0,
+        own.get(b"content-type", ""),
+        own.get(b"x-http-method-override", ""),
+        "trailers" in own.get(b"te", "").lower(),
     )
 
 
 _OWN = frozenset(
-    {
-        b"host",
-        b"x-forwarded-host",
-        b"x-request-id",
-        b"grpc-timeout",
-        b"accept",
-        b"last-event-id",
-        b"content-length",
-    }
+    b"host x-forwarded-host x-request-id grpc-timeout accept last-event-id content-length content-type "
+    b"x-http-method-override te".split()
 )
 
 
 def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
-    if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _RESERVED or name == REQUEST_ID:
+    if not _NAME.fullmatch(name) or name.startswith("grpc-") or name in _RESERVED:
         return
     if name.endswith("-bin"):
         try:
@@ -105,7 +112,9 @@ def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
             metadata.append((name, base64.b64decode(padded.encode("latin-1"), validate=True)))
         except binascii.Error:
             header = f"Grpc-Metadata-{name}"
-            raise invalid_field(header, f"invalid binary header {header}: illegal base64 data") from None
+            canonical = "-".join(part.capitalize() for part in header.split("-"))
+            text = f"invalid binary header {canonical}: {corrupt_base64(value)}"
+            raise invalid_field(header, f"invalid binary header {header}: illegal base64 data", go=text) from None
     elif value.isascii() and value.isprintable():
         metadata.append((name, value))
 
@@ -113,8 +122,9 @@ def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
 def _timeout(text: str) -> float:
     match = _TIMEOUT.fullmatch(text)
     if not match:
-        raise invalid_field("grpc-timeout", f"invalid grpc-timeout: {text[:100]}")
-    return int(match[1]) * _UNIT_SECONDS[match[2]]
+        message = f"invalid grpc-timeout: {text[:100]}"
+        raise invalid_field("grpc-timeout", message, go=message)
+    return min(int(match[1]) * _UNIT_SECONDS[match[2]], _LONGEST_SECONDS)
 
 
 def response_headers(metadata: Any) -> Headers:
@@ -126,6 +136,16 @@ def response_headers(metadata: Any) -> Headers:
             if header_safe(raw) == raw:  # what HTTP cannot carry is left out
                 headers.append((b"grpc-metadata-" + key.encode(), raw))
     return headers
+
+
+def trailer_headers(metadata: Any) -> Headers:
+    """Return the HTTP trailers for the metadata that the upstream sent after its answer."""
+    trailers: Headers = []
+    for key, value in metadata or ():
+        raw = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
+        if header_safe(raw) == raw:
+            trailers.append((b"grpc-trailer-" + key.encode(), raw))
+    return trailers
 
 
 def header_safe(value: bytes) -> bytes:

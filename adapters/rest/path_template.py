@@ -1,9 +1,10 @@
 """Parses and matches the path templates of google.api.http, as grpc-gateway reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 WILDCARD, DEEP_WILDCARD = "*", "**"
+Decode = Callable[[str], str]
 
 
 class TemplateInvalid(ValueError):
@@ -37,8 +38,13 @@ class PathTemplate:
         """Return whether a path of `count` segments can match."""
         return count == len(self.segments) if self.deep_at < 0 else count >= len(self.segments) - 1
 
-    def match(self, path: Sequence[str]) -> tuple[str, ...] | None:
-        """Return the values of the variables in their order, or None when the path (without verb) does not match."""
+    def match(
+        self, path: Sequence[str], single: Decode | None = None, deep_value: Decode | None = None
+    ) -> tuple[str, ...] | None:
+        """Return the values of the variables in their order, or None when the path (without verb) does not match.
+
+        When the path is still percent-encoded, `single` decodes a segment and `deep_value` what stands for `**`.
+        """
         if not self.admits(len(path)):
             return None
         deep, extra = self.deep_at, len(path) - len(self.segments)
@@ -47,10 +53,27 @@ class PathTemplate:
                 place = index + extra if 0 <= deep < index else index
                 if path[place] != segment:
                     return None
-        return tuple(
-            "/".join(path[_shift(variable.start, deep, extra) : _shift(variable.end, deep, extra)])
-            for variable in self.variables
-        )
+        if single is None or deep_value is None:
+            return tuple(
+                "/".join(path[_shift(variable.start, deep, extra) : _shift(variable.end, deep, extra)])
+                for variable in self.variables
+            )
+        values = [
+            deep_value("/".join(path[index : index + extra + 1]))
+            if index == deep
+            else single(path[_shift(index, deep, extra)])
+            if segment == WILDCARD
+            else segment
+            for index, segment in enumerate(self.segments)
+        ]
+        return tuple("/".join(_without_empty_deep(self, values, variable, extra)) for variable in self.variables)
+
+
+def _without_empty_deep(template: PathTemplate, values: list[str], variable: Variable, extra: int) -> list[str]:
+    # `a/**` without a segment for `**` is "a", not "a/".
+    return [
+        values[index] for index in range(variable.start, variable.end) if not (index == template.deep_at and extra < 0)
+    ]
 
 
 def _shift(bound: int, deep: int, extra: int) -> int:

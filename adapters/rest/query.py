@@ -44,8 +44,9 @@ def parse_query(query: str) -> dict[str, list[str]]:
 class QueryBinder:
     """Fills messages of one type; the fields that the body or the path give are left alone."""
 
-    def __init__(self, descriptor: Descriptor, covered: Iterable[FieldPath]) -> None:
-        """Take the request type and the paths (proto names) that are given elsewhere."""
+    def __init__(self, descriptor: Descriptor, covered: Iterable[FieldPath], *, strict: bool = False) -> None:
+        """Take the request type, the paths (proto names) that are given elsewhere, and whether unknown keys fail."""
+        self._strict = strict
         self._descriptor = descriptor
         self._covered = frozenset(covered)
 
@@ -61,7 +62,8 @@ class QueryBinder:
             try:
                 self._put(message, path.split("."), items)
             except ValueInvalid as error:
-                raise invalid_field(path, f'parsing field "{path}": {error.problem}') from None
+                text = f'parsing field "{path}": {error.problem}'
+                raise invalid_field(path, text, go=error.go) from None
             except _Refused as error:
                 raise invalid_field(path, str(error)) from None
 
@@ -75,6 +77,8 @@ class QueryBinder:
                 descriptor = walked[-1].message_type
             field = field_named(descriptor, part)
             if field is None:
+                if self._strict:
+                    raise _Refused(f'unknown query parameter "{".".join(parts)}"')
                 # grpc-gateway makes the parents on its way, even when the end is unknown.
                 if walked and not self._is_covered(walked):
                     _descend(message, walked).SetInParent()
@@ -123,12 +127,16 @@ def _put_values(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
         raise _Refused(f'too many values for field "{field.name}": {", ".join(texts)[:200]}')
     put = _put_for(field)
     if put is None:
-        raise _Refused(f'parsing field "{field.name}": unsupported message type "{message_of(field).full_name}"')
+        raise _Refused(f'parsing field "{field.name}": unsupported message type: "{message_of(field).full_name}"')
     oneof = field.containing_oneof
     if oneof is not None and message.WhichOneof(oneof.name) is not None:
         raise _Refused(f'field already set for oneof "{oneof.name}"')
+    kind = "list" if field.is_repeated else "field"
     for text in texts:
-        put(message, text)
+        try:
+            put(message, text)
+        except ValueInvalid as error:
+            raise ValueInvalid(error.problem, error.path, f'parsing {kind} "{field.name}": {error.go}') from None
 
 
 def _put_entry(message: Any, field: FieldDescriptor, texts: list[str]) -> None:

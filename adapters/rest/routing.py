@@ -1,8 +1,11 @@
 """Finds the endpoint of a request. The route that was registered last wins, as in grpc-gateway."""
 
+from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
+from adapters.rest.dialect import Unescape
 from adapters.rest.path_template import DEEP_WILDCARD, WILDCARD, PathTemplate
+from adapters.rest.unescaping import decode_segment, deep_decoder, split_raw
 
 E = TypeVar("E")
 _MAX_INDEXED_LENGTH = 32
@@ -14,6 +17,11 @@ class PathNotFound(Exception):
 
 class MethodNotAllowed(Exception):
     """The path has routes, but none for this HTTP method."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """Take the methods that it has routes for."""
+        super().__init__("Method Not Allowed")
+        self.allowed = sorted(allowed)
 
 
 class Match(NamedTuple, Generic[E]):
@@ -41,7 +49,10 @@ class _Route(NamedTuple, Generic[E]):
 class Router(Generic[E]):
     """The routes by HTTP method and number of segments, the newest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, unescape: Unescape = Unescape.LEGACY) -> None:
+        """Start without routes; `unescape` says what becomes of percent-encoding in paths."""
+        self._unescape = unescape
+        self._deep_value = deep_decoder(unescape)
         self._routes: dict[str, list[_Route[E]]] = {}
         self._index: dict[tuple[str, int], list[_Route[E]]] = {}
 
@@ -50,22 +61,27 @@ class Router(Generic[E]):
         self._routes.setdefault(http_method, []).insert(0, _route(template, endpoint))
         self._index.clear()
 
-    def find(self, http_method: str, path: str) -> Match[E]:
-        """Return the endpoint of a request.
+    def find(self, http_method: str, path: str, raw_path: str = "") -> Match[E]:
+        """Return the endpoint of a request; `raw_path` is the path before its percent-encoding was undone.
 
         Raises:
             PathNotFound: no route has the path under any method.
             MethodNotAllowed: another method has the path.
         """
-        segments = path[1:].split("/")
-        found = self._find(http_method, segments)
+        encoded = self._unescape is not Unescape.LEGACY and "%" in raw_path
+        segments = split_raw(raw_path, self._unescape) if encoded else path[1:].split("/")
+        found = self._find(http_method, segments, encoded=encoded)
         if found is not None:
             return found
-        if any(self._find(other, segments) is not None for other in self._routes if other != http_method):
-            raise MethodNotAllowed
+        others = [method for method in self._routes if method != http_method]
+        allowed = [method for method in others if self._find(method, segments, encoded=encoded, first=False)]
+        if allowed:
+            raise MethodNotAllowed(allowed)
         raise PathNotFound
 
-    def _find(self, http_method: str, segments: list[str]) -> Match[E] | None:
+    def _find(
+        self, http_method: str, segments: list[str], *, encoded: bool = False, first: bool = True
+    ) -> Match[E] | None:
         last = segments[-1]
         for route in self._candidates(http_method, len(segments)):
             verb = route.template.verb
@@ -75,9 +91,11 @@ class Router(Generic[E]):
                 if at < 0 or not last.endswith(verb) or last[at] != ":":
                     continue
                 if at == 0:
-                    raise PathNotFound
+                    if first:  # grpc-gateway looks no further, unless it only asks which other methods there are
+                        raise PathNotFound
+                    continue
                 path = [*segments[:-1], last[:at]]
-            values = route.match(path)
+            values = route.template.match(path, decode_segment, self._deep_value) if encoded else route.match(path)
             if values is not None:
                 return Match(route.endpoint, values)
         return None

@@ -66,6 +66,11 @@ def enum_to_json(enum: EnumDescriptor) -> ToJson:
     return lambda value: names.get(value, value)
 
 
+def enum_number_to_json(enum: EnumDescriptor) -> ToJson:
+    """Return what makes JSON of a number of the enum: the number, and null of NullValue."""
+    return (lambda _value: None) if enum.full_name == "google.protobuf.NullValue" else int
+
+
 def float_to_json(value: float) -> Any:
     """Return a float as Go's protojson spells it: `1` for 1.0, exponents from 1e21, NaN and infinities as strings."""
     if math.isnan(value):

@@ -3,31 +3,52 @@
 import asyncio
 import logging
 import signal
+import sys
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
 import setproctitle
 import uvicorn
+from pydantic import ValidationError
 
 from adapters.rest.app import build_app
+from adapters.rest.binding import BindingInvalid
+from adapters.rest.descriptors import DescriptorSetInvalid
+from adapters.rest.external_rules import RulesInvalid
 from adapters.rest.hosting import RestApplication
+from adapters.rest.listening import ListenInvalid, open_sockets
+from adapters.rest.rules import RuleInvalid
 from adapters.rest.settings import RestSettings
+from adapters.rest.trailers import TrailersProtocol
 
 _GOODBYE_SECONDS = 1
+_MISTAKES = (DescriptorSetInvalid, RulesInvalid, RuleInvalid, BindingInvalid, ListenInvalid)
 
 
-def run() -> int:
+def run(given: Mapping[str, Any] | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code; running requests and streams get `drain_seconds`.
 
-    Raises:
-        DescriptorSetInvalid: the descriptor set cannot be read.
-        ValidationError: a setting is wrong.
+    `given` goes before the settings of the environment. An operator's mistake is one line and the exit code 1.
     """
     setproctitle.setproctitle("parley: rest")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    server = RestServer(RestSettings())
-    server.run()
+    try:
+        settings = RestSettings(**(given or {}))
+        server = RestServer(settings)
+        sockets = open_sockets(settings.listen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return _refuse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except _MISTAKES as error:
+        return _refuse(str(error))
+    server.run(sockets)
     return 0 if server.started else 1
+
+
+def _refuse(problem: str) -> int:
+    sys.stderr.write(f"parley rest: {problem}\n")
+    return 1
 
 
 class RestServer(uvicorn.Server):
@@ -37,10 +58,10 @@ class RestServer(uvicorn.Server):
         """Build the application.
 
         Raises:
-            DescriptorSetInvalid: the descriptor set cannot be read.
+            DescriptorSetInvalid, RulesInvalid, RuleInvalid: what it shall serve cannot be read or is wrong.
         """
         self._app = build_app(settings)
-        self._drain_seconds = settings.drain_seconds
+        self._settings = settings
         super().__init__(_config(self._app, settings))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -49,23 +70,24 @@ class RestServer(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
 
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen on the given sockets, or on those that the settings name."""
+        await super().startup(sockets or open_sockets(self._settings.listen))
+
     async def shutdown(self, sockets: Any = None) -> None:
         """Let requests and streams run for the drain time, then end the streams that are still open."""
         loop = asyncio.get_running_loop()
-        goodbye = loop.call_later(self._drain_seconds, self._app.gateway.streams.end)
+        goodbye = loop.call_later(self._settings.drain_seconds, self._app.gateway.streams.end)
         await super().shutdown(sockets)
         goodbye.cancel()
 
 
 def _config(app: RestApplication, settings: RestSettings) -> uvicorn.Config:
     # One process with the fastest loop and parser; headers go on as they came.
-    host, _, port = settings.listen.rpartition(":")
     return uvicorn.Config(
         app,
-        host=host.strip("[]"),
-        port=int(port),
         loop="uvloop",
-        http="httptools",
+        http=TrailersProtocol,
         ws="none",
         lifespan="on",
         # The address of the peer goes to the upstream as it is; who may set X-Forwarded-For is Envoy's matter.

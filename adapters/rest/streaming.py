@@ -1,4 +1,4 @@
-"""Server streams: each message goes out as it comes, as lines of JSON or as server-sent events."""
+"""Streams of answers: each message goes out as it comes, as lines of JSON or as server-sent events."""
 
 import asyncio
 from typing import Any
@@ -7,39 +7,48 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor
 
 from adapters.rest.annotations import resumption
-from adapters.rest.asgi import ClientGone, DisconnectWatch, Send, respond
+from adapters.rest.asgi import ClientGone, DisconnectWatch, Send, respond_chunked
 from adapters.rest.binding import BindingInvalid
-from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs, raw_body
+from adapters.rest.dialect import Dialect
+from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs, own_headers, raw_body
 from adapters.rest.errors import ErrorAnswer
 from adapters.rest.failures import Failure, invalid_field
 from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines
 from adapters.rest.heartbeat import Heartbeat
-from adapters.rest.metadata import Headers, response_headers
+from adapters.rest.metadata import response_headers
 from adapters.rest.open_streams import OpenStreams
 from adapters.rest.query import parse_query
 from adapters.rest.scalars import integer_range
+from adapters.rest.uploading import Upload
 
+_WWW = b"www-authenticate"  # only errors outside of streams have it
 _EVENT_STREAM = "text/event-stream"
 # An upstream that refuses does so at once. After this the headers go out, so that a browser knows it is connected.
 _FIRST_MESSAGE_SECONDS = 1.0
 
 
 class StreamEndpoint:
-    """Answers the requests of one binding of a server-streaming RPC."""
+    """Answers the requests of one binding of a server-streaming or bidirectional RPC."""
 
-    def __init__(self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams) -> None:
+    def __init__(
+        self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams, message_bytes: int, dialect: Dialect
+    ) -> None:
         """Take the compiled binding and how often an idle event stream shows that it lives, and the list to be on.
+
+        `message_bytes` is how long a message of an upload may be.
 
         Raises:
             BindingInvalid: the RPC's resumption names a field that does not exist or is no integer.
         """
         self.binder = route.binder
+        self.streams_in = route.method.client_streaming
         self._route = route
         self._heartbeat_seconds = heartbeat_seconds
         self._open_streams = open_streams
+        self._message_bytes = message_bytes
         option = resumption(route.method)
         self._after = _integer_field(route.method.input_type.fields_by_name, option.after_field) if option else None
-        self._lines = Lines(route.shaper, raw_body(route.method, route.shaper))
+        self._lines = Lines(route.shaper, raw_body(route.method, route.shaper), wraps_all=dialect.wraps_early_errors)
         self._events = Events(route.shaper, option)
         self._call: Any = None
 
@@ -56,16 +65,12 @@ class StreamEndpoint:
             ClientGone: the client left; the call is cancelled.
         """
         as_events = _EVENT_STREAM in incoming.caller.accept
-        request = self.binder.bind(incoming.values, incoming.query, incoming.body)
-        if as_events:
-            self._resume(request, incoming)
-        call = self._call(request, metadata=incoming.caller.metadata, timeout=incoming.caller.timeout)
-        watch = DisconnectWatch(incoming.receive, call.cancel, after=0)
+        call, watch = self._begin(incoming, as_events=as_events)
         self._open_streams.add(call)
         try:
             framing: Framing = self._events if as_events else self._lines
             await self._run(call, framing, incoming)
-        except (asyncio.CancelledError, OSError):
+        except (asyncio.CancelledError, grpc.aio.AioRpcError, OSError):
             if watch.gone:
                 raise ClientGone from None
             raise
@@ -73,6 +78,17 @@ class StreamEndpoint:
             watch.stop()
             self._open_streams.discard(call)
             call.cancel()
+
+    def _begin(self, incoming: Incoming, *, as_events: bool) -> tuple[Any, DisconnectWatch | Upload]:
+        caller = incoming.caller
+        if self._route.method.client_streaming:
+            call = self._call(metadata=caller.metadata, timeout=caller.timeout)
+            return call, Upload(incoming.receive, call, self.binder, self._message_bytes, reports=False)
+        request = self.binder.bind(incoming.values, incoming.query, incoming.body, incoming.form)
+        if as_events:
+            self._resume(request, incoming)
+        call = self._call(request, metadata=caller.metadata, timeout=caller.timeout)
+        return call, DisconnectWatch(incoming.receive, call.cancel, after=0)
 
     async def _run(self, call: Any, framing: Framing, incoming: Incoming) -> None:
         stream = _Stream(self._route, call, framing, incoming)
@@ -104,7 +120,7 @@ class _Stream:
         self._framing = framing
         self._started = False
         self._send: Send = incoming.send
-        self._request_id = incoming.caller.request_id
+        self._own_headers = own_headers(incoming.caller)
 
     async def run(self, heartbeat_seconds: float) -> None:
         reading = asyncio.ensure_future(self._call.read())
@@ -138,21 +154,22 @@ class _Stream:
         try:
             first = await reading
         except grpc.aio.AioRpcError as error:
-            if not self._framing.wraps_early_errors:
+            if not self._framing.wraps_early(error):
                 raise
             answer = self._errors.from_call(error)
-            headers = [JSON_TYPE, *answer.headers, *self._own_headers()]
-            await respond(self._send, answer.http_status, headers, self._framing.error(answer.content))
+            headers = [JSON_TYPE, *(header for header in answer.headers if header[0] != _WWW), *self._own_headers]
+            await respond_chunked(self._send, answer.http_status, headers, self._framing.error(answer.content))
             return False
         if first is not grpc.aio.EOF:
             return True
         # 204 tells an EventSource not to come back; grpc-gateway sends an empty 200 without a content type.
-        await respond(self._send, 200 if self._framing.wraps_early_errors else 204, self._own_headers(), b"")
+        headers = [*response_headers(await self._call.initial_metadata()), *self._own_headers]
+        await respond_chunked(self._send, self._framing.empty_status, headers, b"")
         return False
 
     async def _start(self, first: Any) -> None:
         metadata = await self._call.initial_metadata() if first is not None else None
-        headers = [*self._framing.headers(first), *response_headers(metadata), *self._own_headers()]
+        headers = [*self._framing.headers(first), *response_headers(metadata), *self._own_headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         self._started = True
 
@@ -166,9 +183,6 @@ class _Stream:
     async def _end_with(self, answer: ErrorAnswer) -> None:
         body = self._framing.error(answer.content)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
-
-    def _own_headers(self) -> Headers:
-        return [(b"x-request-id", self._request_id.encode())]
 
 
 def _integer_field(fields: Any, name: str) -> FieldDescriptor:

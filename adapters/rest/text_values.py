@@ -12,6 +12,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import enum_of, message_of
+from adapters.rest.go_texts import bad_number, corrupt_base64, quoted
 from adapters.rest.scalars import float32_from_json, float_from_json, integer_range
 from adapters.rest.well_known import WRAPPERS
 
@@ -61,6 +62,7 @@ def _put_message(field: FieldDescriptor, *, any_base: bool) -> Put | None:
             "google.protobuf.FieldMask": _put_field_mask,
             "google.protobuf.Value": _put_json,
             "google.protobuf.Struct": _put_json,
+            "google.protobuf.Empty": _put_empty,
         }.get(kind)
     if inner is None:
         return None
@@ -92,15 +94,17 @@ def _scalar(field: FieldDescriptor, *, any_base: bool) -> FromText:
 
 def _integer(low: int, high: int, *, any_base: bool) -> FromText:
     pattern = _ANY_BASE if any_base else _DECIMAL
+    function = "ParseUint" if low == 0 else "ParseInt"
 
     def convert(text: str) -> int:
         if len(text) > 80 or not pattern.fullmatch(text) or (low == 0 and text[0] in "+-"):
-            raise ValueInvalid(f"{text[:100]!r} is not an integer")
+            raise ValueInvalid(f"{text[:100]!r} is not an integer", go=bad_number(function, text))
         plain = text.lstrip("+-")
         old_octal = any_base and len(plain) > 1 and plain[0] == "0" and plain[1] in "_01234567"
         number = int(text.replace("_", ""), 8) if old_octal else int(text, 0 if any_base else 10)
         if not low <= number <= high:
-            raise ValueInvalid(f"{text!r} is not in the range {low} to {high}")
+            problem = f"{text!r} is not in the range {low} to {high}"
+            raise ValueInvalid(problem, go=bad_number(function, text, out_of_range=True))
         return number
 
     return convert
@@ -113,7 +117,8 @@ def _enum(enum: EnumDescriptor) -> FromText:
 
     def convert(text: str) -> int:
         if text not in numbers:
-            raise ValueInvalid(f"{text[:100]!r} is not one of {', '.join(value.name for value in enum.values)}")
+            problem = f"{text[:100]!r} is not one of {', '.join(value.name for value in enum.values)}"
+            raise ValueInvalid(problem, go=f"{quoted(text)} is not a valid value")
         return numbers[text]
 
     return convert
@@ -121,7 +126,7 @@ def _enum(enum: EnumDescriptor) -> FromText:
 
 def _bool(text: str) -> bool:
     if text not in _TRUE and text not in _FALSE:
-        raise ValueInvalid(f"{text[:100]!r} is neither true nor false")
+        raise ValueInvalid(f"{text[:100]!r} is neither true nor false", go=bad_number("ParseBool", text))
     return text in _TRUE
 
 
@@ -129,15 +134,16 @@ def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueInvalid(f"{text[:100]!r} is not base64") from None
+        raise ValueInvalid(f"{text[:100]!r} is not base64", go=corrupt_base64(text)) from None
 
 
 def _float(text: str) -> Any:
     if not _FLOAT.fullmatch(text):
-        raise ValueInvalid(f"{text[:100]!r} is not a number")
+        raise ValueInvalid(f"{text[:100]!r} is not a number", go=bad_number("ParseFloat", text))
     number = float(text)
     if number in (float("inf"), float("-inf")) and "n" not in text.lower():
-        raise ValueInvalid(f"{text[:100]!r} is too large")
+        problem = f"{text[:100]!r} is too large"
+        raise ValueInvalid(problem, go=bad_number("ParseFloat", text, out_of_range=True))
     return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(number), number)
 
 
@@ -159,7 +165,8 @@ def _put_duration(message: Any, text: str) -> None:
     body = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
     parts = _DURATION_PART.findall(body)
     if body != "0" and (not parts or len(text) > 80 or "".join(number + unit for number, unit in parts) != body):
-        raise ValueInvalid(f"{text[:100]!r} is not a duration such as 1h30m or 1.5s")
+        problem = f"{text[:100]!r} is not a duration such as 1h30m or 1.5s"
+        raise ValueInvalid(problem, go=f"time: invalid duration {quoted(text)}")
     nanos = sum(round(float(number) * _NANOS[unit]) for number, unit in parts)
     message.FromNanoseconds(-nanos if text.startswith("-") else nanos)
 
@@ -167,6 +174,11 @@ def _put_duration(message: Any, text: str) -> None:
 def _put_field_mask(message: Any, text: str) -> None:
     message.Clear()  # the mask that a PATCH got from its body gives way to the one of the query
     message.paths.extend(text.split(","))
+
+
+def _put_empty(_message: Any, text: str) -> None:
+    if text not in ("", "{}"):
+        raise ValueInvalid(f"{text[:100]!r} is not empty", go=f'expected an empty value or "{{}}", got {quoted(text)}')
 
 
 def _put_json(message: Any, text: str) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 import grpc
 
 from adapters.rest.asgi import ClientGone, DisconnectWatch, respond
-from adapters.rest.endpoint import Incoming, Route, Stubs, content_of, raw_body
-from adapters.rest.metadata import header_safe, response_headers
+from adapters.rest.endpoint import Incoming, Route, Stubs, content_of, own_headers, raw_body
+from adapters.rest.metadata import response_headers, trailer_headers
 
 
 class UnaryEndpoint:
     """Answers the requests of one binding of a unary RPC."""
 
-    def __init__(self, route: Route, default_timeout: float) -> None:
+    def __init__(self, route: Route, default_timeout: float | None) -> None:
         """Take the compiled binding and the deadline of calls that bring none."""
         self.binder = route.binder
+        self.streams_in = False
         self._route = route
         self._default_timeout = default_timeout
         self._raw = raw_body(route.method, route.shaper)
@@ -33,7 +34,7 @@ class UnaryEndpoint:
             AioRpcError: the upstream refused.
             ClientGone: the client left; the call is cancelled.
         """
-        request = self.binder.bind(incoming.values, incoming.query, incoming.body)
+        request = self.binder.bind(incoming.values, incoming.query, incoming.body, incoming.form)
         caller = incoming.caller
         timeout = self._default_timeout if caller.timeout is None else caller.timeout
         call = self._call(request, metadata=caller.metadata, timeout=timeout)
@@ -52,6 +53,6 @@ class UnaryEndpoint:
         finally:
             watch.stop()
         headers, body = content_of(response, self._raw, self._route.shaper)
-        headers += response_headers(metadata)
-        headers.append((b"x-request-id", header_safe(caller.request_id.encode())))
-        await respond(incoming.send, 200, headers, body)
+        headers += [*response_headers(metadata), *own_headers(caller)]
+        trailers = trailer_headers(await call.trailing_metadata()) if incoming.with_trailers else None
+        await respond(incoming.send, 200, headers, body, trailers)

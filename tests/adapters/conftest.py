@@ -83,7 +83,9 @@ async def face(trial_set: Path, upstream: str) -> AsyncIterator[Face]:
         listen="127.0.0.1:0",
         upstream=upstream,
         descriptor_set=trial_set,
+        dialect="parley",
         max_body_bytes=MAX_BODY_BYTES,
+        default_timeout_seconds=30,
         heartbeat_seconds=0.2,
         drain_seconds=1,
     )

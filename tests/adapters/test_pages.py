@@ -144,7 +144,9 @@ async def lost(trial_set: Path) -> Any:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{holder.getsockname()[1]}"
-        settings = RestSettings(listen="127.0.0.1:0", upstream=address, descriptor_set=trial_set, drain_seconds=1)
+        settings = RestSettings(
+            listen="127.0.0.1:0", upstream=address, descriptor_set=trial_set, dialect="parley", drain_seconds=1
+        )
         async with running_adapter(settings) as face:
             yield face
 

@@ -1,0 +1,56 @@
+"""Upload streams that are answered once."""
+
+import asyncio
+from typing import Any
+
+import grpc
+
+from adapters.rest.asgi import ClientGone, respond
+from adapters.rest.endpoint import Incoming, Route, Stubs, content_of, own_headers, raw_body
+from adapters.rest.metadata import response_headers, trailer_headers
+from adapters.rest.uploading import Upload
+
+
+class ClientStreamEndpoint:
+    """Answers the requests of one binding of a client-streaming RPC."""
+
+    def __init__(self, route: Route, message_bytes: int) -> None:
+        """Take the compiled binding and how long a message may be."""
+        self.binder = route.binder
+        self.streams_in = True
+        self._route = route
+        self._message_bytes = message_bytes
+        self._raw = raw_body(route.method, route.shaper)
+        self._call: Any = None
+
+    def connect(self, stubs: Stubs) -> None:
+        """Take the channel's callables."""
+        self._call = stubs.of(self._route.method)
+
+    async def answer(self, incoming: Incoming) -> None:
+        """Send the body's values to the upstream, and its answer or its error to the client, as soon as it comes.
+
+        Raises:
+            Failure: a value does not fit the RPC.
+            AioRpcError: the upstream refused.
+            ClientGone: the client left; the call is cancelled.
+        """
+        caller = incoming.caller
+        call = self._call(metadata=caller.metadata, timeout=caller.timeout)
+        upload = Upload(incoming.receive, call, self.binder, self._message_bytes, reports=True)
+        try:
+            response = await call
+            metadata = await call.initial_metadata()
+        except (asyncio.CancelledError, grpc.aio.AioRpcError):
+            if upload.failure is not None:
+                raise upload.failure from None
+            if upload.gone:
+                raise ClientGone from None
+            raise
+        finally:
+            upload.stop()
+            call.cancel()
+        headers, body = content_of(response, self._raw, self._route.shaper)
+        headers += [*response_headers(metadata), *own_headers(caller)]
+        trailers = trailer_headers(await call.trailing_metadata()) if incoming.with_trailers else None
+        await respond(incoming.send, 200, headers, body, trailers)
