@@ -6,11 +6,11 @@ from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from google.protobuf.descriptor import MethodDescriptor
 
-from adapters.rest.annotations import Binding, access_rule
+from adapters.rest.annotations import Binding, access_rule, http_bindings
 from adapters.rest.codec import dump_json
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.hosting import Page
-from adapters.rest.openapi import Wanted, openapi_document
+from adapters.rest.openapi import Bindings, Wanted, openapi_document
 
 _ROOT = "/api/docs"
 _ASSETS = {
@@ -40,13 +40,15 @@ PARTS: dict[str, Wanted] = {"auth": _of_auth, "chat": _of_chat, "admin": _of_adm
 class Docs:
     """The documents and the pages that show them, made once."""
 
-    def __init__(self, descriptors: DescriptorSet, title: str, version: str) -> None:
+    def __init__(
+        self, descriptors: DescriptorSet, title: str, version: str, bindings: Bindings = http_bindings
+    ) -> None:
         """Write the whole document and those of the parts that have at least one path."""
         self._title = title
-        self._documents = {_ROOT: dump_json(openapi_document(descriptors, title, version))}
+        self._documents = {_ROOT: dump_json(openapi_document(descriptors, title, version, bindings=bindings))}
         self._parts: dict[str, str] = {}
         for part, wanted in PARTS.items():
-            document = openapi_document(descriptors, f"{title}: {part}", version, wanted)
+            document = openapi_document(descriptors, f"{title}: {part}", version, wanted, bindings)
             if document["paths"]:
                 self._parts[part] = f"/api/v1/{part}/docs"
                 self._documents[self._parts[part]] = dump_json(document)

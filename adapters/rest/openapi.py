@@ -1,7 +1,7 @@
 """Writes an OpenAPI 3.1 document from the descriptors: what the gateway serves, as its clients see it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -21,23 +21,28 @@ from adapters.rest.well_known import WRAPPERS
 
 Object = dict[str, Any]
 Wanted = Callable[[MethodDescriptor, Binding], bool]
+Bindings = Callable[[MethodDescriptor], Iterable[Binding]]
 _METHODS = {"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"}
 _READING = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _QUERY_MESSAGES = WRAPPERS | {f"google.protobuf.{kind}" for kind in ("Timestamp", "Duration", "FieldMask")}
 _MAX_QUERY_DEPTH = 3
 
 
-def openapi_document(descriptors: DescriptorSet, title: str, version: str, wanted: Wanted = lambda *_: True) -> Object:
-    """Return the document of the bindings that are wanted."""
+def openapi_document(
+    descriptors: DescriptorSet,
+    title: str,
+    version: str,
+    wanted: Wanted = lambda *_: True,
+    bindings: Bindings = http_bindings,
+) -> Object:
+    """Return the document of the bindings that are wanted; `bindings` when the protos' own rules are not all."""
     schemas, errors = Schemas(descriptors.comments), ErrorResponses()
     names = _Names(descriptors)
     paths: Object = {}
     shapes: dict[str, OpenPath] = {}
     tags: Object = {}
     for method in descriptors.methods():
-        if method.client_streaming:
-            continue
-        for number, binding in enumerate(http_bindings(method)):
+        for number, binding in enumerate(bindings(method)):
             if binding.http_method in _METHODS and wanted(method, binding):
                 operation = _Operation(descriptors, schemas, errors, method, binding)
                 path = operation.name_parameters_like(shapes.setdefault(operation.path.shape, operation.path))
@@ -173,6 +178,13 @@ class _Operation:
         return ({"description": text} if text else {}) | {"schema": self._schemas.value(field)}
 
     def _request_body(self) -> Object:
+        body = self._one_body()
+        if self._method.client_streaming:
+            text = "The messages as they are to be sent: JSON values one after the other, with or without white space."
+            body = {"description": text, **body}
+        return body
+
+    def _one_body(self) -> Object:
         binding, request = self._binding, self._method.input_type
         if binding.body != "*":
             field = walk(request, binding.body)[-1]

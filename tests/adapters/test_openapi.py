@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from adapters.rest.annotations import Binding
 from adapters.rest.descriptors import DescriptorSet, load_descriptor_set, read_descriptor_set
 from adapters.rest.docs import PARTS
 from adapters.rest.openapi import openapi_document
@@ -99,3 +101,19 @@ def test_versions_live_side_by_side_and_paths_of_one_shape_are_one_path(trial_se
     user = document["paths"]["/v1/users/{id}"]
     assert user.keys() == {"get", "patch"}
     assert user["patch"]["parameters"][0]["name"] == "id"
+
+
+def test_upload_streams_and_rules_from_elsewhere_are_there(trial_set: Path) -> None:
+    files = FileDescriptorSet.FromString(trial_set.read_bytes())
+    trial = next(file for file in files.file if file.name == "trial.proto")
+    next(method for method in trial.service[0].method if method.name == "Update").client_streaming = True
+    types = load_descriptor_set(files.SerializeToString())
+    body = openapi_document(types, "Trial", "1")["paths"]["/v1/things/{nested.name}"]["put"]["requestBody"]
+    assert "one after the other" in body["description"]
+
+    def bindings(method: MethodDescriptor) -> list[Binding]:
+        return [Binding("POST", f"/{method.containing_service.full_name}/{method.name}", "*", "")]
+
+    document = openapi_document(types, "Trial", "1", bindings=bindings)
+    OpenAPIV31SpecValidator(document).validate()
+    assert "/trial.v1.TrialService/Fail" in document["paths"]
