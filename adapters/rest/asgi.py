@@ -95,7 +95,7 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes, traile
     """Send a whole answer, with HTTP trailers after it when there are some to send."""
     if trailers is not None:
         names = dict.fromkeys(name for name, _ in trailers)
-        headers = [*headers, *((b"trailer", name) for name in names)]
+        headers = [*headers, *((b"trailer", name.title()) for name in names)]
         await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": True})
         await send({"type": "http.response.body", "body": body})
         await send({"type": "http.response.trailers", "headers": trailers})

@@ -72,6 +72,10 @@ class RequestBinder:
         message = self._request_class()
         if self._decode is not None and body.strip(b" \t\r\n"):
             self._read_body(message, body)
+        elif self._body_path and self._body_type is not None and self._dialect.fills_from_empty_bodies:
+            getattr(self._owner(message), self._body_path[-1]).SetInParent()
+            if self._mask is not None:
+                getattr(message, self._mask.name).SetInParent()
         for parameter, text in zip(self._path, values, strict=True):
             parameter.put(message, text)
         if (query or form) and self.reads_query:
@@ -111,7 +115,7 @@ class RequestBinder:
             if self._mask is not None and self._body_type is not None:
                 mask: Any = getattr(message, self._mask.name)
                 if not mask.paths:
-                    exact = self._dialect.masks_empty_bodies
+                    exact = self._dialect.fills_from_empty_bodies
                     mask.paths.extend(mask_paths(self._body_type, content, of_empty=[""] if exact else []))
         except JsonInvalid as error:
             raise invalid_field("", str(error), go=error.go) from None

@@ -27,8 +27,8 @@ class Dialect:
     """Whether a request gets an X-Request-Id, and traceparent and tracestate go on."""
     wraps_early_errors: bool = False
     """Whether a stream's error is wrapped in `{"error":…}` although the upstream sent no headers before it."""
-    masks_empty_bodies: bool = True
-    """Whether PATCH with the body `{}` gets the mask `[""]`."""
+    fills_from_empty_bodies: bool = True
+    """Whether an empty body sets the field that it is for, and `{}` makes the mask `[""]` of a PATCH."""
     proto_names: bool = False
     """Whether JSON uses the proto names of fields."""
     enum_numbers: bool = False
@@ -57,6 +57,6 @@ PARLEY = Dialect(
     go_texts=False,
     traces=True,
     wraps_early_errors=True,
-    masks_empty_bodies=False,
+    fills_from_empty_bodies=False,
 )
 GRPC_GATEWAY = Dialect()

@@ -22,7 +22,7 @@ from adapters.rest.forms import has_form, is_plain_form_post
 from adapters.rest.metadata import Caller, read_headers
 from adapters.rest.open_streams import OpenStreams
 from adapters.rest.path_template import TemplateInvalid, parse_template
-from adapters.rest.routing import Match, MethodNotAllowed, PathNotFound, Router
+from adapters.rest.routing import Match, MethodNotAllowed, PathMalformed, PathNotFound, Router
 from adapters.rest.rules import RuleInvalid, read_rules_of
 from adapters.rest.streaming import StreamEndpoint
 from adapters.rest.trailers import EXTENSION
@@ -30,6 +30,7 @@ from adapters.rest.unary import UnaryEndpoint
 from adapters.rest.unescaping import has_bad_escape
 
 _log = logging.getLogger(__name__)
+_TEXT_AND_CLOSE = ((b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"))
 Endpoint = UnaryEndpoint | StreamEndpoint | ClientStreamEndpoint
 
 
@@ -93,6 +94,8 @@ class Gateway:
             await endpoint.answer(incoming)
         except ClientGone:
             _log.debug("request %s: the client left", request_id)
+        except PathMalformed:
+            await respond(sending, 400, list(_TEXT_AND_CLOSE), b"400 Bad Request")
         except (Failure, PathNotFound, MethodNotAllowed, grpc.aio.AioRpcError) as error:
             await self._refuse(sending, self._answer_to(error), request_id, with_trailers=wants_trailers)
         except asyncio.CancelledError:
@@ -125,7 +128,7 @@ class Gateway:
     def _route(self, scope: Scope, http_method: str, *, falls_back: bool) -> Match[Endpoint]:
         path, raw_path = scope["path"], scope.get("raw_path") or b""
         if b"%" in raw_path and has_bad_escape(raw_path):
-            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, "invalid URL escape in the path", go="Bad Request")
+            raise PathMalformed
         if not path.startswith("/"):
             raise Failure(grpc.StatusCode.INVALID_ARGUMENT, "Bad Request")
         try:

@@ -32,6 +32,12 @@ def corrupt_base64(text: str) -> str:
     return f"illegal base64 data at input byte {at}"
 
 
+def bad_time(text: str) -> str:
+    """Return time.Parse's error for a text that does not start as RFC 3339 does; later places are not looked for."""
+    layout = "2006-01-02T15:04:05.999999999Z07:00"
+    return f'parsing time {quoted(text)} as "{layout}": cannot parse {quoted(text)} as "2006"'
+
+
 def _printable(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]

@@ -121,5 +121,5 @@ def _go_type(field: FieldDescriptor) -> str:
 
 def _cannot(value: Any, go_type: str) -> str:
     kinds = {str: "string", bool: "bool", dict: "object", list: "array"}
-    kind = kinds.get(type(value)) or f"number {value}"
+    kind = kinds.get(type(value)) or (f"number {value}" if go_type[-1].isdecimal() else "number")
     return f"json: cannot unmarshal {kind} into Go value of type {go_type}"

@@ -23,7 +23,8 @@ def explain(error: ValueInvalid, data: bytes, body_type: Descriptor | None) -> s
         return error.go
     text = data.decode("utf-8", "replace")
     parts = _PARTS.findall(error.path)
-    at = _place(text, parts)
+    of_oneof = error.problem.startswith("field already set")
+    at = _place(text, parts, key=of_oneof)
     match = _TOKEN.match(text, at)
     token = match[0] if match else ""
     line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
@@ -31,7 +32,7 @@ def explain(error: ValueInvalid, data: bytes, body_type: Descriptor | None) -> s
     place = f"(line {line}:{column})"
     if field is None or (field.message_type is None and field.is_repeated and not parts[-1].startswith("[")):
         return f"proto: syntax error {place}: unexpected token {token}"
-    if error.problem.startswith("field already set"):
+    if of_oneof:
         oneof = field.containing_oneof
         return f"proto: {place}: error parsing {token}, oneof {oneof.full_name if oneof else ''} is already set"
     if field.message_type is not None:
@@ -56,23 +57,27 @@ def _field(body_type: Descriptor, parts: list[str]) -> FieldDescriptor | None:
     return field
 
 
-def _place(text: str, parts: list[str]) -> int:
-    at = _skip(text, 0)
+def _place(text: str, parts: list[str], *, key: bool) -> int:
+    """Return where the value (or the key before it) at the end of a path is."""
+    at = before = _skip(text, 0)
     try:
         for part in parts:
-            at = _item(text, at, int(part[1:-1])) if text[at] == "[" else _member(text, at, part.strip("[]"))
+            if text[at] == "[":
+                at = before = _item(text, at, int(part[1:-1]))
+            else:
+                before, at = _member(text, at, part.strip("[]"))
     except (ValueError, IndexError, RecursionError):
         pass  # the nearest place that was found will do
-    return at
+    return before if key else at
 
 
-def _member(text: str, at: int, name: str) -> int:
+def _member(text: str, at: int, name: str) -> tuple[int, int]:
     at = _skip(text, at + 1)
     while text[at] == '"':
         key, end = _decoder.raw_decode(text, at)
         value = _skip(text, _skip(text, end) + 1)
         if key == name:
-            return value
+            return at, value
         _, end = _decoder.raw_decode(text, value)
         at = _skip(text, _skip(text, end) + 1)
     raise ValueError(name)

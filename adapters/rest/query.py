@@ -33,7 +33,8 @@ def parse_query(query: str) -> dict[str, list[str]]:
         key, _, value = part.partition("=")
         bad = _BAD_ESCAPE.search(part)
         if bad:
-            raise invalid_field(key, f'query parameter "{key}": invalid URL escape "{part[bad.start() :][:3]}"')
+            problem = f'invalid URL escape "{part[bad.start() :][:3]}"'
+            raise invalid_field(key, f'query parameter "{key}": {problem}', go=problem)
         try:
             values.setdefault(unquote_plus(key, errors="strict"), []).append(unquote_plus(value, errors="strict"))
         except UnicodeDecodeError:
@@ -127,7 +128,8 @@ def _put_values(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
         raise _Refused(f'too many values for field "{field.name}": {", ".join(texts)[:200]}')
     put = _put_for(field)
     if put is None:
-        raise _Refused(f'parsing field "{field.name}": unsupported message type: "{message_of(field).full_name}"')
+        kind = "list" if field.is_repeated else "field"
+        raise _Refused(f'parsing {kind} "{field.name}": unsupported message type: "{message_of(field).full_name}"')
     oneof = field.containing_oneof
     if oneof is not None and message.WhichOneof(oneof.name) is not None:
         raise _Refused(f'field already set for oneof "{oneof.name}"')
@@ -141,7 +143,7 @@ def _put_values(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
 
 def _put_entry(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
     if len(texts) != 2:
-        raise _Refused(f'more than one value provided for key "{texts[0][:100]}" in map "{field.name}"')
+        raise _Refused(f'more than one value provided for key "{texts[0][:100]}" in map "{field.full_name}"')
     key_field, value_field = map_fields(field)
     put_key, put_value = _put_for(key_field), _put_for(value_field)
     if put_key is None or put_value is None:

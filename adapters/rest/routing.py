@@ -15,6 +15,10 @@ class PathNotFound(Exception):
     """No route has this path."""
 
 
+class PathMalformed(Exception):
+    """The path has a percent sign that starts no escape; Go's HTTP server refuses it before any gateway sees it."""
+
+
 class MethodNotAllowed(Exception):
     """The path has routes, but none for this HTTP method."""
 

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import enum_of, message_of
-from adapters.rest.go_texts import bad_number, corrupt_base64, quoted
+from adapters.rest.go_texts import bad_number, bad_time, corrupt_base64, quoted
 from adapters.rest.scalars import float32_from_json, float_from_json, integer_range
 from adapters.rest.well_known import WRAPPERS
 
@@ -82,7 +82,7 @@ def _scalar(field: FieldDescriptor, *, any_base: bool) -> FromText:
     if bounds is not None:
         return _integer(*bounds, any_base=any_base)
     if field.type == FieldDescriptor.TYPE_ENUM:
-        return _enum(enum_of(field))
+        return _enum(enum_of(field), in_path=any_base)
     kinds: dict[int, FromText] = {
         FieldDescriptor.TYPE_BOOL: _bool,
         FieldDescriptor.TYPE_BYTES: _bytes,
@@ -110,7 +110,7 @@ def _integer(low: int, high: int, *, any_base: bool) -> FromText:
     return convert
 
 
-def _enum(enum: EnumDescriptor) -> FromText:
+def _enum(enum: EnumDescriptor, *, in_path: bool) -> FromText:
     numbers = {value.name: value.number for value in enum.values} | {
         str(value.number): value.number for value in enum.values
     }
@@ -118,7 +118,9 @@ def _enum(enum: EnumDescriptor) -> FromText:
     def convert(text: str) -> int:
         if text not in numbers:
             problem = f"{text[:100]!r} is not one of {', '.join(value.name for value in enum.values)}"
-            raise ValueInvalid(problem, go=f"{quoted(text)} is not a valid value")
+            raise ValueInvalid(
+                problem, go=f"{text} is not valid" if in_path else f"{quoted(text)} is not a valid value"
+            )
         return numbers[text]
 
     return convert
@@ -151,7 +153,8 @@ def _put_timestamp(message: Any, text: str) -> None:
     try:
         message.FromJsonString(text.strip('"'))
     except (ValueError, OverflowError):
-        raise ValueInvalid(f"{text[:100]!r} is not a time such as 2026-01-31T12:00:00Z") from None
+        problem = f"{text[:100]!r} is not a time such as 2026-01-31T12:00:00Z"
+        raise ValueInvalid(problem, go=bad_time(text)) from None
 
 
 def _put_json_text(message: Any, text: str) -> None:

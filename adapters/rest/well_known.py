@@ -11,14 +11,13 @@ from adapters.rest.decoding import Fill
 from adapters.rest.descriptors import message_class
 from adapters.rest.encoding import Encoders
 from adapters.rest.failures import ValueInvalid
-from adapters.rest.scalars import ToJson, scalar_from_json, scalar_to_json
+from adapters.rest.scalars import ToJson, float_to_json, scalar_from_json, scalar_to_json
 
 WRAPPERS = {
     f"google.protobuf.{kind}Value"
     for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
 }
 _TEXTS = {f"google.protobuf.{kind}" for kind in ("Timestamp", "Duration", "FieldMask")}
-_FREE_FORM = {f"google.protobuf.{kind}" for kind in ("Struct", "Value", "ListValue")}
 ANY = "google.protobuf.Any"
 _EXPECTED = {
     "google.protobuf.Timestamp": "expected an RFC 3339 time such as 2026-01-31T12:00:00Z",
@@ -39,9 +38,34 @@ def encode_well_known(descriptor: Descriptor) -> ToJson | None:
         return (lambda message: message.value) if convert is None else lambda message: convert(message.value)
     if name in _TEXTS:
         return lambda message: message.ToJsonString()
-    if name in _FREE_FORM:
-        return json_format.MessageToDict
-    return None
+    return _FREE_FORM.get(name)
+
+
+def _value_to_json(value: Any) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        return float_to_json(value.number_value)
+    if kind == "struct_value":
+        return _struct_to_json(value.struct_value)
+    if kind == "list_value":
+        return _list_to_json(value.list_value)
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def _struct_to_json(value: Any) -> Any:
+    fields = value.fields
+    return {name: _value_to_json(fields[name]) for name in sorted(fields)}
+
+
+def _list_to_json(value: Any) -> Any:
+    return [_value_to_json(item) for item in value.values]
+
+
+_FREE_FORM: dict[str, ToJson] = {
+    "google.protobuf.Struct": _struct_to_json,
+    "google.protobuf.Value": _value_to_json,
+    "google.protobuf.ListValue": _list_to_json,
+}
 
 
 def encode_any(encoders: Encoders, pool: DescriptorPool) -> ToJson:
