@@ -20,7 +20,12 @@ SERVICE = "trial.v1.TrialService"
 
 def compile_trial(folder: Path) -> Path:
     """Compile trial.proto into `folder` and return the file of its descriptor set."""
-    target = folder / "trial.binpb"
+    return compile_proto("trial.proto", folder)
+
+
+def compile_proto(proto: str, folder: Path) -> Path:
+    """Compile a proto of this folder into `folder` and return the file of its descriptor set."""
+    target = folder / f"{proto.removesuffix('.proto')}.binpb"
     google_protos = Path(next(iter(google.api.__path__))).parents[1]
     well_known = Path(protoc.__file__).parent / "_proto"
     arguments = [
@@ -32,7 +37,7 @@ def compile_trial(folder: Path) -> Path:
         f"--descriptor_set_out={target}",
         "--include_imports",
         "--include_source_info",
-        "trial.proto",
+        proto,
     ]
     assert protoc.main(arguments) == 0
     return target
