@@ -68,7 +68,7 @@ async def test_a_part_that_is_killed_comes_back(house: RunningMesh, part: str) -
         shown, before = len(house.text), house.parts[part]
         os.kill(before["pid"], signal.SIGKILL)
         if part == "postgres":
-            refusal(await ada.ask("GET", conversation), 503, 14, reason="STORE_UNAVAILABLE")
+            await _is_told_to_try_again(ada, conversation)
         house.wait_for("was killed by SIGKILL", after=shown)
         house.wait_for("started again", after=shown)
         said = house.text[shown:]
@@ -155,6 +155,19 @@ async def test_what_was_said_is_found_again_after_a_stop(house: RunningMesh) -> 
         assert await again.get(f"{conversation}/messages") == before
         assert await again.answer(conversation, "still there?") == "You said: still there?"
         await _signs_in(edge, ada)
+
+
+async def _is_told_to_try_again(ada: Person, conversation: str) -> None:
+    """Check that reading answers 503 for as long as PostgreSQL is away, and never an internal error."""
+
+    async def is_refused() -> bool:
+        response = await ada.ask("GET", conversation)
+        if response.status_code == 200:
+            return False  # a server process of PostgreSQL lives on for a moment
+        refusal(response, 503, 14, reason="STORE_UNAVAILABLE")
+        return True
+
+    await eventually(is_refused, seconds=5, what="the end of PostgreSQL")
 
 
 async def _signs_in(edge: Edge, ada: Person) -> None:
