@@ -58,7 +58,8 @@ class Golden:
         await asyncio.sleep(0.02)  # grpc.aio drops headers that come together with the status
         if request.error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "error")
-        for message in ():
+        nothing: tuple[Any, ...] = ()
+        for message in nothing:
             yield message
 
     async def bulk_echo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
