@@ -12,6 +12,7 @@ from adapters.rest.endpoint import JSON_TYPE
 from adapters.rest.metadata import Headers
 
 SHUTTING_DOWN = "the server is shutting down"
+_GOODBYE = {"code": 14, "message": SHUTTING_DOWN, "details": []}
 
 
 class Framing(Protocol):
@@ -32,8 +33,8 @@ class Framing(Protocol):
     def error(self, content: dict[str, Any]) -> bytes:
         """Return a Status that ends the stream."""
 
-    def goodbye(self) -> bytes:
-        """Return what ends the stream when the adapter shuts down before the upstream has ended it."""
+    def ending(self) -> bytes:
+        """Return what follows the last message or the error."""
 
 
 class Lines:
@@ -67,9 +68,9 @@ class Lines:
         """Return the last line."""
         return escaped(dump_json({"error": content})) + b"\n"
 
-    def goodbye(self) -> bytes:
-        """Return UNAVAILABLE: without it, a cut stream looks like a whole one."""
-        return self.error({"code": 14, "message": SHUTTING_DOWN, "details": []})
+    def ending(self) -> bytes:
+        """Return nothing: a line ends itself."""
+        return b""
 
 
 class Events:
@@ -108,6 +109,14 @@ class Events:
         """Return the last event."""
         return b"event: error\ndata: " + dump_json(content) + b"\n\n"
 
-    def goodbye(self) -> bytes:
-        """Return nothing: the reader comes back by itself and goes on after its last event."""
+    def ending(self) -> bytes:
+        """Return nothing: an event ends itself."""
         return b""
+
+
+def goodbye(framing: Framing) -> bytes:
+    """Return what ends a stream when the adapter shuts down before the upstream has ended it.
+
+    A reader of events comes back by itself; for any other, a cut stream would look like a whole one.
+    """
+    return b"" if isinstance(framing, Events) else framing.error(_GOODBYE) + framing.ending()

@@ -22,6 +22,7 @@ from adapters.rest.forms import has_form, is_plain_form_post
 from adapters.rest.metadata import Caller, read_headers
 from adapters.rest.open_streams import OpenStreams
 from adapters.rest.path_template import TemplateInvalid, parse_template
+from adapters.rest.problem_details import PROBLEM_TYPE, problem_of
 from adapters.rest.routing import Match, MethodNotAllowed, PathMalformed, PathNotFound, Router
 from adapters.rest.rules import RuleInvalid, read_rules_of
 from adapters.rest.streaming import StreamEndpoint
@@ -83,12 +84,12 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        request_id = ""
+        request_id = accept = ""
         wants_trailers = False
         sending = _Sending(send)
         try:
             caller = read_headers(scope["headers"], _peer(scope), traces=self._dialect.traces)
-            request_id = caller.request_id
+            request_id, accept = caller.request_id, caller.accept
             wants_trailers = caller.wants_trailers and EXTENSION in scope.get("extensions", ())
             endpoint, incoming = await self._find(scope, caller, receive, sending, with_trailers=wants_trailers)
             await endpoint.answer(incoming)
@@ -97,7 +98,7 @@ class Gateway:
         except PathMalformed:
             await respond(sending, 400, list(_TEXT_AND_CLOSE), b"400 Bad Request")
         except (Failure, PathNotFound, MethodNotAllowed, grpc.aio.AioRpcError) as error:
-            await self._refuse(sending, self._answer_to(error), request_id, with_trailers=wants_trailers)
+            await self._refuse(sending, self._answer_to(error), request_id, accept, with_trailers=wants_trailers)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -153,16 +154,24 @@ class Gateway:
         return self._errors.from_failure(Failure(grpc.StatusCode.UNIMPLEMENTED, "Method Not Allowed"))
 
     async def _refuse(
-        self, sending: "_Sending", answer: ErrorAnswer, request_id: str, *, with_trailers: bool = False
+        self,
+        sending: "_Sending",
+        answer: ErrorAnswer,
+        request_id: str,
+        accept: str = "",
+        *,
+        with_trailers: bool = False,
     ) -> None:
         if sending.started:
             # The status line is out: ending the connection is the only way left to say that it went wrong.
             raise ConnectionAbortedError("an answer broke off")
-        headers = [JSON_TYPE, *answer.headers]
+        as_problem = PROBLEM_TYPE in accept
+        headers = [(b"content-type", PROBLEM_TYPE.encode()) if as_problem else JSON_TYPE, *answer.headers]
+        body = problem_of(answer.content, answer.http_status) if as_problem else answer.body
         if request_id:
             headers.append((b"x-request-id", request_id.encode()))
         trailers = answer.trailers if with_trailers else None
-        await respond(sending, answer.http_status, headers, answer.body, trailers)
+        await respond(sending, answer.http_status, headers, body, trailers)
 
     def _register(self, method: MethodDescriptor, binding: Binding) -> None:
         template = parse_template(binding.template)

@@ -7,13 +7,14 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor
 
 from adapters.rest.annotations import resumption
+from adapters.rest.array_framing import Array, wants_array
 from adapters.rest.asgi import ClientGone, DisconnectWatch, Send, respond_chunked
 from adapters.rest.binding import BindingInvalid
 from adapters.rest.dialect import Dialect
 from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs, own_headers, raw_body
 from adapters.rest.errors import ErrorAnswer
 from adapters.rest.failures import Failure, invalid_field
-from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines
+from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines, goodbye
 from adapters.rest.heartbeat import Heartbeat
 from adapters.rest.metadata import response_headers
 from adapters.rest.open_streams import OpenStreams
@@ -49,6 +50,7 @@ class StreamEndpoint:
         option = resumption(route.method)
         self._after = _integer_field(route.method.input_type.fields_by_name, option.after_field) if option else None
         self._lines = Lines(route.shaper, raw_body(route.method, route.shaper), wraps_all=dialect.wraps_early_errors)
+        self._is_raw = raw_body(route.method, route.shaper) is not None
         self._events = Events(route.shaper, option)
         self._call: Any = None
 
@@ -68,7 +70,7 @@ class StreamEndpoint:
         call, watch = self._begin(incoming, as_events=as_events)
         self._open_streams.add(call)
         try:
-            framing: Framing = self._events if as_events else self._lines
+            framing = self._framing(incoming.caller.accept, as_events=as_events)
             await self._run(call, framing, incoming)
         except (asyncio.CancelledError, grpc.aio.AioRpcError, OSError):
             if watch.gone:
@@ -78,6 +80,11 @@ class StreamEndpoint:
             watch.stop()
             self._open_streams.discard(call)
             call.cancel()
+
+    def _framing(self, accept: str, *, as_events: bool) -> Framing:
+        if as_events:
+            return self._events
+        return Array(self._route.shaper) if wants_array(accept) and not self._is_raw else self._lines
 
     def _begin(self, incoming: Incoming, *, as_events: bool) -> tuple[Any, DisconnectWatch | Upload]:
         caller = incoming.caller
@@ -141,13 +148,13 @@ class _Stream:
                 heartbeat.stop()
         finally:
             reading.cancel()
-        await self._send({"type": "http.response.body", "body": b""})
+        await self._send({"type": "http.response.body", "body": self._framing.ending()})
 
     async def say_goodbye(self) -> None:
         """End the stream because the adapter shuts down."""
         if not self._started:
             raise Failure(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
-        await self._send({"type": "http.response.body", "body": self._framing.goodbye()})
+        await self._send({"type": "http.response.body", "body": goodbye(self._framing)})
 
     async def _is_worth_starting(self, reading: "asyncio.Future[Any]") -> bool:
         """Answer a stream that ended before its first message; return whether there is a stream to send."""
@@ -164,7 +171,10 @@ class _Stream:
             return True
         # 204 tells an EventSource not to come back; grpc-gateway sends an empty 200 without a content type.
         headers = [*response_headers(await self._call.initial_metadata()), *self._own_headers]
-        await respond_chunked(self._send, self._framing.empty_status, headers, b"")
+        ending = self._framing.ending()
+        if ending:
+            headers.append(JSON_TYPE)
+        await respond_chunked(self._send, self._framing.empty_status, headers, ending)
         return False
 
     async def _start(self, first: Any) -> None:

@@ -23,6 +23,45 @@ async def test_lines(client: httpx.AsyncClient) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            "count=2",
+            [
+                {"result": {"sequence": 1, "tock": {"text": "<1>"}}},
+                {"result": {"sequence": 2, "tock": {"text": "<2>"}}},
+            ],
+        ),
+        ("", []),
+        (
+            "count=1&failCode=3",
+            [
+                {"result": {"sequence": 1, "tock": {"text": "<1>"}}},
+                {"error": {"code": 3, "message": "error", "details": []}},
+            ],
+        ),
+    ],
+)
+async def test_an_array(client: httpx.AsyncClient, query: str, expected: list[object]) -> None:
+    answer = await client.get(f"/v1/ticks?{query}", headers={"accept": "application/json; stream=array"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == expected
+
+
+async def test_problem_details(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/fail?code=5&message=why", headers={"accept": "application/problem+json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "why",
+        "code": 5,
+        "details": [],
+    }
+
+
 async def test_an_error_after_lines(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/ticks?count=1&failCode=3")
     assert answer.status_code == 200
