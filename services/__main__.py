@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rest = commands.add_parser("rest", help="serve gRPC services over REST, Parley's own or any others")
     add_arguments(rest)
     rest.set_defaults(run=_rest)
+    commands.add_parser("websocket", help="serve the WebSocket adapter").set_defaults(run=_websocket)
     migrate = commands.add_parser("migrate", help="bring the database schemas to their newest revision")
     migrate.add_argument("capabilities", nargs="*")
     migrate.set_defaults(run=_migrate)
@@ -46,6 +47,12 @@ def _rest(options: argparse.Namespace) -> int:
     from adapters.rest.serving import run
 
     return run(given(options))
+
+
+def _websocket(_options: argparse.Namespace) -> int:
+    from adapters.websocket.serving import run
+
+    return run()
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 SETTINGS = (
     "adapters.rest.settings",
+    "adapters.websocket.settings",
     "deploy.local.settings",
     "services.chassis.settings",
     "services.conversations.settings",

@@ -21,6 +21,8 @@ class EnvoySettings:
     """Capability -> its own gRPC server, as in production."""
     rest: str = "127.0.0.1:8081"
     """The REST adapter; it also publishes the keys that sign users' tokens."""
+    websocket: str = "127.0.0.1:8091"
+    """The WebSocket adapter."""
     issuer: str = "http://127.0.0.1:8080"
     """The `iss` that a user's token must carry."""
     audience: str = "parley"

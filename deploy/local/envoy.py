@@ -25,6 +25,7 @@ class EnvoyPlaces:
     admin: str
     services: str
     rest: str
+    websocket: str
 
 
 def envoy_part(settings: LocalSettings, folders: Folders, places: EnvoyPlaces, env: Mapping[str, str]) -> Part:
@@ -79,6 +80,7 @@ async def _render(
         "admin": places.admin,
         "services": places.services,
         "rest": places.rest,
+        "websocket": places.websocket,
         "issuer": settings.issuer or settings.edge_url,
         "audience": settings.audience,
         "environment": settings.environment,

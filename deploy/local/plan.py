@@ -13,12 +13,12 @@ from deploy.local.part import Stage
 from deploy.local.ports import assign_ports
 from deploy.local.postgres import database_url, postgres_part
 from deploy.local.probes import Probe
-from deploy.local.python_parts import migrate_part, rest_part, services_part, worker_parts
+from deploy.local.python_parts import migrate_part, rest_part, services_part, websocket_part, worker_parts
 from deploy.local.secrets import secret
 from deploy.local.settings import LocalSettings
 from deploy.local.valkey import valkey_part, valkey_url
 
-_NAMES = ("postgres", "valkey", "services", "rest", "mesh", "admin")
+_NAMES = ("postgres", "valkey", "services", "rest", "mesh", "admin", "websocket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,12 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     """Plan every part. Raises LaunchError when a program is missing."""
     ports = assign_ports(_NAMES, folders.run / "ports.json", taken={settings.edge_port})
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    chosen = {"services": settings.serve_listen, "rest": settings.rest_listen, "mesh": settings.mesh_target}
+    chosen = {
+        "services": settings.serve_listen,
+        "rest": settings.rest_listen,
+        "websocket": settings.websocket_listen,
+        "mesh": settings.mesh_target,
+    }
     at |= {name: address for name, address in chosen.items() if address}
     env = environment(settings, folders, at)
     stores: list[Stage] = []
@@ -41,12 +46,13 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
         stores.append((postgres_part(folders, ports["postgres"], os.environ),))
     if not settings.valkey_url:
         stores.append((valkey_part(folders, ports["valkey"], os.environ),))
-    places = EnvoyPlaces(at["mesh"], at["admin"], at["services"], at["rest"])
+    places = EnvoyPlaces(at["mesh"], at["admin"], at["services"], at["rest"], at["websocket"])
     # Stopped in reverse: workers while the mesh still carries their calls, the stores last.
     house = (
         services_part(env, at["services"]),
         envoy_part(settings, folders, places, os.environ),
         rest_part(env, at["rest"]),
+        websocket_part(env, at["websocket"]),
         *worker_parts(env, settings.workers),
     )
     return Plan((*stores, (migrate_part(env),), house), partial(edge_works, settings, at["admin"]))
@@ -63,6 +69,8 @@ def environment(settings: LocalSettings, folders: Folders, at: Mapping[str, str]
         "PARLEY_SERVE_LISTEN": at["services"],
         "PARLEY_REST_LISTEN": at["rest"],
         "PARLEY_REST_UPSTREAM": at["mesh"],
+        "PARLEY_WEBSOCKET_LISTEN": at["websocket"],
+        "PARLEY_WEBSOCKET_UPSTREAM": at["mesh"],
         "PARLEY_ISSUER": settings.edge_url,
         "PARLEY_JWKS_URL": f"{settings.edge_url}/.well-known/jwks.json",
         "PARLEY_SECRET": secret(folders.secrets, "parley-secret"),

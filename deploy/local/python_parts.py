@@ -1,11 +1,12 @@
-"""Parley's own processes: migrations, services, the REST adapter, workers."""
+"""Parley's own processes: migrations, services, the adapters, workers."""
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from deploy.local.part import Part
-from deploy.local.probes import tcp_open
+from deploy.local.probes import http_ok, tcp_open
 
 
 def migrate_part(env: Mapping[str, str]) -> Part:
@@ -21,6 +22,13 @@ def services_part(env: Mapping[str, str], address: str) -> Part:
 def rest_part(env: Mapping[str, str], address: str) -> Part:
     """Return the REST adapter."""
     return _python("rest", "REST adapter", "rest", env, address=address)
+
+
+def websocket_part(env: Mapping[str, str], address: str) -> Part:
+    """Return the WebSocket adapter."""
+    host, _, port = address.rpartition(":")
+    part = _python("websocket", "WebSocket adapter", "websocket", env, address=address)
+    return replace(part, ready=partial(http_ok, host.strip("[]"), int(port), "/health"))
 
 
 def worker_parts(env: Mapping[str, str], count: int) -> tuple[Part, ...]:

@@ -28,9 +28,11 @@ class LocalSettings(BaseSettings):
     cors_origins: str = ""
     """Origins whose pages may call, separated by commas."""
     serve_listen: str = ""
-    """HOST:PORT of the services; empty chooses a free port, as with the next two."""
+    """HOST:PORT of the services; empty chooses a free port, as with the next three."""
     rest_listen: str = ""
     """HOST:PORT of the REST adapter."""
+    websocket_listen: str = ""
+    """HOST:PORT of the WebSocket adapter."""
     mesh_target: str = ""
     """HOST:PORT of Envoy's mesh listener."""
     workers: int = 1

@@ -27,6 +27,7 @@ class House:
     admin: int
     services: int
     rest: int
+    websocket: int
     folder: Path
 
     @property
@@ -36,13 +37,16 @@ class House:
 
     def settings(self) -> EnvoySettings:
         """Settings for these ports."""
-        at = {name: f"127.0.0.1:{getattr(self, name)}" for name in ("edge", "mesh", "admin", "services", "rest")}
+        at = {
+            name: f"127.0.0.1:{getattr(self, name)}"
+            for name in ("edge", "mesh", "admin", "services", "rest", "websocket")
+        }
         return EnvoySettings(**at, issuer=ISSUER, audience=AUDIENCE, access_log=str(self.folder / "access.log"))  # type: ignore[arg-type]
 
 
 def plan_house(folder: Path) -> House:
     """Choose free ports."""
-    ports = assign_ports(["edge", "mesh", "admin", "services", "rest"], folder / "ports.json", set())
+    ports = assign_ports(["edge", "mesh", "admin", "services", "rest", "websocket"], folder / "ports.json", set())
     return House(**ports, folder=folder)
 
 

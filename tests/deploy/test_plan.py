@@ -34,11 +34,13 @@ def test_the_whole_house_in_order(folders: Folders) -> None:
         ("postgres",),
         ("valkey",),
         ("migrate",),
-        ("services", "envoy", "rest", "worker", "worker-2"),
+        ("services", "envoy", "rest", "websocket", "worker", "worker-2"),
     ]
     env = _environment(plan, "services")
     assert env["PARLEY_HOME"] == str(folders.home)
-    assert env["PARLEY_REST_UPSTREAM"] == env["PARLEY_MESH_TARGET"]
+    assert env["PARLEY_REST_UPSTREAM"] == env["PARLEY_WEBSOCKET_UPSTREAM"] == env["PARLEY_MESH_TARGET"]
+    websocket = next(part for part in plan.stages[-1] if part.name == "websocket")
+    assert env["PARLEY_WEBSOCKET_LISTEN"] == websocket.address
     assert env["PARLEY_JWKS_URL"] == "http://127.0.0.1:8080/.well-known/jwks.json"
     assert len(env["PARLEY_SECRET"]) == 64
     assert env["PARLEY_DATABASE_URL"].startswith("postgresql+asyncpg://parley:")

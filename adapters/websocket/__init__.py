@@ -1,0 +1,1 @@
+"""A WebSocket face for the mesh that speaks the Centrifuge client protocol."""

@@ -1,0 +1,219 @@
+"""Chatting over a WebSocket, with a client that other people wrote: centrifuge-python, unmodified."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from centrifuge import CentrifugeError, Client, ReplyError, SubscriptionState  # type: ignore[import-untyped]
+from centrifuge.contexts import DisconnectedContext, PublicationContext, SubscribedContext, UnsubscribedContext  # type: ignore[import-untyped]
+from centrifuge.handlers import ClientEventHandler, SubscriptionEventHandler  # type: ignore[import-untyped]
+
+from tests.support.callers import Edge, Event, Person
+
+SEND = "parley.conversations.v1.MessageService/SendMessage"
+NOWHERE = "01a1fe2f-9346-70b2-a745-946de94cd37f"
+TEN_WORDS = "one two three four five six seven eight nine ten"
+
+
+class Reader(SubscriptionEventHandler):  # type: ignore[misc]
+    """Keeps what a subscription brings."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.data: list[Any] = []
+        self.subscribed: list[SubscribedContext] = []
+        self.ended: asyncio.Future[UnsubscribedContext] = asyncio.get_running_loop().create_future()
+        self.grown = asyncio.Condition()
+
+    async def on_subscribed(self, ctx: SubscribedContext) -> None:
+        """Note that it begins, or goes on."""
+        self.subscribed.append(ctx)
+
+    async def on_publication(self, ctx: PublicationContext) -> None:
+        """Keep an event."""
+        async with self.grown:
+            self.offsets.append(ctx.pub.offset)
+            self.data.append(ctx.pub.data)
+            self.grown.notify_all()
+
+    async def on_unsubscribed(self, ctx: UnsubscribedContext) -> None:
+        """Note that it is over."""
+        self.ended.set_result(ctx)
+
+    async def end(self) -> UnsubscribedContext:
+        """Wait for the end and return how it came."""
+        return await asyncio.wait_for(self.ended, 10)
+
+    async def wait_for(self, many: int) -> None:
+        """Wait for so many events."""
+        async with self.grown, asyncio.timeout(10):
+            await self.grown.wait_for(lambda: len(self.offsets) >= many)
+
+    @property
+    def events(self) -> list[Event]:
+        """The events, as the other faces show them."""
+        return [event_of(data) for data in self.data]
+
+
+class Leaver(ClientEventHandler):  # type: ignore[misc]
+    """Notes how a connection ends."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[DisconnectedContext] = asyncio.get_running_loop().create_future()
+
+    async def on_disconnected(self, ctx: DisconnectedContext) -> None:
+        """Note it."""
+        if not self.ended.done():
+            self.ended.set_result(ctx)
+
+
+def event_of(data: Any) -> Event:
+    ((kind, content),) = ((name, value) for name, value in data.items() if name != "sequence")
+    return Event(data["sequence"], kind, content)
+
+
+def address(edge: Edge) -> str:
+    return edge.url.replace("http://", "ws://") + "/connection/websocket"
+
+
+@asynccontextmanager
+async def connected(edge: Edge, token: str) -> AsyncIterator[Client]:
+    client = Client(address(edge), token=token, proxy=None)
+    await client.connect()
+    try:
+        await client.ready(10)
+        yield client
+    finally:
+        socket = client._conn
+        await client.disconnect()
+        if socket is not None:
+            await socket.wait_closed()
+
+
+async def listen(client: Client, run: str) -> Reader:
+    """Subscribe to the run at a REST path."""
+    conversation_id, _, run_id = run.removeprefix("/api/v1/chat/conversations/").partition("/runs/")
+    reader = Reader()
+    await client.new_subscription(f"run:{conversation_id}/{run_id}", events=reader).subscribe()
+    return reader
+
+
+async def refused(edge: Edge, token: str) -> int:
+    leaver = Leaver()
+    client = Client(address(edge), token=token, events=leaver, proxy=None)
+    await client.connect()
+    return int((await asyncio.wait_for(leaver.ended, 10)).code)
+
+
+async def test_nobody_connects_with_a_token_that_is_not_good(edge: Edge, ada: Person) -> None:
+    head, claims, signature = ada.token.split(".")
+    forged = f"{head}.{claims}.{signature[:-8]}{signature[-8:].swapcase()}"
+    for token in ("", "nonsense", forged, str(ada.tokens["refreshToken"])):
+        assert await refused(edge, token) == 3500
+
+
+async def test_a_conversation_over_one_socket(edge: Edge, ada: Person) -> None:
+    conversation_id = (await ada.open_conversation()).rpartition("/")[2]
+    async with connected(edge, ada.token) as client:
+        sent = (await client.rpc(SEND, {"conversationId": conversation_id, "text": TEN_WORDS})).data
+        assert sent["message"]["text"] == TEN_WORDS
+        run_id = sent["run"]["id"]
+        reader = await listen(client, f"/api/v1/chat/conversations/{conversation_id}/runs/{run_id}")
+        assert (await reader.end()).code == 2000
+    assert reader.offsets == list(range(1, len(reader.offsets) + 1))
+    assert [event.sequence for event in reader.events] == reader.offsets
+    assert [event.kind for event in reader.events] == ["started", *["delta"] * 12, "completed"]
+    assert "".join(event.delta for event in reader.events) == f"You said: {TEN_WORDS}"
+    position = reader.subscribed[0].stream_position
+    assert position is not None
+    assert (position.epoch, reader.subscribed[0].recoverable) == (run_id, True)
+
+
+async def test_every_face_shows_the_same_events(edge: Edge, ada: Person) -> None:
+    run = await ada.say(await ada.open_conversation(), TEN_WORDS)
+    async with connected(edge, ada.token) as first, connected(edge, ada.token) as second:
+        readers = [await listen(client, run) for client in (first, second)]
+        shown = await ada.hear(run, sse=True)
+        for reader in readers:
+            await reader.end()
+            assert reader.events == shown
+            assert reader.offsets == [event.sequence for event in shown]
+
+
+async def test_after_a_lost_connection_the_rest_comes_once(edge: Edge, ada: Person) -> None:
+    run = await ada.say(await ada.open_conversation(), f"{TEN_WORDS} " * 5)
+    async with connected(edge, ada.token) as client:
+        reader = await listen(client, run)
+        for many in (5, 20):
+            await reader.wait_for(many)
+            assert client._conn is not None
+            client._conn.transport.abort()
+        await reader.end()
+    assert reader.events == await ada.hear(run)
+    assert reader.offsets == list(range(1, len(reader.offsets) + 1))
+    assert [context.was_recovering for context in reader.subscribed] == [False, True, True]
+    assert [context.recovered for context in reader.subscribed] == [False, True, True]
+
+
+async def test_a_run_that_has_ended_is_told_from_its_first_event(edge: Edge, ada: Person) -> None:
+    run = await ada.say(await ada.open_conversation(), "short")
+    shown = await ada.hear(run)
+    async with connected(edge, ada.token) as client:
+        reader = await listen(client, run)
+        assert (await reader.end()).code == 2000
+        assert reader.events == shown
+
+
+async def test_a_stranger_gets_nothing(edge: Edge, ada: Person, stranger: Person) -> None:
+    run = await ada.say(await ada.open_conversation(), TEN_WORDS)
+    async with connected(edge, stranger.token) as client:
+        reader = await listen(client, run)
+        assert (await reader.end()).code == 103
+        assert (reader.data, reader.subscribed) == ([], [])
+        nothing = Reader()
+        await client.new_subscription("run:of/nobody", events=nothing).subscribe()
+        assert (await nothing.end()).code == 102
+
+
+async def test_a_subscription_can_be_given_up(edge: Edge, ada: Person) -> None:
+    run = await ada.say(await ada.open_conversation(), f"{TEN_WORDS} " * 3)
+    async with connected(edge, ada.token) as client:
+        reader = await listen(client, run)
+        await reader.wait_for(3)
+        (subscription,) = client.subscriptions().values()
+        await subscription.unsubscribe()
+        await client.rpc("parley.identity.v1.AuthService/GetMe", {})
+        heard = len(reader.data)
+        await ada.hear(run)
+        assert len(reader.data) == heard
+        assert subscription.state is SubscriptionState.UNSUBSCRIBED
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "code"),
+    [
+        ("parley.conversations.v1.ConversationService/GetConversation", {"conversationId": NOWHERE}, 5),
+        (SEND, {"conversationId": "nonsense", "text": "x"}, 3),
+        (SEND, {"conversationId": 5}, 3),
+        (SEND, [], 3),
+        ("parley.conversations.v1.RunService/StreamRun", {}, 104),
+        ("parley.inference.v1.GenerationService/Generate", {}, 104),
+        ("grpc.health.v1.Health/Check", {}, 104),
+        ("parley.identity.v1.UserService/GetUser", {"userId": NOWHERE}, 7),
+        ("", {}, 104),
+    ],
+)
+async def test_a_call_that_fails_says_why(edge: Edge, ada: Person, method: str, data: Any, code: int) -> None:
+    async with connected(edge, ada.token) as client:
+        with pytest.raises(ReplyError) as raised:
+            await client.rpc(method, data)
+        assert raised.value.code == code
+        assert raised.value.message
+
+
+async def test_what_is_not_offered_is_refused(edge: Edge, ada: Person) -> None:
+    async with connected(edge, ada.token) as client:
+        with pytest.raises(CentrifugeError, match="not available"):
+            await client.publish("run:of/nobody", {})
