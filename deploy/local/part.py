@@ -23,6 +23,8 @@ class Part:
     """HOST:PORT where it listens, if it does."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Run once before the first start; raises LaunchError."""
+    clear: Callable[[], None] | None = None
+    """Run before every start, in a thread: ends what a dead one left behind."""
     ready: Probe | None = None
     """None: ready as soon as it runs."""
     one_shot: bool = False

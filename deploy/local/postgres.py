@@ -11,6 +11,7 @@ from deploy.local.errors import LaunchError
 from deploy.local.folders import Folders
 from deploy.local.part import Part
 from deploy.local.postgres_data import DATABASE, USER, own_environment, prepare_data
+from deploy.local.postgres_orphans import end_orphans
 from deploy.local.probes import postgres_accepts
 from deploy.local.secrets import secret
 
@@ -43,6 +44,7 @@ def postgres_part(folders: Folders, port: int, env: Mapping[str, str]) -> Part:
         env=own_environment(env),
         address=f"127.0.0.1:{port}",
         prepare=partial(prepare_data, binaries, data, secret(folders.secrets, "postgres-password"), user),
+        clear=partial(end_orphans, data),
         ready=partial(postgres_accepts, "127.0.0.1", port, USER, DATABASE),
         # SIGINT is its fast shutdown: it ends sessions. SIGTERM would wait for every client to leave.
         stop_signal=signal.SIGINT,

@@ -104,7 +104,7 @@ class Supervisor:
         if part.prepare is not None:
             await part.prepare()
         rotate_log(self._folders.log(part.name))
-        child = await start_child(part, self._folders.log(part.name))
+        child = await self._start_child(part)
         if part.one_shot:
             await self._run_to_end(child)
         else:
@@ -115,6 +115,11 @@ class Supervisor:
             if part.ready is not None:
                 await wait_until(part.ready)
         self._screen.ready(part, child.pid, time.monotonic() - began)
+
+    async def _start_child(self, part: Part) -> Child:
+        if part.clear is not None:
+            await asyncio.to_thread(part.clear)
+        return await start_child(part, self._folders.log(part.name))
 
     async def _run_to_end(self, child: Child) -> None:
         self._one_shots.add(child)
@@ -151,7 +156,7 @@ class Supervisor:
 
     async def _restart(self, kept: _Kept) -> None:
         try:
-            kept.child = await start_child(kept.part, self._folders.log(kept.part.name))
+            kept.child = await self._start_child(kept.part)
         except LaunchError as error:
             self._fail(error)
             return

@@ -11,6 +11,7 @@ from services.conversations.operations.answer_messages import AnswerMessages
 QUEUE = "incoming"
 _log = logs.get(__name__)
 _DRAIN_SECONDS = 5.0
+_PAUSES_SECONDS = (0.2, 1.0, 3.0)
 
 
 class Answering:
@@ -43,10 +44,15 @@ class Answering:
 
     async def _answer(self, conversation_id: UUID) -> None:
         try:
-            await self._answers.answer(conversation_id)
-        except Exception:
-            # The lease is free again: the conversation is found stranded and taken up anew.
-            _log.exception("answering failed", conversation_id=str(conversation_id))
+            for pause in _PAUSES_SECONDS:
+                try:
+                    await self._answers.answer(conversation_id)
+                    return
+                except Exception:
+                    # A store was away for a moment, and its connections are dead. The lease is free again.
+                    _log.exception("answering failed", conversation_id=str(conversation_id), pause_seconds=pause)
+                    await asyncio.sleep(pause)
+            # Whoever finds the conversation stranded takes it up anew.
         finally:
             self._slots.release()
 

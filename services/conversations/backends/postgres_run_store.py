@@ -130,13 +130,15 @@ _RELEASE = _sql("""
     WHERE id = :conversation_id AND fence = :fence
 """)
 
-# Ten seconds are longer than a nudge takes to reach an idle worker; one that waits its turn is nudged again this often.
+# A lease that ran out says that a worker died: one nudge at once. Otherwise ten seconds are longer than a nudge takes
+# to reach an idle worker, and one that waits its turn is nudged again this often.
 _NUDGE_STRANDED = _sql("""
     UPDATE conversations.conversation SET nudged_at = now()
     WHERE id IN (
         SELECT id FROM conversations.conversation
         WHERE id IN (SELECT conversation_id FROM conversations.run WHERE state IN ('queued', 'running'))
-            AND (lease_until IS NULL OR lease_until < now()) AND nudged_at < now() - interval '10 seconds'
+            AND (lease_until IS NULL OR lease_until < now())
+            AND (nudged_at < lease_until OR nudged_at < now() - interval '10 seconds')
         LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     RETURNING id
