@@ -158,7 +158,7 @@ def _full_value(field: FieldDescriptor, choice: int, depth: int) -> Any:
     if field.enum_type is not None:
         return field.enum_type.values[-1].number
     if field.type == FieldDescriptor.TYPE_STRING:
-        return _TEXT
+        return "text/plain" if field.name == "content_type" else _TEXT
     if field.type == FieldDescriptor.TYPE_BYTES:
         return b"bytes"
     return 1
