@@ -47,6 +47,8 @@ class Dialect:
     """What stands between the values of a repeated field in a path."""
     strict: bool = False
     """Whether unknown JSON fields and unknown query parameters are a 400."""
+    idempotency_keys: bool = False
+    """Whether Idempotency-Key fills the string field `request_id` of a unary request that leaves it empty."""
     real_405: bool = False
     """Whether a path that only other methods have answers 405 with Allow, and not 501."""
 
@@ -58,5 +60,6 @@ PARLEY = Dialect(
     traces=True,
     wraps_early_errors=True,
     fills_from_empty_bodies=False,
+    idempotency_keys=True,
 )
 GRPC_GATEWAY = Dialect()

@@ -188,7 +188,7 @@ class Gateway:
         elif method.client_streaming:
             endpoint = ClientStreamEndpoint(route, self._max_body_bytes)
         else:
-            endpoint = UnaryEndpoint(route, self._default_timeout)
+            endpoint = UnaryEndpoint(route, self._default_timeout, self._dialect)
         self._endpoints.append(endpoint)
         self.router.add(binding.http_method, template, endpoint)
 

@@ -44,6 +44,7 @@ class Caller(NamedTuple):
     content_type: str
     method_override: str
     wants_trailers: bool
+    idempotency_key: str
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: bool = True) -> Caller:
@@ -94,12 +95,13 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: b
         own.get(b"content-type", ""),
         own.get(b"x-http-method-override", ""),
         "trailers" in own.get(b"te", "").lower(),
+        own.get(b"idempotency-key", ""),
     )
 
 
 _OWN = frozenset(
     b"host x-forwarded-host x-request-id grpc-timeout accept last-event-id content-length content-type "
-    b"x-http-method-override te".split()
+    b"x-http-method-override te idempotency-key".split()
 )
 
 

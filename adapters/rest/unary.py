@@ -6,15 +6,21 @@ from typing import Any
 import grpc
 
 from adapters.rest.asgi import ClientGone, DisconnectWatch, respond
+from adapters.rest.dialect import Dialect
 from adapters.rest.endpoint import Incoming, Route, Stubs, content_of, own_headers, raw_body
+from adapters.rest.failures import invalid_field
 from adapters.rest.metadata import response_headers, trailer_headers
+
+_REQUEST_ID = "request_id"
 
 
 class UnaryEndpoint:
     """Answers the requests of one binding of a unary RPC."""
 
-    def __init__(self, route: Route, default_timeout: float | None) -> None:
+    def __init__(self, route: Route, default_timeout: float | None, dialect: Dialect) -> None:
         """Take the compiled binding and the deadline of calls that bring none."""
+        field = route.method.input_type.fields_by_name.get(_REQUEST_ID) if dialect.idempotency_keys else None
+        self._has_request_id = field is not None and field.type == field.TYPE_STRING and not field.is_repeated
         self.binder = route.binder
         self.streams_in = False
         self._route = route
@@ -36,6 +42,8 @@ class UnaryEndpoint:
         """
         request = self.binder.bind(incoming.values, incoming.query, incoming.body, incoming.form)
         caller = incoming.caller
+        if caller.idempotency_key and self._has_request_id and not getattr(request, _REQUEST_ID):
+            _take_key(request, caller.idempotency_key)
         timeout = self._default_timeout if caller.timeout is None else caller.timeout
         call = self._call(request, metadata=caller.metadata, timeout=timeout)
         watch = DisconnectWatch(incoming.receive, call.cancel)
@@ -56,3 +64,9 @@ class UnaryEndpoint:
         headers += [*response_headers(metadata), *own_headers(caller)]
         trailers = trailer_headers(await call.trailing_metadata()) if incoming.with_trailers else None
         await respond(incoming.send, 200, headers, body, trailers)
+
+
+def _take_key(request: Any, key: str) -> None:
+    if not key.isascii() or not key.isprintable():
+        raise invalid_field("Idempotency-Key", "Idempotency-Key: expected printable ASCII")
+    setattr(request, _REQUEST_ID, key.strip('"'))  # the draft standard has it in quotes

@@ -258,6 +258,12 @@ async def test_a_request_id_is_made_when_none_is_given(client: httpx.AsyncClient
     assert (await client.get("/nope")).headers["x-request-id"]
 
 
+async def test_an_idempotency_key_is_the_request_id(client: httpx.AsyncClient) -> None:
+    for query, expected in (("", "key-1"), ("?request_id=own", "own")):
+        answer = await client.get(f"/v1/users/a{query}", headers={"Idempotency-Key": '"key-1"'})
+        assert answer.json()["metadata"]["request-id-field"] == expected
+
+
 async def test_deadlines(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/users/a", headers={"Grpc-Timeout": "90S"})
     assert answer.json()["metadata"]["remaining"] == "90"
@@ -311,7 +317,7 @@ async def test_error_details_are_any_json(client: httpx.AsyncClient) -> None:
                 "stackEntries": ["foo:1"],
                 "detail": "error debug details",
             },
-            {"@type": "type.googleapis.com/trial.v1.UserRequest", "id": "own"},
+            {"@type": "type.googleapis.com/trial.v1.UserRequest", "id": "own", "requestId": ""},
         ],
     }
 

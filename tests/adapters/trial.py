@@ -71,6 +71,7 @@ class Trial:
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         remaining = context.time_remaining()
         metadata["remaining"] = "none" if remaining is None else f"{remaining:.0f}"
+        metadata["request-id-field"] = request.request_id
         return self.make("UserResponse", id=request.id, method=method, metadata=metadata)
 
     async def fail(self, request: Any, context: Any) -> Any:
