@@ -53,14 +53,16 @@ class Stubs:
         self._made: dict[str, Any] = {}
 
     def of(self, method: MethodDescriptor) -> Any:
-        """Return the callable of an RPC."""
+        """Return the callable of an RPC; one with a stream on either side takes an iterable of requests, or none."""
         path = f"/{method.containing_service.full_name}/{method.name}"
         if path not in self._made:
             channel = self._channel
-            if method.client_streaming:
-                make: Any = channel.stream_stream if method.server_streaming else channel.stream_unary
+            if method.server_streaming:
+                # unary_stream would lose the upstream's headers when its answer comes at once: grpc.aio starts to
+                # wait for them only after the request is out, and drops them when the status is there before.
+                make: Any = channel.stream_stream
             else:
-                make = channel.unary_stream if method.server_streaming else channel.unary_unary
+                make = channel.stream_unary if method.client_streaming else channel.unary_unary
             self._made[path] = make(
                 path,
                 request_serializer=message_class(method.input_type).SerializeToString,

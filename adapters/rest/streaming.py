@@ -94,7 +94,7 @@ class StreamEndpoint:
         request = self.binder.bind(incoming.values, incoming.query, incoming.body, incoming.form)
         if as_events:
             self._resume(request, incoming)
-        call = self._call(request, metadata=caller.metadata, timeout=caller.timeout)
+        call = self._call([request], metadata=caller.metadata, timeout=caller.timeout)
         return call, DisconnectWatch(incoming.receive, call.cancel, after=0)
 
     async def _run(self, call: Any, framing: Framing, incoming: Incoming) -> None:
