@@ -71,13 +71,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: b
             metadata.append((renamed, value))
             if name == b"authorization":
                 metadata.append(("authorization", value))
-    host = own.get(b"x-forwarded-host") or own.get(b"host", "")
-    if host and host.isascii() and host.isprintable():
-        metadata.append(("x-forwarded-host", host))
-    if peer:
-        forwarded.append(peer)
-    if forwarded and all(part.isascii() and part.isprintable() for part in forwarded):
-        metadata.append(("x-forwarded-for", ", ".join(forwarded)))
+    metadata += _forwarding(own, forwarded, peer)
     request_id = ""
     if traces:
         given = own.get(b"x-request-id", "")
@@ -103,6 +97,18 @@ _OWN = frozenset(
     b"host x-forwarded-host x-request-id grpc-timeout accept last-event-id content-length content-type "
     b"x-http-method-override te idempotency-key".split()
 )
+
+
+def _forwarding(own: dict[bytes, str], forwarded: list[str], peer: str) -> Metadata:
+    metadata: Metadata = []
+    host = own.get(b"x-forwarded-host") or own.get(b"host", "")
+    if host and host.isascii() and host.isprintable():
+        metadata.append(("x-forwarded-host", host))
+    if peer:
+        forwarded = [*forwarded, peer]
+    if forwarded and all(part.isascii() and part.isprintable() for part in forwarded):
+        metadata.append(("x-forwarded-for", ", ".join(forwarded)))
+    return metadata
 
 
 def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
