@@ -1,4 +1,4 @@
-"""The edge as gRPC clients see it: every RPC by its typed stub, health, reflection, gRPC-Web, rich errors."""
+"""The edge as gRPC clients see it: every RPC by its typed stub, health, reflection, rich errors."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,11 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-import httpx
 import pytest
 from google.protobuf import descriptor_pb2, field_mask_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -354,42 +352,6 @@ async def test_reflection_tells_a_stranger_everything_that_is_needed_for_a_call(
     service = pool.FindServiceByName(wanted)
     assert {method.name for method in service.methods} == {"GetRun", "StreamRun", "CancelRun"}
     call.cancel()
-
-
-async def test_grpc_web(edge: Edge, ada: Person) -> None:
-    response = await _grpc_web(edge, "AuthService/GetMe", auth.GetMeRequest(), ada.headers)
-    assert response.status_code == 200
-    length = int.from_bytes(response.content[1:5], "big")
-    assert auth.GetMeResponse.FromString(response.content[5 : 5 + length]).user.id == ada.id
-    assert response.content[5 + length] == 0x80
-    assert b"grpc-status:0" in response.content[5 + length :]
-
-
-async def test_grpc_web_without_a_token(edge: Edge) -> None:
-    response = await _grpc_web(edge, "AuthService/GetMe", auth.GetMeRequest(), {})
-    # A gRPC-Web client makes UNAUTHENTICATED of either.
-    assert response.headers.get("grpc-status", "") == "16" or response.status_code == 401
-
-
-async def test_grpc_web_streams(edge: Edge, talk: Talk) -> None:
-    request = runs.StreamRunRequest(conversation_id=talk.conversation_id, run_id=talk.run_id)
-    response = await _grpc_web(edge, "RunService/StreamRun", request, talk.ada.headers, "conversations")
-    content, sequences = response.content, []
-    while content[0] == 0:
-        length = int.from_bytes(content[1:5], "big")
-        sequences.append(runs.StreamRunResponse.FromString(content[5 : 5 + length]).sequence)
-        content = content[5 + length :]
-    assert sequences == [1, 2, 3, 4, 5]
-    assert b"grpc-status:0" in content
-
-
-async def _grpc_web(
-    edge: Edge, rpc: str, request: Message, headers: dict[str, str], capability: str = "identity"
-) -> httpx.Response:
-    message = request.SerializeToString()
-    frame = b"\0" + len(message).to_bytes(4, "big") + message
-    kind = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
-    return await edge.http.post(f"/parley.{capability}.v1.{rpc}", content=frame, headers=kind | headers)
 
 
 def _in_order(files: Any) -> list[bytes]:

@@ -15,10 +15,11 @@ import pytest
 from tests.support.callers import Edge, Json, Person, edge_of, eventually, refusal
 from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD, RunningMesh, refused, running_mesh
 
-PARTS = ("rest", "services", "worker", "envoy", "valkey", "postgres")
+PARTS = ("rest", "websocket", "services", "worker", "envoy", "valkey", "postgres")
 TITLES = {
     "services": r"parley: services",
     "rest": r"parley: rest",
+    "websocket": r"parley: websocket",
     "worker": r"parley: worker",
     "envoy": r".*/envoy -c .*--disable-hot-restart.*",
     "valkey": r".*valkey-server 127\.0\.0\.1:\d+",

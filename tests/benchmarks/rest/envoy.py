@@ -40,44 +40,25 @@ def write_config(target: Path, descriptor_set: Path, port: int, upstream: str) -
             },
         ],
     }
-    config: dict[str, Any] = {
-        "static_resources": {
-            "listeners": [
-                {
-                    "address": _address("127.0.0.1", port),
-                    "filter_chains": [
-                        {
-                            "filters": [
-                                {
-                                    "name": "envoy.filters.network.http_connection_manager",
-                                    "typed_config": manager,
-                                }
-                            ]
-                        }
-                    ],
-                }
-            ],
-            "clusters": [
-                {
-                    "name": "echo",
-                    "type": "STATIC",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                            "@type": f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions",
-                            "explicit_http_config": {"http2_protocol_options": {}},
-                        }
-                    },
-                    "load_assignment": {
-                        "cluster_name": "echo",
-                        "endpoints": [
-                            {"lb_endpoints": [{"endpoint": {"address": _address(host, int(upstream_port))}}]}
-                        ],
-                    },
-                }
-            ],
-        }
-    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    listener = {"address": _address("127.0.0.1", port), "filter_chains": [{"filters": filters}]}
+    config = {"static_resources": {"listeners": [listener], "clusters": [_cluster(host, int(upstream_port))]}}
     target.write_text(json.dumps(config))
+
+
+def _cluster(host: str, port: int) -> dict[str, Any]:
+    endpoint = {"lb_endpoints": [{"endpoint": {"address": _address(host, port)}}]}
+    return {
+        "name": "echo",
+        "type": "STATIC",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "load_assignment": {"cluster_name": "echo", "endpoints": [endpoint]},
+    }
 
 
 def _address(host: str, port: int) -> dict[str, Any]:
