@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from services.settings_listing import settings_classes
 from tests.architecture.house import ROOT
 
 _MOST_TARGETS = 15
@@ -72,3 +73,13 @@ def test_the_lock_holds_what_pyproject_asks_for(lock: str) -> None:
 def test_tests_run_with_what_users_run() -> None:
     run, dev = _pins("requirements.lock"), _pins("requirements-dev.lock")
     assert {name: dev.get(name) for name in run} == run
+
+
+def test_every_setting_stands_in_the_operators_guide() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    variables = {
+        f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+        for settings in settings_classes()
+        for name in settings.model_fields
+    }
+    assert {variable for variable in variables if f"`{variable}`" not in guide} == set()
