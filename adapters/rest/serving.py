@@ -21,6 +21,7 @@ from adapters.rest.listening import ListenInvalid, open_sockets
 from adapters.rest.rules import RuleInvalid
 from adapters.rest.settings import RestSettings
 from adapters.rest.trailers import TrailersProtocol
+from services.chassis import garbage
 
 _GOODBYE_SECONDS = 1
 _MISTAKES = (DescriptorSetInvalid, RulesInvalid, RuleInvalid, BindingInvalid, ListenInvalid)
@@ -42,6 +43,7 @@ def run(given: Mapping[str, Any] | None = None) -> int:
         return _refuse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     except _MISTAKES as error:
         return _refuse(str(error))
+    garbage.settle()
     server.run(sockets)
     return 0 if server.started else 1
 

@@ -15,7 +15,7 @@ from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, Retries, ShutdownNotifications, TimeLimit
 
-from services.chassis import logs
+from services.chassis import garbage, logs
 from services.chassis.outbox import Event
 
 _log = logs.get(__name__)
@@ -114,6 +114,7 @@ async def run_worker(broker: RedisBroker, threads: int) -> None:
     set_event_loop_thread(_RunningLoop(asyncio.get_running_loop()))
     worker = dramatiq.Worker(broker, worker_threads=threads)
     worker.start()
+    garbage.settle()
     _log.info("working", queues=sorted(broker.get_declared_queues()), threads=threads)
     try:
         await stop.wait()

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import logs
+from services.chassis import garbage, logs
 from services.chassis.channels import MAX_MESSAGE_BYTES
 from services.chassis.interceptors.call import InterceptorChain
 from services.chassis.interceptors.chain import interceptors
@@ -58,6 +58,7 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
         await server.start()
         for name in ("", *names):
             await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        garbage.settle()
         _log.info("serving", listen=listen, port=port, services=names)
         await stop.wait()
         # Readiness goes first, so that the mesh sends nothing new while the running calls end.
