@@ -1,0 +1,1 @@
+"""RabbitMQ from Debian's package, run as our own child."""
