@@ -1,23 +1,46 @@
 """The transactional outbox: an event is stored with the change it tells of, and published by a relay.
 
-PostgreSQL is the truth and the queue carries nudges: an event may be published twice after a crash, never lost.
+PostgreSQL is the truth and the queue carries nudges: an event may be published twice after a crash, never lost. The
+events of a key are published in the order in which they were stored, by however many relays.
 """
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, Uuid, func, insert, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis import logs, tracing
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
 
+PARTITIONS = 16
 _BATCH = 200
 _POLL_SECONDS = 0.3
+_FIRST_PAUSE_SECONDS = 0.2
+_MAX_PAUSE_SECONDS = 5.0
+_PUBLISH_SECONDS = 10.0
+_log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,67 +51,122 @@ class Event:
     topic: str
     key: str
     payload: dict[str, object]
+    headers: dict[str, str] = field(default_factory=dict)
+    """The trace in which it came about: `traceparent`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What waits to be published: how many events, and for how many seconds the oldest has waited."""
+
+    count: int
+    seconds: float
 
 
 Publish = Callable[[Sequence[Event]], Awaitable[None]]
-"""Hands events to the broker, in their order; raises when the broker has not taken all of them."""
+"""Hands events to the broker, in the order of each key; raises when the broker has not taken all of them."""
 
 
-def outbox_table(metadata: MetaData, schema: str) -> Table:
+def outbox_table(metadata: MetaData, schema: str, name: str = "outbox") -> Table:
     """Return the outbox of a service, as its migration creates it."""
     return Table(
-        "outbox",
+        name,
         metadata,
         Column("id", BigInteger, primary_key=True, autoincrement=True),
+        Column("partition", SmallInteger, nullable=False),
         Column("event_id", Uuid, nullable=False, unique=True),
         Column("topic", Text, nullable=False),
         Column("key", Text, nullable=False),
         Column("payload", JSONB, nullable=False),
+        Column("headers", JSONB, nullable=False, server_default=text("'{}'")),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         schema=schema,
     )
 
 
+def partition_of(key: str) -> int:
+    """Return the partition of a key: the events of one partition are published one after the other."""
+    return zlib.crc32(key.encode()) % PARTITIONS
+
+
 class Outbox:
-    """The outbox of one service, and its relay."""
+    """An outbox of one service, and its relay. What goes to another broker has an outbox of its own.
+
+    A relay takes the partitions that no other relay has, and reads rows until they are deleted, never "after the last
+    id": a slow transaction may commit a lower id later.
+    """
 
     def __init__(self, database: Database, table: Table) -> None:
         self._database = database
         self._table = table
         self._insert = insert(table)
         self._wake = asyncio.Event()
+        self._names = {"name": f"relay:{table.schema}.{table.name}"}
+        # Asks only for partitions that hold something: sixteen looks into the index, however much waits. The inner
+        # query is done before any lock is tried. A relay that is stopped in its transaction (SIGSTOP, a cut network)
+        # loses its partitions to the others.
+        self._lock = text(
+            f"""
+            WITH waiting AS MATERIALIZED (
+                SELECT p FROM generate_series(0, {PARTITIONS - 1}) AS p
+                WHERE EXISTS (SELECT 1 FROM {table.fullname} WHERE partition = p)
+            )
+            SELECT p, set_config('idle_in_transaction_session_timeout', '15s', true) FROM waiting
+            WHERE pg_try_advisory_xact_lock(hashtext(:name), p)
+            """  # noqa: S608 - names of ours
+        )
+        self._select = (
+            table.select()
+            .where(table.c.partition == func.any(bindparam("partitions", type_=ARRAY(Integer))))
+            .order_by(table.c.id)
+            .limit(_BATCH)
+        )
+        self._delete = table.delete().where(table.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
 
     async def add(self, connection: AsyncConnection, topic: str, key: str, payload: dict[str, object]) -> None:
         """Store an event in the transaction of the change it tells of. Call `wake` once that has committed."""
-        await connection.execute(self._insert, {"event_id": new_id(), "topic": topic, "key": key, "payload": payload})
+        row = {"event_id": new_id(), "topic": topic, "key": key, "payload": payload}
+        await connection.execute(self._insert, row | {"partition": partition_of(key), "headers": tracing.headers()})
 
     def wake(self) -> None:
         """Let this process's relay look at once, instead of at its next poll."""
         self._wake.set()
 
+    async def lag(self) -> Lag:
+        """Return how far publishing is behind storing."""
+        waited = func.extract("epoch", func.clock_timestamp() - func.min(self._table.c.created_at))
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(func.count(), waited).select_from(self._table))).one()
+        return Lag(row[0], max(float(row[1] or 0), 0.0))
+
     async def relay(self, publish: Publish) -> None:
-        """Publish what is stored, for ever. Any number of relays may run; one at a time does the work."""
+        """Publish what is stored, for ever. Any number of relays may run.
+
+        While the broker is away it tries again after 0.2 s, 0.4 s … 5 s.
+        """
+        pause = _FIRST_PAUSE_SECONDS
         while True:
             self._wake.clear()
-            while await self._relay_batch(publish) == _BATCH:
-                pass
+            try:
+                while await self._relay_batch(publish) == _BATCH:
+                    pass
+                pause = _FIRST_PAUSE_SECONDS
+            except Exception as error:
+                _log.warning("relay cannot go on", table=self._table.fullname, cause=repr(error), pause_seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _MAX_PAUSE_SECONDS)
+                continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._wake.wait()
 
     async def _relay_batch(self, publish: Publish) -> int:
-        table = self._table
         async with self._database.transaction() as connection:
-            # One relay at a time keeps the events of a key in order. Rows are read until they are deleted, never
-            # "after the last id": a slow transaction may commit a lower id later.
-            locked = await connection.scalar(
-                text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": f"relay:{table.schema}"}
-            )
-            if not locked:
+            partitions = list(await connection.scalars(self._lock, self._names))
+            if not partitions:
                 return 0
-            rows = (await connection.execute(table.select().order_by(table.c.id).limit(_BATCH))).all()
-            if not rows:
-                return 0
-            await publish([Event(row.event_id, row.topic, row.key, row.payload) for row in rows])
-            await connection.execute(table.delete().where(table.c.id.in_([row.id for row in rows])))
+            rows = (await connection.execute(self._select, {"partitions": partitions})).all()
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await publish([Event(row.event_id, row.topic, row.key, row.payload, row.headers) for row in rows])
+            await connection.execute(self._delete, {"ids": [row.id for row in rows]})
             return len(rows)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import MetaData, func, select, text
 
+from services.chassis import tracing
 from services.chassis.database import Database
-from services.chassis.outbox import Event, Outbox, Publish, outbox_table
+from services.chassis.outbox import Event, Lag, Outbox, Publish, outbox_table, partition_of
 from services.chassis.supervision import keep_running
 
 _METADATA = MetaData()
@@ -140,6 +141,53 @@ async def test_a_slow_transaction_is_not_overtaken_for_ever(empty: Database, out
                     await asyncio.sleep(0.01)
         await _published(empty, broker)
     assert broker.payloads == [2, 1]
+
+
+async def test_a_relay_that_hangs_holds_up_its_own_partitions_only(
+    empty: Database, empty_url: str, outbox: Outbox
+) -> None:
+    """The keys differ in their partition, so the other relay goes on with what the hanging one has not taken."""
+    assert len({partition_of(f"key-{number}") for number in range(3)}) == 3
+    never = asyncio.Event()
+    taken: list[Event] = []
+
+    async def hang(events: Sequence[Event]) -> None:
+        taken.extend(events)
+        await never.wait()
+
+    broker = _Broker(2)
+    other_process = Database(empty_url)
+    await _add(empty, outbox, [0])
+    async with _relaying((outbox, hang)):
+        async with asyncio.timeout(10):
+            while not taken:
+                await asyncio.sleep(0.01)
+        await _add(empty, outbox, [1, 2, 3])
+        async with _relaying((Outbox(other_process, _TABLE), broker.publish)), asyncio.timeout(10):
+            await broker.done.wait()
+    await other_process.close()
+    # 3 has the key of 0, and waits behind it.
+    assert broker.payloads == [1, 2]
+    assert [event.payload["n"] for event in taken] == [0]
+
+
+async def test_events_carry_the_trace_in_which_they_came_about(empty: Database, outbox: Outbox) -> None:
+    broker = _Broker(1)
+    with tracing.continued({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}):
+        await _add(empty, outbox, [1])
+    async with _relaying((outbox, broker.publish)):
+        await _published(empty, broker)
+    assert broker.events[0].headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
+
+
+async def test_the_lag_tells_how_much_waits_and_for_how_long(empty: Database, outbox: Outbox) -> None:
+    assert await outbox.lag() == Lag(0, 0.0)
+    await _add(empty, outbox, range(5))
+    async with empty.transaction() as connection:
+        await connection.execute(text("UPDATE trial.outbox SET created_at = now() - interval '90 s' WHERE id = 1"))
+    lag = await outbox.lag()
+    assert lag.count == 5
+    assert lag.seconds >= 90
 
 
 async def test_what_is_told_at_once_leaves_at_once(empty: Database, outbox: Outbox) -> None:

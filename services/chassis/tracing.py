@@ -1,0 +1,44 @@
+"""The trace that a request belongs to: W3C Trace Context, carried through RPCs, outbox rows, jobs and events.
+
+It is OpenTelemetry's context, so that an SDK that is installed sees it; without one it still ties the logs of all
+processes together.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+_FIELDS = ("traceparent", "tracestate")
+
+
+def headers() -> dict[str, str]:
+    """Return the headers (`traceparent`, `tracestate`) that carry the current trace on; empty outside of any."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier
+
+
+@contextmanager
+def continued(carrier: Mapping[str, object]) -> Iterator[str]:
+    """Go on with the trace that `carrier` names, with a new one when it names none that is good.
+
+    Yields the trace's id (32 hexadecimal digits), which stands in all logs of the block as `trace_id`.
+    """
+    given = {name: value for name in _FIELDS if isinstance(value := carrier.get(name), str)}
+    within = _PROPAGATOR.extract(given)
+    span = trace.get_current_span(within).get_span_context()
+    if not span.is_valid:
+        span = trace.SpanContext(secrets.randbits(128), secrets.randbits(64), is_remote=False)
+        within = trace.set_span_in_context(trace.NonRecordingSpan(span), within)
+    token = context.attach(within)
+    trace_id = trace.format_trace_id(span.trace_id)
+    try:
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
+            yield trace_id
+    finally:
+        context.detach(token)
