@@ -33,18 +33,27 @@ class InvalidCredentials(IdentityError):
     template = "login or password is wrong"
 
 
-class InvalidRefreshToken(IdentityError):
-    """The refresh token is unknown, expired, of an ended session or of a disabled user."""
+class _RefreshRefused(IdentityError):
+    """`session_id` names the session that has ended, for those who tell the house; the client does not see it."""
 
     kind = Kind.UNAUTHENTICATED
+
+    def __init__(self, session_id: str = "", user_id: str = "") -> None:
+        super().__init__()
+        self.session_id = session_id
+        self.user_id = user_id
+
+
+class InvalidRefreshToken(_RefreshRefused):
+    """The refresh token is unknown, expired, of an ended session or of a disabled user."""
+
     reason = "INVALID_REFRESH_TOKEN"
     template = "the refresh token is not valid; sign in again"
 
 
-class RefreshTokenReused(IdentityError):
+class RefreshTokenReused(_RefreshRefused):
     """A spent refresh token was shown again: it was copied, so its session has ended."""
 
-    kind = Kind.UNAUTHENTICATED
     reason = "REFRESH_TOKEN_REUSED"
     template = "the refresh token was used before, so its session has ended; sign in again"
 
@@ -55,6 +64,30 @@ class UserNotFound(IdentityError):
     kind = Kind.NOT_FOUND
     reason = "USER_NOT_FOUND"
     template = "user_id: there is no user {user_id}"
+
+
+class OrganizationNotFound(IdentityError):
+    """The caller sees no organisation with this id."""
+
+    kind = Kind.NOT_FOUND
+    reason = "ORGANIZATION_NOT_FOUND"
+    template = "organization_id: there is no organization {organization_id}"
+
+
+class OrganizationNameTaken(IdentityError):
+    """Another organisation has the name."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "ORGANIZATION_NAME_TAKEN"
+    template = "the name {name} is taken"
+
+
+class AlreadyMember(IdentityError):
+    """The user is a member of an organisation already; nobody is of two."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "ALREADY_MEMBER"
+    template = "the user is a member of an organization already"
 
 
 class FieldNotUpdatable(IdentityError):

@@ -54,6 +54,29 @@ class User:
     organization_id: UUID | None
     created_at: datetime
     updated_at: datetime
+    email_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """What somebody registers with."""
+
+    email: str
+    username: str
+    password: str = field(repr=False)
+    display_name: str = ""
+    roles: frozenset[str] = frozenset()
+    """The roles beside `user`, which everybody has."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserQuery:
+    """Which users a list shows; what is empty chooses nothing."""
+
+    text: str = ""
+    """A part of the address, the username or the display name, in any case."""
+    role: str = ""
+    is_active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +160,40 @@ def profile_changes(user: User, values: Mapping[str, str], mask: Sequence[str]) 
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a client gets when it signs in or refreshes."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    """For how many seconds the access token is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSession:
+    """A session as its user sees it. Its id is what access tokens call `sid`."""
+
+    session_id: str
+    created_at: datetime
+    used_at: datetime
+    """When it began or was last refreshed."""
+    expires_at: datetime
+    address: str
+    """From where it began; empty when nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """People who belong together, such as a school. A user is a member of one at most."""
+
+    organization_id: UUID
+    name: str
+    """Unique without regard to case."""
+    description: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """What one sign-in began: the family of all refresh tokens that came of it."""
 
@@ -146,6 +203,9 @@ class Session:
     expires_at: datetime
     """When its newest refresh token expires."""
     ended_at: datetime | None = None
+    used_at: datetime | None = None
+    """When it was last refreshed."""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from parley.identity.v1 import user_service_pb2 as user_pb
 from parley.identity.v1 import user_service_pb2_grpc as user_grpc
 
 from services.chassis import caller
+from services.identity.operations.callers import caller_id
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.keep_keys import KeepKeys
 from services.identity.operations.keep_users import KeepUsers
@@ -58,7 +59,8 @@ class AuthServicer(auth_grpc.AuthServiceServicer):
         )
 
     async def Logout(self, request: auth_pb.LogoutRequest, context: Any) -> auth_pb.LogoutResponse:
-        await self._end.end(caller.current().session_id)
+        current = caller.current()
+        await self._end.end(caller_id(current.user_id), current.session_id)
         return auth_pb.LogoutResponse()
 
     async def GetMe(self, request: auth_pb.GetMeRequest, context: Any) -> auth_pb.GetMeResponse:

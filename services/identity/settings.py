@@ -1,6 +1,6 @@
 """The settings of this service."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,8 @@ class IdentitySettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    directory: Literal["builtin", "keycloak"] = "builtin"
+    """Where users, sessions and organizations are kept: in PostgreSQL by this service, or in Keycloak."""
     access_token_seconds: int = Field(default=30 * 60, ge=1, le=24 * 3600)
     """For how long an access token is good."""
     refresh_token_seconds: int = Field(default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600)

@@ -15,18 +15,23 @@ from services.chassis.module import Module, Served
 from services.chassis.resources import Resources
 from services.chassis.revocations import RevokedSessions
 from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
+from services.identity.backends.builtin_organizations import BuiltinOrganizations
+from services.identity.backends.builtin_sessions import BuiltinSessions
+from services.identity.backends.builtin_tokens import BuiltinTokens
+from services.identity.backends.builtin_users import BuiltinUsers
 from services.identity.backends.directory_key_store import DirectoryKeyStore
 from services.identity.backends.postgres_transactions import PostgresTransactions
+from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.rsa_token_signer import RsaTokenSigner
 from services.identity.backends.valkey_ended_sessions import ValkeyEndedSessions
 from services.identity.operations.end_sessions import EndSessions
-from services.identity.operations.issue_tokens import IssueTokens
 from services.identity.operations.keep_keys import KeepKeys
 from services.identity.operations.keep_users import KeepUsers
 from services.identity.operations.make_admin import MakeAdmin
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
+from services.identity.ports import Directory, PasswordHasher
 from services.identity.rules import KeySchedule
 from services.identity.servicer import AuthServicer, DiscoveryServicer, UserServicer
 from services.identity.settings import IdentitySettings
@@ -39,7 +44,6 @@ async def assemble(resources: Resources) -> Module:
     """Return the service, ready to be served."""
     shared, settings = resources.settings, IdentitySettings()
     access_lifetime = timedelta(seconds=settings.access_token_seconds)
-    transactions = PostgresTransactions(resources.database)
     hasher = Argon2PasswordHasher(settings.password_threads)
     keys = KeepKeys(
         DirectoryKeyStore(shared.home / "identity" / "keys"),
@@ -47,20 +51,21 @@ async def assemble(resources: Resources) -> Module:
         _schedule(settings, access_lifetime),
         _now,
     )
-    tokens = IssueTokens(
-        keys, shared.issuer, shared.audience, access_lifetime, timedelta(seconds=settings.refresh_token_seconds)
+    tokens = BuiltinTokens(
+        keys.sign, shared.issuer, shared.audience, access_lifetime, timedelta(seconds=settings.refresh_token_seconds)
     )
+    directory = builtin_directory(PostgresWork(resources.database), hasher, tokens)
     ended_sessions = ValkeyEndedSessions(RevokedSessions(resources.valkey), settings.access_token_seconds)
-    end_sessions = EndSessions(transactions, ended_sessions, access_lifetime, _now)
-    users = KeepUsers(transactions, _now)
+    end_sessions = EndSessions(directory.sessions, ended_sessions)
+    users = KeepUsers(directory.users)
     auth = AuthServicer(
-        RegisterUser(transactions, hasher, _now),
-        SignIn(transactions, hasher, tokens, _now),
-        RefreshSession(transactions, ended_sessions, tokens, _now),
+        RegisterUser(directory.users),
+        SignIn(directory.sessions),
+        RefreshSession(directory.sessions, ended_sessions),
         end_sessions,
         users,
     )
-    admin = MakeAdmin(transactions, hasher, _now, strict=shared.environment != "development")
+    admin = MakeAdmin(directory.users, strict=shared.environment != "development")
 
     async def prepare() -> None:
         await admin.make(settings.admin_email, settings.admin_password.get_secret_value(), settings.admin_username)
@@ -74,6 +79,16 @@ async def assemble(resources: Resources) -> Module:
         prepare=prepare,
         background=(keys.keep_rotating, end_sessions.keep_tidying),
         close=close,
+    )
+
+
+def builtin_directory(work: PostgresWork, hasher: PasswordHasher, tokens: BuiltinTokens) -> Directory:
+    """Return the directory that this service keeps by itself."""
+    transactions = PostgresTransactions(work)
+    return Directory(
+        BuiltinUsers(transactions, hasher, _now),
+        BuiltinSessions(transactions, hasher, tokens, _now),
+        BuiltinOrganizations(work, _now),
     )
 
 

@@ -33,6 +33,8 @@ class PostgresSessionStore:
                 created_at=session.created_at,
                 expires_at=session.expires_at,
                 ended_at=session.ended_at,
+                used_at=session.used_at,
+                address=session.address,
             )
         )
         await self._add(token)
@@ -61,7 +63,9 @@ class PostgresSessionStore:
             update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.token_hash == spent.token_hash).values(spent_at=at)
         )
         await self.connection.execute(
-            update(SESSIONS).where(SESSIONS.c.id == spent.session_id).values(expires_at=successor.expires_at)
+            update(SESSIONS)
+            .where(SESSIONS.c.id == spent.session_id)
+            .values(expires_at=successor.expires_at, used_at=at)
         )
         await self._add(successor)
 
@@ -70,6 +74,32 @@ class PostgresSessionStore:
         await self.connection.execute(
             update(SESSIONS).where(SESSIONS.c.id == session_id, SESSIONS.c.ended_at.is_(None)).values(ended_at=at)
         )
+
+    async def end_all(self, user_id: UUID, at: datetime) -> list[UUID]:
+        """See the port."""
+        statement = (
+            update(SESSIONS)
+            .where(SESSIONS.c.user_id == user_id, SESSIONS.c.ended_at.is_(None))
+            .values(ended_at=at)
+            .returning(SESSIONS.c.id)
+        )
+        return list((await self.connection.execute(statement)).scalars())
+
+    async def of_user(self, user_id: UUID, now: datetime, size: int) -> list[Session]:
+        """See the port."""
+        statement = (
+            select(SESSIONS)
+            .where(SESSIONS.c.user_id == user_id, SESSIONS.c.ended_at.is_(None), SESSIONS.c.expires_at > now)
+            .order_by(SESSIONS.c.id.desc())
+            .limit(size)
+        )
+        return [session_of(row) for row in await self.connection.execute(statement)]
+
+    async def get(self, session_id: UUID) -> Session | None:
+        """See the port."""
+        found = await self.connection.execute(select(SESSIONS).where(SESSIONS.c.id == session_id))
+        row = found.one_or_none()
+        return None if row is None else session_of(row)
 
     async def ended_since(self, moment: datetime) -> list[UUID]:
         """See the port."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, all_, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, all_, any_, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.backends.tables import USERS, user_of
 from services.identity.errors import EmailTaken, UsernameTaken
-from services.identity.rules import Credentials, User
+from services.identity.rules import Credentials, User, UserQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class PostgresUserStore:
             roles=sorted(user.roles),
             is_active=user.is_active,
             organization_id=user.organization_id,
+            email_verified=user.email_verified,
             created_at=user.created_at,
             updated_at=user.updated_at,
         )
@@ -66,19 +67,53 @@ class PostgresUserStore:
         row = (await self.connection.execute(select(USERS).where(condition))).one_or_none()
         return None if row is None else Credentials(user_of(row), row.password_hash)
 
-    async def change_profile(self, user_id: UUID, changes: Mapping[str, str], at: datetime) -> User | None:
+    async def credentials(self, user_id: UUID) -> Credentials | None:
+        """See the port."""
+        return await self._credentials(USERS.c.id == user_id)
+
+    async def page(self, query: UserQuery, after: UUID | None, size: int) -> list[User]:
+        """See the port."""
+        statement = select(USERS).order_by(USERS.c.id).limit(size)
+        if query.text:
+            columns = (USERS.c.email, USERS.c.username, USERS.c.display_name)
+            wanted = query.text.lower()
+            statement = statement.where(or_(*(func.lower(one).contains(wanted, autoescape=True) for one in columns)))
+        if query.role:
+            statement = statement.where(literal(query.role) == any_(USERS.c.roles))
+        if query.is_active is not None:
+            statement = statement.where(USERS.c.is_active == query.is_active)
+        if after is not None:
+            statement = statement.where(USERS.c.id > after)
+        return [user_of(row) for row in await self.connection.execute(statement)]
+
+    async def change(self, user_id: UUID, changes: Mapping[str, object], at: datetime) -> User | None:
         """See the port."""
         statement = update(USERS).where(USERS.c.id == user_id).values(**changes, updated_at=at).returning(USERS)
         row = (await self.connection.execute(statement)).one_or_none()
         return None if row is None else user_of(row)
 
-    async def grant_role(self, user_id: UUID, role: str, at: datetime) -> None:
+    async def grant_role(self, user_id: UUID, role: str, at: datetime) -> User | None:
         """See the port."""
         await self.connection.execute(
             update(USERS)
             .where(USERS.c.id == user_id, literal(role) != all_(USERS.c.roles))
             .values(roles=func.array_append(USERS.c.roles, role), updated_at=at)
         )
+        return await self.get(user_id)
+
+    async def revoke_role(self, user_id: UUID, role: str, at: datetime) -> User | None:
+        """See the port."""
+        await self.connection.execute(
+            update(USERS)
+            .where(USERS.c.id == user_id, literal(role) == any_(USERS.c.roles))
+            .values(roles=func.array_remove(USERS.c.roles, role), updated_at=at)
+        )
+        return await self.get(user_id)
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str, at: datetime) -> bool:
+        """See the port."""
+        statement = update(USERS).where(USERS.c.id == user_id).values(password_hash=password_hash, updated_at=at)
+        return (await self.connection.execute(statement)).rowcount == 1
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """See the port."""

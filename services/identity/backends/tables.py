@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Row, Table, Text, Uuid
 
-from services.identity.rules import RefreshToken, Session, User
+from services.identity.rules import Organization, RefreshToken, Session, User
 
 SCHEMA = "identity"
 
@@ -28,6 +28,16 @@ USERS = Table(
     Column("organization_id", Uuid),
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
+    Column("email_verified", Boolean),
+    schema=SCHEMA,
+)
+ORGANIZATIONS = Table(
+    "organizations",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text),
+    Column("description", Text),
+    Column("created_at", _TIME),
     schema=SCHEMA,
 )
 SESSIONS = Table(
@@ -38,6 +48,8 @@ SESSIONS = Table(
     Column("created_at", _TIME),
     Column("expires_at", _TIME),
     Column("ended_at", _TIME),
+    Column("used_at", _TIME),
+    Column("address", Text),
     schema=SCHEMA,
 )
 REFRESH_TOKENS = Table(
@@ -67,12 +79,18 @@ def user_of(row: Row[Any]) -> User:
         organization_id=row.organization_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        email_verified=row.email_verified,
     )
+
+
+def organization_of(row: Row[Any]) -> Organization:
+    """Return the organisation in a row of ORGANIZATIONS."""
+    return Organization(row.id, row.name, row.description, row.created_at)
 
 
 def session_of(row: Row[Any]) -> Session:
     """Return the session in a row of SESSIONS."""
-    return Session(row.id, row.user_id, row.created_at, row.expires_at, row.ended_at)
+    return Session(row.id, row.user_id, row.created_at, row.expires_at, row.ended_at, row.used_at, row.address)
 
 
 def refresh_token_of(row: Row[Any]) -> RefreshToken:

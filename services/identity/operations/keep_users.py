@@ -6,7 +6,8 @@ from uuid import UUID
 
 from services.chassis.errors import Unauthenticated
 from services.identity.errors import UserNotFound
-from services.identity.ports import Clock, Transaction, Transactions
+from services.identity.operations.callers import caller_id
+from services.identity.ports import UserDirectory
 from services.identity.rules import User, profile_changes
 
 
@@ -14,46 +15,34 @@ from services.identity.rules import User, profile_changes
 class KeepUsers:
     """Reads and changes users."""
 
-    transactions: Transactions
-    clock: Clock
+    users: UserDirectory
 
     async def get(self, user_id: str) -> User:
         """Return any user. Raises UserNotFound."""
-        async with self.transactions.begin() as transaction:
-            user = await transaction.users.get(UUID(user_id))
+        user = await self.users.get(UUID(user_id))
         if user is None:
             raise UserNotFound(user_id=user_id)
         return user
 
-    async def current(self, caller_id: str) -> User:
+    async def current(self, user_id: str) -> User:
         """Return the caller. Raises Unauthenticated when the caller's user is gone."""
-        async with self.transactions.begin() as transaction:
-            return await _caller(transaction, caller_id)
+        user = await self.users.get(caller_id(user_id))
+        if user is None:
+            raise Unauthenticated(cause="the user is gone")
+        return user
 
-    async def change(self, caller_id: str, values: Mapping[str, str], mask: Sequence[str]) -> User:
+    async def change(self, user_id: str, values: Mapping[str, str], mask: Sequence[str]) -> User:
         """Change the caller's profile; `profile_changes` says what `values` and `mask` do.
 
         Raises:
             FieldNotUpdatable: the mask names a field that cannot be changed.
             Unauthenticated: the caller's user is gone.
         """
-        async with self.transactions.begin() as transaction:
-            user = await _caller(transaction, caller_id)
-            changes = profile_changes(user, values, mask)
-            if not changes:
-                return user
-            changed = await transaction.users.change_profile(user.user_id, changes, self.clock())
+        user = await self.current(user_id)
+        changes = profile_changes(user, values, mask)
+        if not changes:
+            return user
+        changed = await self.users.change_profile(user.user_id, changes)
         if changed is None:
             raise Unauthenticated(cause="the user is gone")
         return changed
-
-
-async def _caller(transaction: Transaction, caller_id: str) -> User:
-    try:
-        user = await transaction.users.get(UUID(caller_id))
-    except ValueError:
-        # A token of another issuer may name its users otherwise.
-        user = None
-    if user is None:
-        raise Unauthenticated(cause="the user is gone")
-    return user

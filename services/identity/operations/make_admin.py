@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 from services.chassis import logs
-from services.chassis.identifiers import new_id
 from services.identity.errors import EmailTaken, StartRefused
-from services.identity.ports import Clock, PasswordHasher, Transactions
+from services.identity.ports import UserDirectory
 from services.identity.rules import (
     MIN_PASSWORD_CHARACTERS,
     ROLE_ADMIN,
-    composed,
+    NewUser,
     is_sample_password,
-    new_user,
     password_fault,
     username_of,
 )
@@ -23,9 +21,7 @@ _log = logs.get(__name__)
 class MakeAdmin:
     """Makes the administrator. `strict` outside of development: then a password that can be guessed is refused."""
 
-    transactions: Transactions
-    hasher: PasswordHasher
-    clock: Clock
+    users: UserDirectory
     strict: bool
 
     async def make(self, email: str, password: str, username: str) -> None:
@@ -43,11 +39,8 @@ class MakeAdmin:
         self._check(email, password, name)
         if await self._promoted(email):
             return
-        admin = new_user(new_id(), email, name, "", self.clock(), frozenset({ROLE_ADMIN}))
-        password_hash = await self.hasher.hash(composed(password))
         try:
-            async with self.transactions.begin() as transaction:
-                await transaction.users.add(admin, password_hash)
+            await self.users.create(NewUser(email, name, password, roles=frozenset({ROLE_ADMIN})))
             _log.info("administrator made", username=name)
         except EmailTaken:
             # Another process that starts at the same moment was first.
@@ -63,9 +56,8 @@ class MakeAdmin:
             _log.warning("the administrator's password can be guessed", sample=is_sample_password(password))
 
     async def _promoted(self, email: str) -> bool:
-        async with self.transactions.begin() as transaction:
-            found = await transaction.users.by_email(email)
-            if found is None:
-                return False
-            await transaction.users.grant_role(found.user.user_id, ROLE_ADMIN, self.clock())
+        found = await self.users.by_email(email)
+        if found is None:
+            return False
+        await self.users.grant_role(found.user_id, ROLE_ADMIN)
         return True

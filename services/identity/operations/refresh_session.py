@@ -3,21 +3,18 @@
 from dataclasses import dataclass
 
 from services.identity.errors import InvalidRefreshToken, RefreshTokenReused
-from services.identity.operations.issue_tokens import IssueTokens, TokenPair
-from services.identity.ports import Clock, EndedSessions, Transactions
-from services.identity.rules import Verdict, fingerprint, judge_refresh
+from services.identity.ports import EndedSessions, SessionDirectory
+from services.identity.rules import TokenPair
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession:
     """Keeps sessions going."""
 
-    transactions: Transactions
+    sessions: SessionDirectory
     ended_sessions: EndedSessions
-    tokens: IssueTokens
-    clock: Clock
 
-    async def refresh(self, secret: str) -> TokenPair:
+    async def refresh(self, refresh_token: str) -> TokenPair:
         """Spend a refresh token and return the next pair.
 
         Raises:
@@ -25,18 +22,9 @@ class RefreshSession:
             InvalidRefreshToken: the token is unknown, expired, of an ended session or of a disabled user.
             SessionCheckUnavailable: the session has ended but that could not be announced; try again.
         """
-        now = self.clock()
-        async with self.transactions.begin() as transaction:
-            shown = await transaction.sessions.lock_shown(fingerprint(secret))
-            verdict = judge_refresh(shown, now)
-            if shown is not None and verdict is Verdict.ROTATE:
-                pair, successor = self.tokens.issue(shown.user, shown.session.session_id, now)
-                await transaction.sessions.rotate(shown.token, now, successor)
-                return pair
-            if shown is not None and verdict is Verdict.REUSED:
-                await transaction.sessions.end(shown.session.session_id, now)
-        # What follows fails, so the end of the session is committed by now. A session that ended before is announced
-        # again: its first announcement may have failed.
-        if shown is not None and verdict in (Verdict.REUSED, Verdict.ENDED):
-            await self.ended_sessions.announce(str(shown.session.session_id))
-        raise RefreshTokenReused if verdict is Verdict.REUSED else InvalidRefreshToken
+        try:
+            return await self.sessions.refresh(refresh_token)
+        except (RefreshTokenReused, InvalidRefreshToken) as refused:
+            if refused.session_id:
+                await self.ended_sessions.announce(refused.session_id)
+            raise

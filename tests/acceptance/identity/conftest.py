@@ -1,19 +1,31 @@
 """The backends that share a suite, and what the tests put into them."""
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
+from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
+from services.identity.backends.builtin_tokens import BuiltinTokens
+from services.identity.backends.directory_key_store import DirectoryKeyStore
 from services.identity.backends.postgres_transactions import PostgresTransactions
-from services.identity.ports import Transactions
-from services.identity.rules import User, new_user
+from services.identity.backends.postgres_work import PostgresWork
+from services.identity.backends.rsa_token_signer import RsaTokenSigner
+from services.identity.operations.keep_keys import KeepKeys
+from services.identity.ports import Directory, Transactions
+from services.identity.rules import KeySchedule, NewUser, User, new_user
+from services.identity.wiring import builtin_directory
 from tests.services.identity.fakes import START, MemoryTransactions
+
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(params=["memory", "postgres"])
 def transactions(request: pytest.FixtureRequest, database: Database) -> Transactions:
     """Transactions of each backend."""
-    return MemoryTransactions() if request.param == "memory" else PostgresTransactions(database)
+    return MemoryTransactions() if request.param == "memory" else PostgresTransactions(PostgresWork(database))
 
 
 @pytest.fixture
@@ -27,3 +39,35 @@ def fresh_user() -> User:
     user_id = new_id()
     name = f"Ann-{user_id.hex}"
     return new_user(user_id, f"{name}@Example.com", name, "Ann", START, frozenset())
+
+
+@pytest.fixture(params=["builtin"])
+async def directory(
+    request: pytest.FixtureRequest, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Directory]:
+    """A directory of each backend, with other people's users in it."""
+    assert request.param == "builtin"
+    hasher = Argon2PasswordHasher(2, memory_kib=64, passes=1)
+    folder = tmp_path_factory.mktemp("keys")
+    schedule = KeySchedule(timedelta(days=30), timedelta(minutes=10), timedelta(minutes=35))
+    keys = KeepKeys(DirectoryKeyStore(folder), RsaTokenSigner(), schedule, now)
+    await keys.refresh()
+    tokens = BuiltinTokens(keys.sign, "http://edge.test", "parley", timedelta(minutes=30), timedelta(days=7))
+    yield builtin_directory(PostgresWork(database), hasher, tokens)
+    hasher.close()
+
+
+def newcomer(**fields: str) -> NewUser:
+    """Return somebody whose names nobody has yet."""
+    name = f"ann-{new_id().hex}"
+    return NewUser(
+        email=fields.get("email", f"{name}@example.com"),
+        username=fields.get("username", name),
+        password=PASSWORD,
+        display_name=fields.get("display_name", "Ann B."),
+    )
+
+
+def now() -> datetime:
+    """Return the time now."""
+    return datetime.now(UTC)

@@ -47,7 +47,7 @@ async def test_rotation_spends_one_token_and_stores_the_next(transactions: Trans
     successor = token_of(session, at + WEEK)
     async with transactions.begin() as transaction:
         await transaction.sessions.rotate(token, at, successor)
-    longer = replace(session, expires_at=at + WEEK)
+    longer = replace(session, expires_at=at + WEEK, used_at=at)
     assert await shown(transactions, token) == ShownToken(replace(token, spent_at=at), longer, user)
     assert await shown(transactions, successor) == ShownToken(successor, longer, user)
 
@@ -98,6 +98,6 @@ async def test_what_expired_long_ago_is_forgotten(transactions: Transactions) ->
     assert await shown(transactions, old_token) is None
     assert await shown(transactions, token) is None
     found = await shown(transactions, successor)
-    assert found == ShownToken(successor, replace(session, expires_at=long_ago), user)
+    assert found == ShownToken(successor, replace(session, expires_at=long_ago, used_at=START), user)
     async with transactions.begin() as transaction:
         assert old.session_id not in await transaction.sessions.ended_since(START - timedelta(days=8000))

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 from services.chassis.errors import SessionCheckUnavailable
 from services.identity.errors import EmailTaken, UsernameTaken
 from services.identity.ports import Transaction
-from services.identity.rules import Credentials, RefreshToken, Session, ShownToken, SigningKey, User
+from services.identity.rules import Credentials, RefreshToken, Session, ShownToken, SigningKey, User, UserQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,6 +55,9 @@ class MemoryTransactions:
                 self.state = before
                 raise
 
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.begin()
+
     def change_user(self, user_id: UUID, **changes: object) -> None:
         """Do what no operation does yet, such as disabling a user."""
         old = self.state.users[user_id]
@@ -82,13 +85,34 @@ class MemoryUserStore:
     async def by_username(self, username: str) -> Credentials | None:
         return next((one for one in self._users.values() if one.user.username.lower() == username.lower()), None)
 
-    async def change_profile(self, user_id: UUID, changes: Mapping[str, str], at: datetime) -> User | None:
+    async def credentials(self, user_id: UUID) -> Credentials | None:
+        return self._users.get(user_id)
+
+    async def page(self, query: UserQuery, after: UUID | None, size: int) -> list[User]:
+        users = sorted((one.user for one in self._users.values()), key=lambda user: user.user_id)
+        return [user for user in users if _chosen(user, query) and (after is None or user.user_id > after)][:size]
+
+    async def change(self, user_id: UUID, changes: Mapping[str, object], at: datetime) -> User | None:
         return self._save(user_id, updated_at=at, **changes)
 
-    async def grant_role(self, user_id: UUID, role: str, at: datetime) -> None:
+    async def grant_role(self, user_id: UUID, role: str, at: datetime) -> User | None:
         user = await self.get(user_id)
-        if user is not None and role not in user.roles:
-            self._save(user_id, roles=user.roles | {role}, updated_at=at)
+        if user is None or role in user.roles:
+            return user
+        return self._save(user_id, roles=user.roles | {role}, updated_at=at)
+
+    async def revoke_role(self, user_id: UUID, role: str, at: datetime) -> User | None:
+        user = await self.get(user_id)
+        if user is None or role not in user.roles:
+            return user
+        return self._save(user_id, roles=user.roles - {role}, updated_at=at)
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str, at: datetime) -> bool:
+        found = self._users.get(user_id)
+        if found is None:
+            return False
+        self._users[user_id] = replace(found, password_hash=password_hash)
+        return self._save(user_id, updated_at=at) is not None
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         found = self._users.get(user_id)
@@ -125,12 +149,26 @@ class MemorySessionStore:
         session = self._state.sessions[spent.session_id]
         self._state.tokens[spent.token_hash] = replace(spent, spent_at=at)
         self._state.tokens[successor.token_hash] = successor
-        self._state.sessions[session.session_id] = replace(session, expires_at=successor.expires_at)
+        self._state.sessions[session.session_id] = replace(session, expires_at=successor.expires_at, used_at=at)
 
     async def end(self, session_id: UUID, at: datetime) -> None:
         session = self._state.sessions.get(session_id)
         if session is not None and session.ended_at is None:
             self._state.sessions[session_id] = replace(session, ended_at=at)
+
+    async def end_all(self, user_id: UUID, at: datetime) -> list[UUID]:
+        going = [one.session_id for one in self._state.sessions.values() if one.user_id == user_id and not one.ended_at]
+        for session_id in going:
+            await self.end(session_id, at)
+        return going
+
+    async def of_user(self, user_id: UUID, now: datetime, size: int) -> list[Session]:
+        mine = [one for one in self._state.sessions.values() if one.user_id == user_id]
+        going = [one for one in mine if one.ended_at is None and one.expires_at > now]
+        return sorted(going, key=lambda one: one.session_id, reverse=True)[:size]
+
+    async def get(self, session_id: UUID) -> Session | None:
+        return self._state.sessions.get(session_id)
 
     async def ended_since(self, moment: datetime) -> list[UUID]:
         sessions = self._state.sessions.values()
@@ -142,6 +180,15 @@ class MemorySessionStore:
             del state.sessions[session.session_id]
         for token in [one for one in state.tokens.values() if one.expires_at < before]:
             del state.tokens[token.token_hash]
+
+
+def _chosen(user: User, query: UserQuery) -> bool:
+    texts = (user.email, user.username, user.display_name)
+    return (
+        any(query.text.lower() in text.lower() for text in texts)
+        and (not query.role or query.role in user.roles)
+        and query.is_active in (None, user.is_active)
+    )
 
 
 class PlainPasswordHasher:

@@ -2,15 +2,17 @@
 
 from datetime import timedelta
 
+from services.identity.backends.builtin_sessions import BuiltinSessions
+from services.identity.backends.builtin_tokens import BuiltinTokens
+from services.identity.backends.builtin_users import BuiltinUsers
 from services.identity.operations.end_sessions import EndSessions
-from services.identity.operations.issue_tokens import IssueTokens, TokenPair
 from services.identity.operations.keep_keys import KeepKeys
 from services.identity.operations.keep_users import KeepUsers
 from services.identity.operations.make_admin import MakeAdmin
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
-from services.identity.rules import KeySchedule, User
+from services.identity.rules import KeySchedule, TokenPair, User
 from tests.services.identity.fakes import (
     FakeClock,
     FakeEndedSessions,
@@ -36,21 +38,27 @@ class House:
         self.ended = FakeEndedSessions()
         self.signer = NamingSigner()
         self.keys = KeepKeys(MemoryKeyStore(), self.signer, SCHEDULE, self.clock)
-        tokens = IssueTokens(self.keys, "https://issuer", "parley", ACCESS, REFRESH)
-        self.registering = RegisterUser(self.transactions, self.hasher, self.clock)
-        self.signing_in = SignIn(self.transactions, self.hasher, tokens, self.clock)
-        self.refreshing = RefreshSession(self.transactions, self.ended, tokens, self.clock)
-        self.ending = EndSessions(self.transactions, self.ended, ACCESS, self.clock)
-        self.users = KeepUsers(self.transactions, self.clock)
+        tokens = BuiltinTokens(self.keys.sign, "https://issuer", "parley", ACCESS, REFRESH)
+        self.directory_users = BuiltinUsers(self.transactions, self.hasher, self.clock)
+        self.sessions = BuiltinSessions(self.transactions, self.hasher, tokens, self.clock)
+        self.registering = RegisterUser(self.directory_users)
+        self.signing_in = SignIn(self.sessions)
+        self.refreshing = RefreshSession(self.sessions, self.ended)
+        self.ending = EndSessions(self.sessions, self.ended)
+        self.users = KeepUsers(self.directory_users)
 
     def admins(self, *, strict: bool) -> MakeAdmin:
-        return MakeAdmin(self.transactions, self.hasher, self.clock, strict)
+        return MakeAdmin(self.directory_users, strict)
 
     async def ann(self) -> User:
         return await self.registering.register("Ann@Example.com", "Ann", PASSWORD, "Ann B.")
 
     async def sign_in(self, login: str = "ann", password: str = PASSWORD) -> TokenPair:
         return await self.signing_in.sign_in(login, password)
+
+    async def sign_out(self, session_id: str) -> None:
+        (user,) = self.transactions.state.users
+        await self.ending.end(user, session_id)
 
     def session_of(self, pair: TokenPair) -> str:
         return str(self.signer.claims[pair.access_token]["sid"])

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from services.identity.errors import InvalidRefreshToken, RefreshTokenReused
-from services.identity.operations.issue_tokens import TokenPair
+from services.identity.rules import TokenPair
 from tests.services.identity.house import REFRESH, House
 
 
@@ -57,7 +57,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(token=tokens)
     def sign_out(self, token: str) -> None:
-        self.runner.run(self.house.ending.end(self.session_of[token]))
+        self.runner.run(self.house.sign_out(self.session_of[token]))
         self.ended.add(self.session_of[token])
 
     @rule(days=st.integers(1, 8))

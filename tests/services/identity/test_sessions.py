@@ -120,7 +120,7 @@ async def test_unknown_expired_and_disabled_get_nothing(house: House) -> None:
 async def test_signing_out_ends_the_session(house: House) -> None:
     await house.ann()
     pair = await house.sign_in()
-    await house.ending.end(house.session_of(pair))
+    await house.sign_out(house.session_of(pair))
     assert house.ended.announced == [house.session_of(pair)]
     with pytest.raises(InvalidRefreshToken):
         await house.refreshing.refresh(pair.refresh_token)
@@ -131,11 +131,11 @@ async def test_signing_out_without_valkey_fails_and_can_be_tried_again(house: Ho
     pair = await house.sign_in()
     house.ended.away = True
     with pytest.raises(SessionCheckUnavailable):
-        await house.ending.end(house.session_of(pair))
+        await house.sign_out(house.session_of(pair))
     with pytest.raises(SessionCheckUnavailable):
         await house.refreshing.refresh(pair.refresh_token)
     house.ended.away = False
-    await house.ending.end(house.session_of(pair))
+    await house.sign_out(house.session_of(pair))
     assert house.ended.announced == [house.session_of(pair)]
 
 
@@ -153,14 +153,15 @@ async def test_reuse_without_valkey_still_ends_the_session(house: House) -> None
 
 
 async def test_the_session_of_another_issuer_can_be_ended(house: House) -> None:
-    await house.ending.end("not-a-uuid")
+    await house.ann()
+    await house.sign_out("not-a-uuid")
     assert house.ended.announced == ["not-a-uuid"]
 
 
 async def test_tidying_announces_again_and_forgets(house: House) -> None:
     await house.ann()
     pair = await house.sign_in()
-    await house.ending.end(house.session_of(pair))
+    await house.sign_out(house.session_of(pair))
     await house.ending.tidy()
     assert house.ended.announced == [house.session_of(pair)] * 2
     house.clock.now += ACCESS + timedelta(seconds=1)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/identity/v1/error_reason.proto\x12\x12parley.identity.v1*\xa6\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45RROR_REASON_EMAIL_TAKEN\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_USERNAME_TAKEN\x10\x02\x12$\n ERROR_REASON_INVALID_CREDENTIALS\x10\x03\x12&\n\"ERROR_REASON_INVALID_REFRESH_TOKEN\x10\x04\x12%\n!ERROR_REASON_REFRESH_TOKEN_REUSED\x10\x05\x12\x1f\n\x1b\x45RROR_REASON_USER_NOT_FOUND\x10\x06\x12$\n ERROR_REASON_FIELD_NOT_UPDATABLE\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/identity/v1/error_reason.proto\x12\x12parley.identity.v1*\x9a\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45RROR_REASON_EMAIL_TAKEN\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_USERNAME_TAKEN\x10\x02\x12$\n ERROR_REASON_INVALID_CREDENTIALS\x10\x03\x12&\n\"ERROR_REASON_INVALID_REFRESH_TOKEN\x10\x04\x12%\n!ERROR_REASON_REFRESH_TOKEN_REUSED\x10\x05\x12\x1f\n\x1b\x45RROR_REASON_USER_NOT_FOUND\x10\x06\x12$\n ERROR_REASON_FIELD_NOT_UPDATABLE\x10\x07\x12\'\n#ERROR_REASON_ORGANIZATION_NOT_FOUND\x10\x08\x12(\n$ERROR_REASON_ORGANIZATION_NAME_TAKEN\x10\t\x12\x1f\n\x1b\x45RROR_REASON_ALREADY_MEMBER\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.identity.v1.error_re
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=62
-  _globals['_ERRORREASON']._serialized_end=356
+  _globals['_ERRORREASON']._serialized_end=472
 # @@protoc_insertion_point(module_scope)

@@ -52,6 +52,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the update mask names a field that does not exist or cannot be changed.
     Sample: {"reason": "FIELD_NOT_UPDATABLE", "domain": "identity.parley", "metadata": {"field": "email"}}
     """
+    ERROR_REASON_ORGANIZATION_NOT_FOUND: _ErrorReason.ValueType  # 8
+    """NOT_FOUND: the caller sees no organization with this id.
+    Sample: {"reason": "ORGANIZATION_NOT_FOUND", "domain": "identity.parley", "metadata": {"organization_id": "0198..."}}
+    """
+    ERROR_REASON_ORGANIZATION_NAME_TAKEN: _ErrorReason.ValueType  # 9
+    """ALREADY_EXISTS: another organization has the name. Choose another.
+    Sample: {"reason": "ORGANIZATION_NAME_TAKEN", "domain": "identity.parley", "metadata": {"name": "Hanoi School"}}
+    """
+    ERROR_REASON_ALREADY_MEMBER: _ErrorReason.ValueType  # 10
+    """FAILED_PRECONDITION: the user is a member of an organization already; nobody is a member of two.
+    Sample: {"reason": "ALREADY_MEMBER", "domain": "identity.parley", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -87,5 +99,17 @@ Sample: {"reason": "USER_NOT_FOUND", "domain": "identity.parley", "metadata": {"
 ERROR_REASON_FIELD_NOT_UPDATABLE: ErrorReason.ValueType  # 7
 """INVALID_ARGUMENT: the update mask names a field that does not exist or cannot be changed.
 Sample: {"reason": "FIELD_NOT_UPDATABLE", "domain": "identity.parley", "metadata": {"field": "email"}}
+"""
+ERROR_REASON_ORGANIZATION_NOT_FOUND: ErrorReason.ValueType  # 8
+"""NOT_FOUND: the caller sees no organization with this id.
+Sample: {"reason": "ORGANIZATION_NOT_FOUND", "domain": "identity.parley", "metadata": {"organization_id": "0198..."}}
+"""
+ERROR_REASON_ORGANIZATION_NAME_TAKEN: ErrorReason.ValueType  # 9
+"""ALREADY_EXISTS: another organization has the name. Choose another.
+Sample: {"reason": "ORGANIZATION_NAME_TAKEN", "domain": "identity.parley", "metadata": {"name": "Hanoi School"}}
+"""
+ERROR_REASON_ALREADY_MEMBER: ErrorReason.ValueType  # 10
+"""FAILED_PRECONDITION: the user is a member of an organization already; nobody is a member of two.
+Sample: {"reason": "ALREADY_MEMBER", "domain": "identity.parley", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

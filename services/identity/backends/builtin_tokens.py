@@ -1,31 +1,22 @@
-"""Issuing tokens for a session."""
+"""The tokens of the built-in directory."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.chassis.identifiers import new_id
-from services.identity.operations.keep_keys import KeepKeys
-from services.identity.rules import RefreshToken, User, access_claims, fingerprint
+from services.identity.ports import SignClaims
+from services.identity.rules import RefreshToken, TokenPair, User, access_claims, fingerprint
 
 _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class TokenPair:
-    """What a client gets when it signs in or refreshes."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_in: int
-
-
-@dataclass(frozen=True, slots=True)
-class IssueTokens:
+class BuiltinTokens:
     """Issues access and refresh tokens."""
 
-    keys: KeepKeys
+    sign: SignClaims
     issuer: str
     audience: str
     access_lifetime: timedelta
@@ -35,5 +26,5 @@ class IssueTokens:
         """Return a new pair for the client, and what is to be stored of its refresh token."""
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         claims = access_claims(user, session_id, new_id(), self.issuer, self.audience, now, self.access_lifetime)
-        pair = TokenPair(self.keys.sign(claims), secret, int(self.access_lifetime.total_seconds()))
+        pair = TokenPair(self.sign(claims), secret, int(self.access_lifetime.total_seconds()))
         return pair, RefreshToken(fingerprint(secret), session_id, now + self.refresh_lifetime)

@@ -1,0 +1,117 @@
+"""The sessions of the built-in directory: each sign-in begins a family of refresh tokens, of which one is live."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from services.chassis.identifiers import new_id
+from services.identity.backends.builtin_tokens import BuiltinTokens
+from services.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
+from services.identity.ports import Clock, PasswordHasher, Transactions
+from services.identity.rules import (
+    Credentials,
+    Session,
+    TokenPair,
+    UserSession,
+    Verdict,
+    composed,
+    fingerprint,
+    is_email,
+    judge_refresh,
+)
+
+# Expired sessions are kept for a while, for whoever asks what happened.
+_REMEMBERED = timedelta(days=2)
+_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinSessions:
+    """Implements the port SessionDirectory."""
+
+    transactions: Transactions
+    hasher: PasswordHasher
+    tokens: BuiltinTokens
+    clock: Clock
+
+    async def sign_in(self, login: str, password: str, address: str = "") -> TokenPair:
+        """See the port. An outdated password hash is made anew."""
+        credentials = await self._find(login.strip())
+        given = composed(password)
+        stored = None if credentials is None else credentials.password_hash
+        matches = await self.hasher.matches(given, stored)
+        if credentials is None or not matches or not credentials.user.is_active:
+            raise InvalidCredentials
+        better = await self.hasher.hash(given) if self.hasher.is_outdated(credentials.password_hash) else ""
+        return await self._open(credentials, better, address)
+
+    async def _find(self, login: str) -> Credentials | None:
+        async with self.transactions.read() as transaction:
+            if is_email(login):
+                return await transaction.users.by_email(login)
+            return await transaction.users.by_username(login)
+
+    async def _open(self, credentials: Credentials, better_hash: str, address: str) -> TokenPair:
+        user, now = credentials.user, self.clock()
+        session_id = new_id()
+        pair, token = self.tokens.issue(user, session_id, now)
+        session = Session(session_id, user.user_id, now, token.expires_at, used_at=now, address=address)
+        async with self.transactions.begin() as transaction:
+            if better_hash:
+                await transaction.users.replace_password_hash(user.user_id, credentials.password_hash, better_hash)
+            await transaction.sessions.open(session, token)
+        return pair
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """See the port."""
+        now = self.clock()
+        async with self.transactions.begin() as transaction:
+            shown = await transaction.sessions.lock_shown(fingerprint(refresh_token))
+            verdict = judge_refresh(shown, now)
+            if shown is not None and verdict is Verdict.ROTATE:
+                pair, successor = self.tokens.issue(shown.user, shown.session.session_id, now)
+                await transaction.sessions.rotate(shown.token, now, successor)
+                return pair
+            if shown is not None and verdict is Verdict.REUSED:
+                await transaction.sessions.end(shown.session.session_id, now)
+        # What follows fails, so the end of the session is committed by now. A session that ended before is named
+        # again: its first announcement may have failed.
+        if shown is not None and verdict is Verdict.REUSED:
+            raise RefreshTokenReused(str(shown.session.session_id), str(shown.user.user_id))
+        ended = shown is not None and verdict is Verdict.ENDED
+        raise InvalidRefreshToken(str(shown.session.session_id) if shown is not None and ended else "")
+
+    async def of_user(self, user_id: UUID) -> list[UserSession]:
+        """See the port."""
+        async with self.transactions.read() as transaction:
+            found = await transaction.sessions.of_user(user_id, self.clock(), _SHOWN)
+        return [
+            UserSession(str(one.session_id), one.created_at, one.used_at or one.created_at, one.expires_at, one.address)
+            for one in found
+        ]
+
+    async def end(self, user_id: UUID, session_id: str) -> bool:
+        """See the port."""
+        try:
+            ours = UUID(session_id)
+        except ValueError:
+            return False
+        async with self.transactions.begin() as transaction:
+            session = await transaction.sessions.get(ours)
+            if session is None or session.user_id != user_id or session.ended_at is not None:
+                return False
+            await transaction.sessions.end(ours, self.clock())
+        return True
+
+    async def end_all(self, user_id: UUID) -> list[str]:
+        """See the port."""
+        async with self.transactions.begin() as transaction:
+            return [str(one) for one in await transaction.sessions.end_all(user_id, self.clock())]
+
+    async def tidy(self) -> list[str]:
+        """See the port."""
+        now = self.clock()
+        async with self.transactions.begin() as transaction:
+            await transaction.sessions.forget_expired(now - _REMEMBERED)
+            ended = await transaction.sessions.ended_since(now - self.tokens.access_lifetime)
+        return [str(one) for one in ended]
