@@ -10,7 +10,8 @@ SERVICE_PREFIX = "service:"
 class Caller:
     """Who is calling, as the token says.
 
-    `user_id` is empty for anonymous callers; `service` names the calling service when one of ours calls.
+    `user_id` is empty for anonymous callers; `service` names the calling service when one of ours calls. An API key
+    acts for its user, without the user's roles, where `scopes` let it; `session_id` is then the key's id.
     """
 
     user_id: str = ""
@@ -19,6 +20,8 @@ class Caller:
     roles: frozenset[str] = frozenset()
     service: str = ""
     expires_at: int = 0
+    api_key_id: str = ""
+    scopes: frozenset[str] = frozenset()
 
 
 ANONYMOUS = Caller()

@@ -44,6 +44,11 @@ class ServiceError(Exception):
         """The fields of the request that are to blame, as (field path, description)."""
         return ()
 
+    @property
+    def retry_after_seconds(self) -> float:
+        """After how long trying again makes sense; 0 when that cannot be said."""
+        return 0.0
+
 
 class InvalidFields(ServiceError):
     """Fields of the request break their limits."""

@@ -20,6 +20,8 @@ class Access:
 
     level: int
     roles: frozenset[str] = frozenset()
+    scope: str = ""
+    """What an API key must be good for; with none, no key may call."""
 
     @property
     def is_public(self) -> bool:
@@ -49,7 +51,7 @@ def access_rules(service_names: list[str]) -> dict[str, Access]:
             elif option.level == access_pb2.LEVEL_UNSPECIFIED:
                 missing.append(path)
             else:
-                rules[path] = Access(option.level, frozenset(option.roles))
+                rules[path] = Access(option.level, frozenset(option.roles), option.scope)
     if missing:
         raise AccessRuleMissing(f"no option (parley.access.v1.access) on {', '.join(missing)}")
     return rules

@@ -24,6 +24,10 @@ def missing(access: Access, caller: Caller) -> str:
     """Return what the caller lacks for an RPC, in words; empty when it may call."""
     if access.level == access_pb2.LEVEL_PUBLIC:
         return ""
+    if caller.api_key_id and access.scope not in caller.scopes:
+        return (
+            f"an API key with the scope {access.scope}" if access.scope else "a user's own token: it takes no API key"
+        )
     if access.level == access_pb2.LEVEL_SIGNED_IN:
         return "" if caller.user_id else "a signed-in user"
     if access.level == access_pb2.LEVEL_ROLES:

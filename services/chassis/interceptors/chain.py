@@ -6,6 +6,7 @@ from services.chassis.caller import Caller
 from services.chassis.interceptors.authentication import authenticate_with
 from services.chassis.interceptors.authorization import authorize
 from services.chassis.interceptors.call import Interceptor
+from services.chassis.interceptors.client_address import locate_client
 from services.chassis.interceptors.error_status import answer_errors
 from services.chassis.interceptors.logging import log_call
 from services.chassis.interceptors.request_id import identify_request
@@ -16,6 +17,7 @@ def interceptors(verify: Callable[[str], Awaitable[Caller]]) -> tuple[Intercepto
     """Return the interceptors, the outermost first. `verify` turns a bearer token into its caller."""
     return (
         identify_request,  # first: logs and errors carry the id
+        locate_client,  # limits and audit events go by it
         log_call,  # outside of the errors, so that it sees the status that was answered
         answer_errors,  # outside of all that may refuse
         authenticate_with(verify),

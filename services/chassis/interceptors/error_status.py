@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from services.chassis import logs
@@ -40,7 +41,7 @@ async def answer_errors(call: Call) -> AsyncIterator[None]:
 
 
 def status_of(error: ServiceError) -> status_pb2.Status:
-    """Return the google.rpc.Status of a failure: exactly one ErrorInfo, and a BadRequest when fields are to blame."""
+    """Return the google.rpc.Status of a failure: one ErrorInfo, and what else helps: BadRequest, RetryInfo."""
     status = status_pb2.Status(code=int(error.kind), message=error.message)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain, metadata=error.fields)
     _pack(status, info)
@@ -49,6 +50,10 @@ def status_of(error: ServiceError) -> status_pb2.Status:
         for field, description in error.violations:
             bad_request.field_violations.add(field=field, description=description)
         _pack(status, bad_request)
+    if error.retry_after_seconds:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(int(error.retry_after_seconds * 1000))
+        _pack(status, retry)
     return status
 
 
@@ -61,7 +66,7 @@ def _internal(call: Call) -> status_pb2.Status:
     return status
 
 
-def _pack(status: status_pb2.Status, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> None:
+def _pack(status: status_pb2.Status, detail: Message) -> None:
     packed = Any()
     packed.Pack(detail)
     status.details.append(packed)

@@ -61,8 +61,11 @@ class AccessRule(_message.Message):
 
     LEVEL_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     level: Global___Level.ValueType
     """The kind of caller that is admitted."""
+    scope: _builtins.str
+    """What an API key must be good for to call in its user's name, such as `conversations.write`. Empty: no API key may."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The roles of which the caller needs one, with LEVEL_ROLES."""
@@ -72,10 +75,11 @@ class AccessRule(_message.Message):
         *,
         level: Global___Level.ValueType = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "roles", b"roles", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
