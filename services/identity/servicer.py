@@ -18,7 +18,7 @@ from services.identity.operations.keep_users import KeepUsers
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
-from services.identity.rules import provider_metadata
+from services.identity.rules.sessions import provider_metadata
 from services.identity.translation import json_body, profile_from, user_to
 
 _BEARER = "Bearer"

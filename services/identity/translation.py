@@ -6,7 +6,7 @@ from google.api import httpbody_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.identity.v1 import user_pb2
 
-from services.identity.rules import PROFILE_DEFAULTS, User
+from services.identity.rules.users import PROFILE_DEFAULTS, User
 
 
 def user_to(user: User) -> user_pb2.User:

@@ -31,8 +31,9 @@ from services.identity.operations.make_admin import MakeAdmin
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
-from services.identity.ports import Directory, PasswordHasher
-from services.identity.rules import KeySchedule
+from services.identity.ports.directory import Directory
+from services.identity.ports.stores import PasswordHasher
+from services.identity.rules.signing_keys import KeySchedule
 from services.identity.servicer import AuthServicer, DiscoveryServicer, UserServicer
 from services.identity.settings import IdentitySettings
 

@@ -11,8 +11,10 @@ from services.chassis.identifiers import new_id
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.tables import ORGANIZATIONS, USERS, organization_of, user_of
 from services.identity.errors import AlreadyMember, OrganizationNameTaken, OrganizationNotFound, UserNotFound
-from services.identity.ports import Clock, Page
-from services.identity.rules import Organization, User
+from services.identity.ports.directory import Page
+from services.identity.ports.work import Clock
+from services.identity.rules.organizations import Organization
+from services.identity.rules.users import User
 
 
 @dataclass(frozen=True, slots=True)

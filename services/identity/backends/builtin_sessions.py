@@ -7,18 +7,10 @@ from uuid import UUID
 from services.chassis.identifiers import new_id
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
-from services.identity.ports import Clock, PasswordHasher, Transactions
-from services.identity.rules import (
-    Credentials,
-    Session,
-    TokenPair,
-    UserSession,
-    Verdict,
-    composed,
-    fingerprint,
-    is_email,
-    judge_refresh,
-)
+from services.identity.ports.stores import PasswordHasher, Transactions
+from services.identity.ports.work import Clock
+from services.identity.rules.sessions import Session, TokenPair, UserSession, Verdict, fingerprint, judge_refresh
+from services.identity.rules.users import Credentials, composed, is_email
 
 # Expired sessions are kept for a while, for whoever asks what happened.
 _REMEMBERED = timedelta(days=2)

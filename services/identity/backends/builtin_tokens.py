@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.chassis.identifiers import new_id
-from services.identity.ports import SignClaims
-from services.identity.rules import RefreshToken, TokenPair, User, access_claims, fingerprint
+from services.identity.ports.keys import SignClaims
+from services.identity.rules.sessions import RefreshToken, TokenPair, access_claims, fingerprint
+from services.identity.rules.users import User
 
 _SECRET_BYTES = 32
 

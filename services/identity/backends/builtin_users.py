@@ -6,8 +6,10 @@ from uuid import UUID
 
 from services.chassis.identifiers import new_id
 from services.identity.errors import UserNotFound
-from services.identity.ports import Clock, Page, PasswordHasher, Transactions
-from services.identity.rules import NewUser, User, UserQuery, composed, new_user
+from services.identity.ports.directory import Page
+from services.identity.ports.stores import PasswordHasher, Transactions
+from services.identity.ports.work import Clock
+from services.identity.rules.users import NewUser, User, UserQuery, composed, new_user
 
 
 @dataclass(frozen=True, slots=True)

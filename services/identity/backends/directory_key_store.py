@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from services.identity.errors import StartRefused
-from services.identity.rules import SigningKey
+from services.identity.rules.signing_keys import SigningKey
 
 _SUFFIX = ".json"
 

@@ -15,7 +15,7 @@ from services.identity.backends.tables import (
     session_of,
     user_of,
 )
-from services.identity.rules import RefreshToken, Session, ShownToken
+from services.identity.rules.sessions import RefreshToken, Session, ShownToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from services.identity.backends.postgres_session_store import PostgresSessionStore
 from services.identity.backends.postgres_user_store import PostgresUserStore
 from services.identity.backends.postgres_work import PostgresWork
-from services.identity.ports import Transaction
+from services.identity.ports.stores import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.backends.tables import USERS, user_of
 from services.identity.errors import EmailTaken, UsernameTaken
-from services.identity.rules import Credentials, User, UserQuery
+from services.identity.rules.users import Credentials, User, UserQuery
 
 
 @dataclass(frozen=True, slots=True)

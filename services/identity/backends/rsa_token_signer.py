@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import RSAAlgorithm
 from jwt.utils import base64url_encode
 
-from services.identity.rules import SigningKey
+from services.identity.rules.signing_keys import SigningKey
 
 ALGORITHM = "RS256"
 _BITS = 2048

@@ -4,7 +4,9 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Row, Table, Text, Uuid
 
-from services.identity.rules import Organization, RefreshToken, Session, User
+from services.identity.rules.organizations import Organization
+from services.identity.rules.sessions import RefreshToken, Session
+from services.identity.rules.users import User
 
 SCHEMA = "identity"
 

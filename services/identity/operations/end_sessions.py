@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.identity.ports import EndedSessions, SessionDirectory
+from services.identity.ports.directory import SessionDirectory
+from services.identity.ports.sessions import EndedSessions
 
 _ANNOUNCE_SECONDS = 60.0
 

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 from services.chassis import logs
-from services.identity.ports import Clock, KeyStore, TokenSigner
-from services.identity.rules import (
+from services.identity.ports.keys import KeyStore, TokenSigner
+from services.identity.ports.work import Clock
+from services.identity.rules.signing_keys import (
     KeySchedule,
     SigningKey,
     next_number,

@@ -7,8 +7,8 @@ from uuid import UUID
 from services.chassis.errors import Unauthenticated
 from services.identity.errors import UserNotFound
 from services.identity.operations.callers import caller_id
-from services.identity.ports import UserDirectory
-from services.identity.rules import User, profile_changes
+from services.identity.ports.directory import UserDirectory
+from services.identity.rules.users import User, profile_changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from services.chassis import logs
 from services.identity.errors import EmailTaken, StartRefused
-from services.identity.ports import UserDirectory
-from services.identity.rules import (
+from services.identity.ports.directory import UserDirectory
+from services.identity.rules.users import (
     MIN_PASSWORD_CHARACTERS,
     ROLE_ADMIN,
     NewUser,

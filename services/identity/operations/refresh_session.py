@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from services.identity.errors import InvalidRefreshToken, RefreshTokenReused
-from services.identity.ports import EndedSessions, SessionDirectory
-from services.identity.rules import TokenPair
+from services.identity.ports.directory import SessionDirectory
+from services.identity.ports.sessions import EndedSessions
+from services.identity.rules.sessions import TokenPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from services.chassis.errors import InvalidFields
-from services.identity.ports import UserDirectory
-from services.identity.rules import NewUser, User, password_fault
+from services.identity.ports.directory import UserDirectory
+from services.identity.rules.users import NewUser, User, password_fault
 
 
 @dataclass(frozen=True, slots=True)

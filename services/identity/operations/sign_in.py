@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from services.identity.ports import SessionDirectory
-from services.identity.rules import TokenPair
+from services.identity.ports.directory import SessionDirectory
+from services.identity.rules.sessions import TokenPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from services.identity.backends.postgres_transactions import PostgresTransaction
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.rsa_token_signer import RsaTokenSigner
 from services.identity.operations.keep_keys import KeepKeys
-from services.identity.ports import Directory, Transactions
-from services.identity.rules import KeySchedule, NewUser, User, new_user
+from services.identity.ports.directory import Directory
+from services.identity.ports.stores import Transactions
+from services.identity.rules.signing_keys import KeySchedule
+from services.identity.rules.users import NewUser, User, new_user
 from services.identity.wiring import builtin_directory
 from tests.services.identity.fakes import START, MemoryTransactions
 

@@ -5,8 +5,9 @@ from uuid import uuid4
 import pytest
 
 from services.identity.errors import AlreadyMember, OrganizationNameTaken, OrganizationNotFound, UserNotFound
-from services.identity.ports import Directory
-from services.identity.rules import Organization, User
+from services.identity.ports.directory import Directory
+from services.identity.rules.organizations import Organization
+from services.identity.rules.users import User
 from tests.acceptance.identity.conftest import newcomer
 
 

@@ -8,8 +8,9 @@ import jwt
 import pytest
 
 from services.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
-from services.identity.ports import Directory
-from services.identity.rules import TokenPair, User
+from services.identity.ports.directory import Directory
+from services.identity.rules.sessions import TokenPair
+from services.identity.rules.users import User
 from tests.acceptance.identity.conftest import PASSWORD, newcomer
 
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from services.identity.errors import EmailTaken, InvalidCredentials, UsernameTaken, UserNotFound
-from services.identity.ports import Directory
-from services.identity.rules import User, UserQuery
+from services.identity.ports.directory import Directory
+from services.identity.rules.users import User, UserQuery
 from tests.acceptance.identity.conftest import PASSWORD, newcomer
 
 OTHER_PASSWORD = "staple battery correct"

@@ -8,8 +8,8 @@ import pytest
 
 from services.identity.backends.directory_key_store import DirectoryKeyStore
 from services.identity.errors import StartRefused
-from services.identity.ports import KeyStore
-from services.identity.rules import SigningKey
+from services.identity.ports.keys import KeyStore
+from services.identity.rules.signing_keys import SigningKey
 from tests.services.identity.fakes import START, MemoryKeyStore
 
 FIRST = SigningKey(1, "first", START, "-----BEGIN")

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.chassis.identifiers import new_id
-from services.identity.ports import Transactions
-from services.identity.rules import RefreshToken, Session, ShownToken, User
+from services.identity.ports.stores import Transactions
+from services.identity.rules.sessions import RefreshToken, Session, ShownToken
+from services.identity.rules.users import User
 from tests.acceptance.identity.conftest import fresh_user
 from tests.services.identity.fakes import START
 

@@ -8,8 +8,8 @@ import pytest
 
 from services.chassis.identifiers import new_id
 from services.identity.errors import EmailTaken, UsernameTaken
-from services.identity.ports import Transactions
-from services.identity.rules import User
+from services.identity.ports.stores import Transactions
+from services.identity.rules.users import User
 from tests.acceptance.identity.conftest import fresh_user
 from tests.services.identity.fakes import START
 

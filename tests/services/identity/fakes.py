@@ -10,8 +10,10 @@ from uuid import UUID
 
 from services.chassis.errors import SessionCheckUnavailable
 from services.identity.errors import EmailTaken, UsernameTaken
-from services.identity.ports import Transaction
-from services.identity.rules import Credentials, RefreshToken, Session, ShownToken, SigningKey, User, UserQuery
+from services.identity.ports.stores import Transaction
+from services.identity.rules.sessions import RefreshToken, Session, ShownToken
+from services.identity.rules.signing_keys import SigningKey
+from services.identity.rules.users import Credentials, User, UserQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

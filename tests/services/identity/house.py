@@ -12,7 +12,9 @@ from services.identity.operations.make_admin import MakeAdmin
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
-from services.identity.rules import KeySchedule, TokenPair, User
+from services.identity.rules.sessions import TokenPair
+from services.identity.rules.signing_keys import KeySchedule
+from services.identity.rules.users import User
 from tests.services.identity.fakes import (
     FakeClock,
     FakeEndedSessions,

@@ -3,7 +3,7 @@
 import pytest
 
 from services.identity.errors import StartRefused, UsernameTaken
-from services.identity.rules import username_of
+from services.identity.rules.users import username_of
 from tests.services.identity.house import PASSWORD, House
 
 

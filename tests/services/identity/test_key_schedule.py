@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from services.identity.operations.keep_keys import KeepKeys
-from services.identity.rules import (
+from services.identity.rules.signing_keys import (
     KeySchedule,
     SigningKey,
     next_number,

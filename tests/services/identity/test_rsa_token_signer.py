@@ -4,7 +4,7 @@ import jwt
 import pytest
 
 from services.identity.backends.rsa_token_signer import RsaTokenSigner
-from services.identity.rules import SigningKey
+from services.identity.rules.signing_keys import SigningKey
 from tests.services.identity.fakes import START
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from services.identity.errors import InvalidRefreshToken, RefreshTokenReused
-from services.identity.rules import TokenPair
+from services.identity.rules.sessions import TokenPair
 from tests.services.identity.house import REFRESH, House
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.chassis.errors import InvalidFields, Unauthenticated
 from services.identity.errors import EmailTaken, FieldNotUpdatable, UsernameTaken, UserNotFound
-from services.identity.rules import PROFILE_DEFAULTS
+from services.identity.rules.users import PROFILE_DEFAULTS
 from tests.services.identity.house import PASSWORD, House
 
 VALUES = dict.fromkeys(PROFILE_DEFAULTS, "")

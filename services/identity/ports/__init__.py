@@ -1,0 +1,1 @@
+"""What the operations and the backends need from outside, one file for each kind of need."""
