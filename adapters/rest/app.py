@@ -1,5 +1,6 @@
 """Assembles the application: FastAPI hosts the docs and the health pages, everything else is the gateway's."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ from adapters.rest.health import HealthReader, gateway_health, health_links, hea
 from adapters.rest.hosting import Page, RestApplication
 from adapters.rest.settings import RestSettings
 
+_log = logging.getLogger(__name__)
 _MARGIN_BYTES = 1024 * 1024
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
@@ -40,6 +42,7 @@ def build_app(settings: RestSettings, dialect: Dialect | None = None) -> RestApp
     gateway = Gateway(
         descriptors,
         max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
         default_timeout_seconds=settings.unary_timeout,
         heartbeat_seconds=settings.heartbeat_seconds,
         dialect=dialect or settings.make_dialect(),
@@ -59,18 +62,28 @@ def build_app(settings: RestSettings, dialect: Dialect | None = None) -> RestApp
             app.state.health = HealthReader(channel)
             yield
 
-    pages = _pages(settings, descriptors)
+    if settings.warn_on_unbound_methods:
+        _warn(descriptors, gateway)
+    pages = _pages(settings, descriptors, gateway)
     return RestApplication(gateway, pages, lifespan=connected, title=settings.name, version=settings.version)
 
 
-def _pages(settings: RestSettings, descriptors: DescriptorSet) -> dict[str, Page]:
-    docs = Docs(descriptors, settings.name, settings.version)
+def _warn(descriptors: DescriptorSet, gateway: Gateway) -> None:
+    for method in descriptors.methods():
+        if not gateway.bindings(method):
+            _log.warning("%s has no HTTP rule", method.full_name)
+
+
+def _pages(settings: RestSettings, descriptors: DescriptorSet, gateway: Gateway) -> dict[str, Page]:
+    docs = Docs(descriptors, settings.name, settings.version, gateway.bindings)
+    health = gateway_health(settings.health_path)
     if not settings.is_parley:
-        return {**docs.pages(), **gateway_health()}
+        return {**docs.pages(), **health}
     services = descriptors.service_names()
     return {
         **docs.pages(),
         **health_pages(services),
+        **health,
         "/": _landing(settings, {**docs.links(), **health_links(services)}),
     }
 

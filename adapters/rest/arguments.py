@@ -11,6 +11,11 @@ _TEXTS = {
     "unescape": ("MODE", "legacy, all-except-reserved, all-except-slash or all-characters"),
     "repeated-separator": ("csv|pipes|ssv|tsv", "between the values of a repeated field in a path"),
     "max-body-bytes": ("N", "the largest request body, and the largest message of an upload stream"),
+    "max-upload-bytes": ("N", "the largest raw, multipart or compressed body of an upload stream, decoded"),
+    "incoming-headers": ("NAMES", "headers that go to the upstream under their own names: x-tenant,x-b3-*"),
+    "outgoing-headers": ("NAMES", "metadata that becomes headers without Grpc-Metadata-"),
+    "outgoing-trailers": ("NAMES", "metadata that becomes trailers without Grpc-Trailer-"),
+    "health-path": ("PATH", "the path of the health page, /healthz; none when empty"),
     "default-timeout-seconds": ("S", "the deadline of unary calls without Grpc-Timeout; 0 for none"),
 }
 _SWITCHES = {
@@ -22,6 +27,14 @@ _SWITCHES = {
     "allow-delete-body": "accept DELETE rules with a body",
     "generate-unbound-methods": "serve RPCs without a rule as POST /package.Service/Method",
     "strict": "400 for unknown JSON fields and unknown query parameters",
+    "discard-unknown": "ignore unknown JSON fields (on)",
+    "emit-default-values": "JSON with zeros and empty lists, but no nulls, without --emit-unpopulated",
+    "allow-patch-feature": "make the update mask of a PATCH of its body (on)",
+    "warn-on-unbound-methods": "log the RPCs that have no HTTP rule",
+    "rate-limit-headers": "metadata about rate limits as plain headers, RetryInfo as Retry-After",
+    "http-codes": "let the metadata x-http-code set the status of an answer that succeeds",
+    "raw-uploads": "take bodies that are no JSON into the HttpBody or bytes field of the rule",
+    "compress": "compress answers as Accept-Encoding asks, decode compressed bodies",
     "real-405": "405 with Allow, not 501, when only other methods have the path",
 }
 

@@ -10,11 +10,12 @@ from adapters.rest.failures import Failure
 from adapters.rest.metadata import Headers
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 _WATCH_AFTER_SECONDS = 0.25
-_NO_CONTENT = 204
+_WITHOUT_LENGTH = (204, 304)
 
 
 class ClientGone(Exception):
@@ -29,7 +30,7 @@ async def read_body(receive: Receive, content_length: int, limit: int) -> bytes:
         ClientGone: the client left before the end.
     """
     if content_length > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         return _within(message.get("body", b""), limit)
@@ -40,7 +41,7 @@ async def read_body(receive: Receive, content_length: int, limit: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)
@@ -49,11 +50,12 @@ async def read_body(receive: Receive, content_length: int, limit: int) -> bytes:
 
 def _within(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return body
 
 
-def _too_large(limit: int) -> Failure:
+def too_large(limit: int) -> Failure:
+    """Return the answer to a body that is longer than `limit` bytes."""
     # The server drops what is still on its way. Closing instead would reset the connection under the client's
     # feet, which then never sees the answer.
     text = f"the request body is larger than {limit} bytes"
@@ -100,7 +102,7 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes, traile
         await send({"type": "http.response.body", "body": body})
         await send({"type": "http.response.trailers", "headers": trailers})
         return
-    if status != _NO_CONTENT:
+    if status not in _WITHOUT_LENGTH:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -60,8 +60,8 @@ class RequestBinder:
             self.reads_query = False
         self._whole = codec.decoder(request)
         self._query = QueryBinder(request, covered, strict=dialect.strict)
-        derives_mask = binding.http_method == "PATCH" and self._body_path and self._body_type is not None
-        self._mask = mask_field(request) if derives_mask else None
+        derives_mask = dialect.allow_patch_feature and binding.http_method == "PATCH"
+        self._mask = mask_field(request) if derives_mask and self._body_path and self._body_type is not None else None
 
     def bind(self, values: Sequence[str], query: bytes, body: bytes, form: bytes = b"") -> Message:
         """Return the request message. The values of a form come before those of the query.

@@ -5,9 +5,8 @@ from typing import Any
 
 import grpc
 
-from adapters.rest.asgi import ClientGone, respond
-from adapters.rest.endpoint import Incoming, Route, Stubs, content_of, own_headers, raw_body
-from adapters.rest.metadata import response_headers, trailer_headers
+from adapters.rest.asgi import ClientGone
+from adapters.rest.endpoint import Incoming, Route, Stubs, raw_body, send_answer
 from adapters.rest.uploading import Upload
 
 
@@ -18,6 +17,7 @@ class ClientStreamEndpoint:
         """Take the compiled binding and how long a message may be."""
         self.binder = route.binder
         self.streams_in = True
+        self.marks = route.answer.marks
         self._route = route
         self._message_bytes = message_bytes
         self._raw = raw_body(route.method, route.shaper)
@@ -50,7 +50,4 @@ class ClientStreamEndpoint:
         finally:
             upload.stop()
             call.cancel()
-        headers, body = content_of(response, self._raw, self._route.shaper)
-        headers += [*response_headers(metadata), *own_headers(caller)]
-        trailers = trailer_headers(await call.trailing_metadata()) if incoming.with_trailers else None
-        await respond(incoming.send, 200, headers, body, trailers)
+        await send_answer(self._route, incoming, response, self._raw, metadata, call)

@@ -53,7 +53,7 @@ class Decoders:
         return inner if takes_null(field) else lambda message, value: None if value is None else inner(message, value)
 
     def _message(self, descriptor: Descriptor) -> Fill:
-        strict = self._dialect.strict
+        strict = self._dialect.strict or not self._dialect.discard_unknown
         table: dict[str, tuple[Fill, str, str]] = {}
         for field in descriptor.fields:
             oneof = field.containing_oneof.name if field.containing_oneof is not None else ""
@@ -173,7 +173,7 @@ def enum_from_json(enum: EnumDescriptor, dialect: Dialect) -> FromJson:
             number = numbers.get(value)
             if number is not None:
                 return number
-            if not dialect.unknown_enum_names_fail:
+            if dialect.discard_unknown and not dialect.unknown_enum_names_fail:
                 return _IGNORED
             raise ValueInvalid(f"{value[:100]!r} is not one of {', '.join(numbers)}")
         if type(value) is float and value.is_integer():

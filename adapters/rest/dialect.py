@@ -51,6 +51,26 @@ class Dialect:
     """Whether Idempotency-Key fills the string field `request_id` of a unary request that leaves it empty."""
     real_405: bool = False
     """Whether a path that only other methods have answers 405 with Allow, and not 501."""
+    discard_unknown: bool = True
+    """Whether unknown JSON fields and enum names are ignored; `strict` wants them known as well."""
+    emit_default_values: bool = False
+    """Whether JSON has zeros, empty lists and empty maps although `emit_unpopulated` is off; unset messages are not."""
+    allow_patch_feature: bool = True
+    """Whether the body of a PATCH makes the update mask that the request leaves empty."""
+    incoming_headers: tuple[str, ...] = ()
+    """Headers that go to the upstream under their own names, beside those that grpc-gateway passes on."""
+    outgoing_headers: tuple[str, ...] = ()
+    """Metadata that becomes headers without the prefix Grpc-Metadata-."""
+    outgoing_trailers: tuple[str, ...] = ()
+    """Metadata that becomes trailers without the prefix Grpc-Trailer-."""
+    rate_limit_headers: bool = False
+    """Whether metadata about rate limits becomes plain headers, and RetryInfo becomes Retry-After."""
+    http_codes: bool = False
+    """Whether the metadata `x-http-code` sets the status of an answer that succeeds."""
+    raw_uploads: bool = False
+    """Whether a body that is no JSON is the content of the HttpBody or bytes field that the rule names."""
+    decodes_bodies: bool = False
+    """Whether bodies with a Content-Encoding are decoded, and unknown codings refused."""
 
 
 PARLEY = Dialect(
@@ -61,5 +81,7 @@ PARLEY = Dialect(
     wraps_early_errors=True,
     fills_from_empty_bodies=False,
     idempotency_keys=True,
+    rate_limit_headers=True,
+    raw_uploads=True,
 )
 GRPC_GATEWAY = Dialect()

@@ -90,12 +90,17 @@ class Encoders:
         return encode
 
     def _unset(self, field: FieldDescriptor) -> Any:
-        if not self._dialect.emit_unpopulated:
+        if not self._dialect.emit_unpopulated and (not self._dialect.emit_default_values or is_nullable(field)):
             return _OMITTED
         return unset_json(field, None if field.type in _MESSAGE_TYPES else self._single(field))
 
     def _field(self, field: FieldDescriptor) -> ToJson | None:
         return self.of_field(field) if field.is_repeated else self._single(field)
+
+
+def is_nullable(field: FieldDescriptor) -> bool:
+    """Return whether the unset field has no value: a message, a member of a oneof or an optional scalar."""
+    return field.has_presence and not field.is_repeated
 
 
 def unset_json(field: FieldDescriptor, convert: ToJson | None) -> Any:

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
-from adapters.rest.asgi import Receive, Send
+from adapters.rest.answer_options import WITHOUT_BODY, AnswerOptions
+from adapters.rest.asgi import Receive, Send, respond
 from adapters.rest.binding import RequestBinder, ResponseShaper
 from adapters.rest.descriptors import message_class
 from adapters.rest.errors import ErrorWriter
 from adapters.rest.metadata import Caller, Headers
+from adapters.rest.outgoing import Outgoing
 
 JSON_TYPE = (b"content-type", b"application/json")
 HTTP_BODY = "google.api.HttpBody"
@@ -37,6 +39,8 @@ class Route(NamedTuple):
     binder: RequestBinder
     shaper: ResponseShaper
     errors: ErrorWriter
+    outgoing: Outgoing
+    answer: AnswerOptions
 
 
 def own_headers(caller: Caller) -> Headers:
@@ -88,3 +92,22 @@ def content_of(message: Any, raw: Callable[[Any], Any] | None, shaper: ResponseS
     body = raw(message)
     content_type = body.content_type or "application/octet-stream"
     return [(b"content-type", content_type.encode("latin-1", "replace"))], body.data
+
+
+async def send_answer(
+    route: Route, incoming: Incoming, response: Any, raw: Callable[[Any], Any] | None, metadata: Any, call: Any
+) -> None:
+    """Send the one answer of a call; `metadata` is what came before it.
+
+    Raises:
+        Failure: the upstream wants a status that does not exist.
+    """
+    headers, body = content_of(response, raw, route.shaper)
+    status = route.outgoing.status(metadata, route.answer.status)
+    bodiless = status in WITHOUT_BODY
+    if bodiless:
+        headers, body = [], b""
+    headers += [*route.outgoing.headers(metadata), *route.answer.marks, *own_headers(incoming.caller)]
+    with_trailers = incoming.with_trailers and not bodiless
+    trailers = route.outgoing.trailers(await call.trailing_metadata()) if with_trailers else None
+    await respond(incoming.send, status, headers, body, trailers)

@@ -12,13 +12,11 @@ from google.rpc.status_pb2 import Status
 from adapters.rest.codec import Codec, dump_json
 from adapters.rest.dialect import Dialect
 from adapters.rest.failures import Failure
-from adapters.rest.metadata import Headers, find_binary, header_safe, response_headers, trailer_headers
+from adapters.rest.metadata import Headers, find_binary, header_safe
+from adapters.rest.outgoing import RETRY_AFTER, Outgoing
 from adapters.rest.well_known import AnyTypeUnknown
 
 _log = logging.getLogger(__name__)
-# Imported for its side effect: the details that services send can be read without being in the descriptor set.
-_KNOWN_DETAILS = error_details_pb2.DESCRIPTOR
-
 HTTP_STATUS = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
 """HTTP status by gRPC code, 0 to 16."""
 
@@ -32,9 +30,10 @@ _UNREACHABLE_SIGNS = ("failed to connect", "Socket closed", "connections to all 
 class ErrorWriter:
     """Makes the bodies of error answers."""
 
-    def __init__(self, codec: Codec, pool: DescriptorPool, dialect: Dialect) -> None:
-        """Take the codec for details of the descriptor set."""
+    def __init__(self, codec: Codec, pool: DescriptorPool, dialect: Dialect, outgoing: Outgoing) -> None:
+        """Take the codec for details of the descriptor set, and what names metadata."""
         self._codec = codec
+        self._outgoing = outgoing
         self._pool = pool
         self._dialect = dialect
 
@@ -65,8 +64,11 @@ class ErrorWriter:
             details = []
         answer = ErrorAnswer({"code": code, "message": message, "details": details})
         metadata = error.initial_metadata()
-        answer.headers += response_headers(metadata) if metadata else []
-        answer.trailers = trailer_headers(error.trailing_metadata())
+        answer.headers += self._outgoing.headers(metadata) if metadata else []
+        answer.headers += self._outgoing.late_limits(error.trailing_metadata())
+        answer.trailers = self._outgoing.trailers(error.trailing_metadata())
+        if self._dialect.rate_limit_headers:
+            _add_retry_after(answer, status)
         return answer
 
     def internal(self, request_id: str) -> "ErrorAnswer":
@@ -105,6 +107,17 @@ class ErrorAnswer:
     def body(self) -> bytes:
         """The Status as JSON text."""
         return dump_json(self.content)
+
+
+def _add_retry_after(answer: ErrorAnswer, status: Status) -> None:
+    if any(name == RETRY_AFTER for name, _ in answer.headers):
+        return
+    for detail in status.details:
+        if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
+            seconds = max(0, delay.seconds + (1 if delay.nanos > 0 else 0))
+            answer.headers.append((RETRY_AFTER, str(seconds).encode()))
+            return
 
 
 def _dialing(message: str) -> str:

@@ -39,6 +39,7 @@ class Failure(Exception):
         self.details = details
         self.http_status = http_status
         self.go_message = go or message
+        self.headers: list[tuple[bytes, bytes]] = []
 
 
 def invalid_field(field: str, message: str, *, go: str = "") -> Failure:

@@ -8,10 +8,12 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
 from adapters.rest.annotations import Binding
+from adapters.rest.answer_options import AnswerOptionsInvalid, read_answer_options
 from adapters.rest.asgi import ClientGone, Receive, Scope, Send, read_body, respond
 from adapters.rest.binding import BindingInvalid, RequestBinder, ResponseShaper
 from adapters.rest.client_stream import ClientStreamEndpoint
 from adapters.rest.codec import Codec
+from adapters.rest.decompression import decoded
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import PARLEY, Dialect
 from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs
@@ -19,8 +21,9 @@ from adapters.rest.errors import ErrorAnswer, ErrorWriter
 from adapters.rest.external_rules import ExternalRules
 from adapters.rest.failures import Failure
 from adapters.rest.forms import has_form, is_plain_form_post
-from adapters.rest.metadata import Caller, read_headers
+from adapters.rest.metadata import Caller, Headers, passed_on, read_headers
 from adapters.rest.open_streams import OpenStreams
+from adapters.rest.outgoing import Outgoing
 from adapters.rest.path_template import TemplateInvalid, parse_template
 from adapters.rest.problem_details import PROBLEM_TYPE, problem_of
 from adapters.rest.routing import Match, MethodNotAllowed, PathMalformed, PathNotFound, Router
@@ -43,6 +46,7 @@ class Gateway:
         descriptors: DescriptorSet,
         *,
         max_body_bytes: int = 10 * 1024 * 1024,
+        max_upload_bytes: int = 1024 * 1024 * 1024,
         default_timeout_seconds: float | None = 30.0,
         heartbeat_seconds: float = 15.0,
         dialect: Dialect = PARLEY,
@@ -54,25 +58,34 @@ class Gateway:
             RulesInvalid, RuleInvalid: an HTTP rule is wrong or for no RPC; the text names it.
         """
         self._max_body_bytes = max_body_bytes
+        self._max_upload_bytes = max_upload_bytes
         self._default_timeout = default_timeout_seconds
         self._heartbeat = heartbeat_seconds
         self._dialect = dialect
         self._codec = Codec(descriptors, dialect)
-        self._errors = ErrorWriter(self._codec, descriptors.pool, dialect)
+        self._passed_on = passed_on(dialect.incoming_headers, traces=dialect.traces)
+        self._outgoing = Outgoing(dialect)
+        self._errors = ErrorWriter(self._codec, descriptors.pool, dialect, self._outgoing)
         self.streams = OpenStreams()
         self._endpoints: list[Endpoint] = []
+        self._bindings: dict[str, list[Binding]] = {}
         self.router: Router[Endpoint] = Router(dialect.unescape)
         for rule in read_rules_of(descriptors, external or ExternalRules(), dialect):
             try:
                 self._register(rule.method, rule.binding)
-            except (TemplateInvalid, BindingInvalid) as error:
+            except (TemplateInvalid, BindingInvalid, AnswerOptionsInvalid) as error:
                 raise RuleInvalid(rule, str(error)) from error
+            self._bindings.setdefault(rule.method.full_name, []).append(rule.binding)
 
     def connect(self, channel: grpc.aio.Channel) -> None:
         """Send the calls over a channel from now on; the caller closes it."""
         stubs = Stubs(channel)
         for endpoint in self._endpoints:
             endpoint.connect(stubs)
+
+    def bindings(self, method: MethodDescriptor) -> list[Binding]:
+        """Return the bindings of an RPC that are served, those of a file and those made up for it too."""
+        return self._bindings.get(method.full_name, [])
 
     def serves(self, http_method: str, path: str) -> bool:
         """Return whether a request would reach an RPC."""
@@ -86,47 +99,40 @@ class Gateway:
         """Answer one HTTP request."""
         request_id = accept = ""
         wants_trailers = False
+        marks: Headers = []
         sending = _Sending(send)
         try:
-            caller = read_headers(scope["headers"], _peer(scope), traces=self._dialect.traces)
+            caller = read_headers(scope["headers"], _peer(scope), self._passed_on)
             request_id, accept = caller.request_id, caller.accept
             wants_trailers = caller.wants_trailers and EXTENSION in scope.get("extensions", ())
-            endpoint, incoming = await self._find(scope, caller, receive, sending, with_trailers=wants_trailers)
-            await endpoint.answer(incoming)
+            wanted = self._wanted_method(scope["method"], caller)
+            endpoint, values = self._route(scope, wanted, caller)
+            marks = endpoint.marks
+            if caller.content_encoding and self._dialect.decodes_bodies and endpoint.binder.reads_body:
+                receive = decoded(receive, caller.content_encoding, self._max_upload_bytes)
+            body, form = await self._read(endpoint, scope["method"], wanted, caller, receive)
+            query = scope["query_string"]
+            await endpoint.answer(Incoming(values, query, body, form, caller, receive, sending, wants_trailers))
         except ClientGone:
             _log.debug("request %s: the client left", request_id)
         except PathMalformed:
             await respond(sending, 400, list(_TEXT_AND_CLOSE), b"400 Bad Request")
         except (Failure, PathNotFound, MethodNotAllowed, grpc.aio.AioRpcError) as error:
-            await self._refuse(sending, self._answer_to(error), request_id, accept, with_trailers=wants_trailers)
+            answer = self._answer_to(error)
+            answer.headers += marks
+            await self._refuse(sending, answer, request_id, accept, with_trailers=wants_trailers)
         except asyncio.CancelledError:
             raise
         except Exception:
             await self._refuse(sending, self._errors.internal(request_id), request_id)
 
-    async def _find(
-        self, scope: Scope, caller: Caller, receive: Receive, sending: "_Sending", *, with_trailers: bool
-    ) -> tuple[Endpoint, Incoming]:
-        """Return who answers a request, and the request with as much of its body as that one reads."""
-        http_method: str = scope["method"]
-        body, form = b"", b""
-        wanted = http_method
-        plain_form = is_plain_form_post(http_method, caller)
-        if plain_form and caller.method_override and self._dialect.method_override and self._dialect.form_fallback:
-            wanted = caller.method_override.upper()
-        endpoint, values = self._route(scope, wanted, falls_back=plain_form and wanted == http_method)
-        binder = endpoint.binder
-        takes_form = binder.reads_query and has_form(http_method, caller)
-        if not endpoint.streams_in and (
-            caller.content_length > self._max_body_bytes or binder.reads_body or takes_form
-        ):
-            body = await read_body(receive, caller.content_length, self._max_body_bytes)
-            if takes_form and (not binder.reads_body or wanted != http_method):
-                body, form = b"", body
-        query = scope["query_string"]
-        return endpoint, Incoming(values, query, body, form, caller, receive, sending, with_trailers)
+    def _wanted_method(self, http_method: str, caller: Caller) -> str:
+        dialect = self._dialect
+        if caller.method_override and dialect.method_override and dialect.form_fallback:
+            return caller.method_override.upper() if is_plain_form_post(http_method, caller) else http_method
+        return http_method
 
-    def _route(self, scope: Scope, http_method: str, *, falls_back: bool) -> Match[Endpoint]:
+    def _route(self, scope: Scope, http_method: str, caller: Caller) -> Match[Endpoint]:
         path, raw_path = scope["path"], scope.get("raw_path") or b""
         if b"%" in raw_path and has_bad_escape(raw_path):
             raise PathMalformed
@@ -135,15 +141,31 @@ class Gateway:
         try:
             return self.router.find(http_method, path, raw_path.decode("latin-1"))
         except MethodNotAllowed as error:
-            if falls_back and self._dialect.form_fallback and "GET" in error.allowed:
+            falls_back = self._dialect.form_fallback and "GET" in error.allowed
+            if falls_back and http_method == scope["method"] and is_plain_form_post(http_method, caller):
                 return self.router.find("GET", path, raw_path.decode("latin-1"))
             raise
+
+    async def _read(
+        self, endpoint: Endpoint, http_method: str, wanted: str, caller: Caller, receive: Receive
+    ) -> tuple[bytes, bytes]:
+        """Return as much of the body as the endpoint reads, and the part of it that is a form."""
+        binder = endpoint.binder
+        takes_form = binder.reads_query and has_form(http_method, caller)
+        if endpoint.streams_in or not (caller.content_length > self._max_body_bytes or binder.reads_body or takes_form):
+            return b"", b""
+        body = await read_body(receive, caller.content_length, self._max_body_bytes)
+        if takes_form and (not binder.reads_body or wanted != http_method):
+            return b"", body
+        return body, b""
 
     def _answer_to(self, error: Exception) -> ErrorAnswer:
         if isinstance(error, grpc.aio.AioRpcError):
             return self._errors.from_call(error)
         if isinstance(error, Failure):
-            return self._errors.from_failure(error)
+            answer = self._errors.from_failure(error)
+            answer.headers += error.headers
+            return answer
         if isinstance(error, PathNotFound):
             return self._errors.from_failure(Failure(grpc.StatusCode.NOT_FOUND, "Not Found"))
         if isinstance(error, MethodNotAllowed) and self._dialect.real_405:
@@ -180,6 +202,8 @@ class Gateway:
             RequestBinder(method.input_type, binding, template, self._codec, self._dialect),
             ResponseShaper(method.output_type, binding, self._codec),
             self._errors,
+            self._outgoing,
+            read_answer_options(method),
         )
         if method.server_streaming:
             endpoint: Endpoint = StreamEndpoint(

@@ -60,12 +60,12 @@ def health_pages(services: set[str]) -> dict[str, Page]:
         return _answer(overall, states)
 
     pages = {path: _part(service) for path, service in parts.items()}
-    return {"/health": everything, **gateway_health(), **pages}
+    return {"/health": everything, **pages}
 
 
-def gateway_health() -> dict[str, Page]:
-    """Return grpc-gateway's health page, by path."""
-    return {"/healthz": _as_grpc_gateway}
+def gateway_health(path: str) -> dict[str, Page]:
+    """Return grpc-gateway's health page by its path; none without a path."""
+    return {path: _as_grpc_gateway} if path else {}
 
 
 def health_links(services: set[str]) -> dict[str, str]:

@@ -21,11 +21,15 @@ _PERMANENT = (
     "pragma referer user-agent via warning"
 )
 _RENAMED = {name.encode(): f"grpcgateway-{name}" for name in _PERMANENT.split()}
-_RENAMED_AND_TRACES = {**_RENAMED, b"traceparent": "traceparent", b"tracestate": "tracestate"}
+_TRACES = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 _NAME = re.compile(r"[a-z0-9._-]+")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # gRPC sets these itself; a second value would break the call or pass a limit off as ours.
 _RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection", "transfer-encoding"})
+# They speak of the connection, or go on in a form of their own.
+_OF_THE_WAY = frozenset(
+    b"content-length content-encoding keep-alive proxy-connection trailer upgrade x-forwarded-host".split()
+)
 _FORBIDDEN = bytes(code for code in (*range(32), 127) if code != 9)
 _TIMEOUT = re.compile(r"([0-9]{1,19})([HMSmun])")
 _LONGEST_SECONDS = 2.0**33
@@ -45,12 +49,29 @@ class Caller(NamedTuple):
     method_override: str
     wants_trailers: bool
     idempotency_key: str
+    content_encoding: str
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: bool = True) -> Caller:
+class PassedOn(NamedTuple):
+    """Which headers go to the upstream, and under which names."""
+
+    renames: dict[bytes, str]
+    beginnings: tuple[bytes, ...]
+    traces: bool
+    """Whether every request has an id, and the trace context goes on too."""
+
+
+def passed_on(names: Iterable[str], *, traces: bool) -> PassedOn:
+    """Return grpc-gateway's headers and those of a list, whose names stay as they are."""
+    every = list(names)
+    # Binary values have to be decoded, as those are that are found by their beginning.
+    own = {name.encode(): name for name in every if not name.endswith(("*", "-bin"))}
+    beginnings = tuple(name.removesuffix("*").encode() for name in every if name.endswith(("*", "-bin")))
+    return PassedOn({**_RENAMED, **(_TRACES if traces else {}), **own}, beginnings, traces)
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: PassedOn) -> Caller:
     """Return the metadata for the upstream and the few headers that the gateway itself uses.
-
-    With `traces`, every request has an id, and the trace context goes on too.
 
     Raises:
         Failure: a Grpc-Timeout or a binary header is malformed.
@@ -58,7 +79,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: b
     metadata: Metadata = []
     own: dict[bytes, str] = {}
     forwarded: list[str] = []
-    renames = _RENAMED_AND_TRACES if traces else _RENAMED
+    renames, beginnings, traces = wanted
     for name, raw in headers:
         value = raw.decode("latin-1")
         if name in _OWN:
@@ -69,8 +90,10 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: b
             _add_prefixed(metadata, name[len(_PREFIX) :].decode("latin-1"), value)
         elif (renamed := renames.get(name)) and value.isascii() and value.isprintable():
             metadata.append((renamed, value))
-            if name == b"authorization":
+            if name == b"authorization" and renamed != "authorization":
                 metadata.append(("authorization", value))
+        elif beginnings and name.startswith(beginnings) and name not in renames and name not in _OF_THE_WAY:
+            _add_prefixed(metadata, name.decode("latin-1"), value)
     metadata += _forwarding(own, forwarded, peer)
     request_id = ""
     if traces:
@@ -90,12 +113,13 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, *, traces: b
         own.get(b"x-http-method-override", ""),
         "trailers" in own.get(b"te", "").lower(),
         own.get(b"idempotency-key", ""),
+        own.get(b"content-encoding", ""),
     )
 
 
 _OWN = frozenset(
     b"host x-forwarded-host x-request-id grpc-timeout accept last-event-id content-length content-type "
-    b"x-http-method-override te idempotency-key".split()
+    b"x-http-method-override te idempotency-key content-encoding".split()
 )
 
 
@@ -133,27 +157,6 @@ def _timeout(text: str) -> float:
         message = f"invalid grpc-timeout: {text[:100]}"
         raise invalid_field("grpc-timeout", message, go=message)
     return min(int(match[1]) * _UNIT_SECONDS[match[2]], _LONGEST_SECONDS)
-
-
-def response_headers(metadata: Any) -> Headers:
-    """Return the headers for the metadata that the upstream sent before its answer."""
-    headers: Headers = [(b"grpc-metadata-content-type", b"application/grpc")]
-    if metadata:
-        for key, value in metadata:
-            raw = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
-            if header_safe(raw) == raw:  # what HTTP cannot carry is left out
-                headers.append((b"grpc-metadata-" + key.encode(), raw))
-    return headers
-
-
-def trailer_headers(metadata: Any) -> Headers:
-    """Return the HTTP trailers for the metadata that the upstream sent after its answer."""
-    trailers: Headers = []
-    for key, value in metadata or ():
-        raw = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
-        if header_safe(raw) == raw:
-            trailers.append((b"grpc-trailer-" + key.encode(), raw))
-    return trailers
 
 
 def header_safe(value: bytes) -> bytes:

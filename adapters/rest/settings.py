@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.rest.dialect import GRPC_GATEWAY, PARLEY, Dialect, Unescape
+from adapters.rest.header_names import parse_names
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_names)]
 
 _SEPARATORS = {"csv": ",", "pipes": "|", "ssv": " ", "tsv": "\t"}
 
@@ -74,6 +77,32 @@ class RestSettings(BaseSettings):
     """Whether unknown JSON fields and unknown query parameters are a 400."""
     real_405: bool = False
     """Whether a path that only other methods have answers 405 with Allow, not 501."""
+    discard_unknown: bool = True
+    """Whether unknown JSON fields are ignored, as they are unless `strict` is set."""
+    emit_default_values: bool = False
+    """Whether JSON has zeros and empty lists, but no nulls, when `emit_unpopulated` is off."""
+    allow_patch_feature: bool = True
+    """Whether the body of a PATCH makes the update mask that the request leaves empty."""
+    warn_on_unbound_methods: bool = False
+    """Whether the log names the RPCs that have no HTTP rule."""
+    incoming_headers: Names = ()
+    """Headers that go to the upstream as metadata of the same name: x-tenant,x-b3-*."""
+    outgoing_headers: Names = ()
+    """Metadata that becomes headers of the same name, without the prefix Grpc-Metadata-."""
+    outgoing_trailers: Names = ()
+    """Metadata that becomes trailers of the same name, without the prefix Grpc-Trailer-."""
+    rate_limit_headers: bool | None = None
+    """Whether metadata about rate limits becomes plain headers and RetryInfo Retry-After; on in the dialect parley."""
+    http_codes: bool = False
+    """Whether the metadata x-http-code sets the status of an answer that succeeds."""
+    raw_uploads: bool | None = None
+    """Whether a body that is no JSON fills the HttpBody or bytes field of the rule; on in the dialect parley."""
+    max_upload_bytes: int = 1024 * 1024 * 1024
+    """The largest raw, multipart or compressed body of an upload stream, decoded; a larger one answers 413."""
+    compress: bool = False
+    """Whether answers are compressed as Accept-Encoding asks, and compressed bodies are decoded."""
+    health_path: str = "/healthz"
+    """The path of grpc-gateway's health page; none when empty."""
     name: str = "Parley"
     """The name that the landing page and the docs show."""
     version: str = "0.1.0"
@@ -92,8 +121,20 @@ class RestSettings(BaseSettings):
 
     def make_dialect(self) -> Dialect:
         """Return the dialect with what the settings change in it."""
+        base = PARLEY if self.is_parley else GRPC_GATEWAY
+        rate_limits, uploads = self.rate_limit_headers, self.raw_uploads
         return replace(
-            PARLEY if self.is_parley else GRPC_GATEWAY,
+            base,
+            discard_unknown=self.discard_unknown,
+            emit_default_values=self.emit_default_values,
+            allow_patch_feature=self.allow_patch_feature,
+            incoming_headers=self.incoming_headers,
+            outgoing_headers=self.outgoing_headers,
+            outgoing_trailers=self.outgoing_trailers,
+            rate_limit_headers=base.rate_limit_headers if rate_limits is None else rate_limits,
+            http_codes=self.http_codes,
+            raw_uploads=base.raw_uploads if uploads is None else uploads,
+            decodes_bodies=self.compress,
             proto_names=self.proto_names,
             enum_numbers=self.enum_numbers,
             emit_unpopulated=self.emit_unpopulated,

@@ -16,7 +16,6 @@ from adapters.rest.errors import ErrorAnswer
 from adapters.rest.failures import Failure, invalid_field
 from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines, goodbye
 from adapters.rest.heartbeat import Heartbeat
-from adapters.rest.metadata import response_headers
 from adapters.rest.open_streams import OpenStreams
 from adapters.rest.query import parse_query
 from adapters.rest.scalars import integer_range
@@ -43,6 +42,7 @@ class StreamEndpoint:
         """
         self.binder = route.binder
         self.streams_in = route.method.client_streaming
+        self.marks = route.answer.marks
         self._route = route
         self._heartbeat_seconds = heartbeat_seconds
         self._open_streams = open_streams
@@ -123,11 +123,13 @@ class _Stream:
 
     def __init__(self, route: Route, call: Any, framing: Framing, incoming: Incoming) -> None:
         self._errors = route.errors
+        self._outgoing = route.outgoing
+        self._status = route.answer.status
         self._call = call
         self._framing = framing
         self._started = False
         self._send: Send = incoming.send
-        self._own_headers = own_headers(incoming.caller)
+        self._own_headers = [*route.answer.marks, *own_headers(incoming.caller)]
 
     async def run(self, heartbeat_seconds: float) -> None:
         reading = asyncio.ensure_future(self._call.read())
@@ -170,7 +172,7 @@ class _Stream:
         if first is not grpc.aio.EOF:
             return True
         # 204 tells an EventSource not to come back; grpc-gateway sends an empty 200 without a content type.
-        headers = [*response_headers(await self._call.initial_metadata()), *self._own_headers]
+        headers = [*self._outgoing.headers(await self._call.initial_metadata()), *self._own_headers]
         ending = self._framing.ending()
         if ending:
             headers.append(JSON_TYPE)
@@ -179,8 +181,9 @@ class _Stream:
 
     async def _start(self, first: Any) -> None:
         metadata = await self._call.initial_metadata() if first is not None else None
-        headers = [*self._framing.headers(first), *response_headers(metadata), *self._own_headers]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        headers = [*self._framing.headers(first), *self._outgoing.headers(metadata), *self._own_headers]
+        status = self._outgoing.status(metadata, self._status)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         self._started = True
 
     async def _pump(self, message: Any, heartbeat: Heartbeat) -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import grpc
 
-from adapters.rest.asgi import ClientGone, DisconnectWatch, respond
+from adapters.rest.asgi import ClientGone, DisconnectWatch
 from adapters.rest.dialect import Dialect
-from adapters.rest.endpoint import Incoming, Route, Stubs, content_of, own_headers, raw_body
+from adapters.rest.endpoint import Incoming, Route, Stubs, raw_body, send_answer
 from adapters.rest.failures import invalid_field
-from adapters.rest.metadata import response_headers, trailer_headers
 
 _REQUEST_ID = "request_id"
 
@@ -23,6 +22,7 @@ class UnaryEndpoint:
         self._has_request_id = field is not None and field.type == field.TYPE_STRING and not field.is_repeated
         self.binder = route.binder
         self.streams_in = False
+        self.marks = route.answer.marks
         self._route = route
         self._default_timeout = default_timeout
         self._raw = raw_body(route.method, route.shaper)
@@ -60,10 +60,7 @@ class UnaryEndpoint:
             raise
         finally:
             watch.stop()
-        headers, body = content_of(response, self._raw, self._route.shaper)
-        headers += [*response_headers(metadata), *own_headers(caller)]
-        trailers = trailer_headers(await call.trailing_metadata()) if incoming.with_trailers else None
-        await respond(incoming.send, 200, headers, body, trailers)
+        await send_answer(self._route, incoming, response, self._raw, metadata, call)
 
 
 def _take_key(request: Any, key: str) -> None:

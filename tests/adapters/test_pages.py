@@ -166,7 +166,7 @@ async def test_a_bug_does_not_show_its_text(
     def broken(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("adapters.rest.unary.content_of", broken)
+    monkeypatch.setattr("adapters.rest.endpoint.content_of", broken)
     answer = await face.client.get("/v1/users/a", headers={"x-request-id": "bug-1"})
     assert (answer.status_code, answer.text) == (500, '{"code":13,"message":"internal error","details":[]}')
     assert "bug-1" in caplog.text
