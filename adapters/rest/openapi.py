@@ -9,12 +9,20 @@ from parley.access.v1 import access_pb2
 
 from adapters.rest import comments
 from adapters.rest.annotations import Binding, access_rule, http_bindings, is_output_only, is_required, resumption
+from adapters.rest.answer_options import read_answer_options
 from adapters.rest.binding import walk
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.endpoint import HTTP_BODY
 from adapters.rest.fields import is_map
 from adapters.rest.openapi_paths import OpenPath, Place, json_path, open_path
-from adapters.rest.openapi_responses import HEADERS, ErrorResponses, raw_answer, stream_answer, unary_answer
+from adapters.rest.openapi_responses import (
+    HEADERS,
+    ErrorResponses,
+    as_optioned,
+    raw_answer,
+    stream_answer,
+    unary_answer,
+)
 from adapters.rest.openapi_schemas import STATUS, STATUS_SCHEMA, Schemas, described
 from adapters.rest.path_template import parse_template
 from adapters.rest.well_known import WRAPPERS
@@ -98,6 +106,7 @@ class _Operation:
         self._error_responses = errors
         self._method = method
         self._binding = binding
+        self._options = read_answer_options(method)
         template = parse_template(binding.template)
         self._variables = [walk(method.input_type, variable.field_path) for variable in template.variables]
         self.path = open_path(template, self._variables)
@@ -116,13 +125,13 @@ class _Operation:
         }
         if comment:
             operation |= {"summary": comments.first_sentence(comment), "description": comment}
-        if method.GetOptions().deprecated:
+        if method.GetOptions().deprecated or self._options.marks:
             operation["deprecated"] = True
         if parameters := [*self._path_parameters(), *self._query_parameters(), *self._header_parameters()]:
             operation["parameters"] = parameters
         if binding.body:
             operation["requestBody"] = self._request_body()
-        operation["responses"] = {**self._success(), **self._errors()}
+        operation["responses"] = {**as_optioned(self._success(), self._options), **self._errors()}
         rule = access_rule(method)
         if rule is not None:
             operation["security"] = [] if rule.level == access_pb2.LEVEL_PUBLIC else [{"bearer": []}]

@@ -2,16 +2,25 @@
 
 from typing import Any
 
+from adapters.rest.answer_options import DEPRECATION, LINK, SUNSET, WITHOUT_BODY, AnswerOptions
 from adapters.rest.openapi_schemas import STATUS
 
 Object = dict[str, Any]
-_REQUEST_ID, _CHALLENGE = "X-Request-Id", "WWW-Authenticate"
+_REQUEST_ID, _CHALLENGE, _RETRY_AFTER = "X-Request-Id", "WWW-Authenticate", "Retry-After"
+_OF_CODE = {"401": [_CHALLENGE], "429": [_RETRY_AFTER], "503": [_RETRY_AFTER]}
 _STATUS = {"$ref": f"#/components/schemas/{STATUS}"}
 _JSON = "application/json"
 
 HEADERS: Object = {
     _REQUEST_ID: {"description": "The id under which the logs have this request.", "schema": {"type": "string"}},
     _CHALLENGE: {"description": "What is wrong with the token.", "schema": {"type": "string"}},
+    _RETRY_AFTER: {"description": "How many seconds to wait before the next try.", "schema": {"type": "string"}},
+    DEPRECATION: {
+        "description": "Since when this should not be used: @ and a Unix time.",
+        "schema": {"type": "string"},
+    },
+    SUNSET: {"description": "When this stops to answer.", "schema": {"type": "string"}},
+    LINK: {"description": "What replaces this, and where it is described.", "schema": {"type": "string"}},
 }
 """The headers of answers, as components."""
 
@@ -58,7 +67,7 @@ class ErrorResponses:
             wrapped = {"type": "object", "required": ["error"], "properties": {"error": _STATUS}}
             schema = {"anyOf": [_STATUS, wrapped]}
         if name not in self.components:
-            headers = [_REQUEST_ID, _CHALLENGE] if code == "401" else [_REQUEST_ID]
+            headers = [_REQUEST_ID, *_OF_CODE.get(code, [])]
             self.components[name] = {
                 "description": description,
                 "headers": referred(*headers),
@@ -76,6 +85,16 @@ def answered(description: str, content: Object) -> Object:
 def referred(*names: str) -> Object:
     """Return references to headers."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def as_optioned(answers: Object, options: AnswerOptions) -> Object:
+    """Return the answers that succeed with the status and the headers that the RPC's option gives them."""
+    names = dict.fromkeys(name.decode().title() for name, _ in options.marks)
+    first = dict(answers.pop("200"))
+    first["headers"] = {**first["headers"], **referred(*names)}
+    if options.status in WITHOUT_BODY:
+        first = {"description": "It is done.", "headers": first["headers"]}
+    return {str(options.status): first, **answers}
 
 
 def unary_answer(schema: Object) -> Object:
