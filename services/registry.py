@@ -8,6 +8,7 @@ from services.chassis.module import Module
 from services.chassis.resources import Resources
 
 CAPABILITIES = {
+    "bots": "services.bots.wiring",
     "conversations": "services.conversations.wiring",
     "identity": "services.identity.wiring",
     "inference": "services.inference.wiring",

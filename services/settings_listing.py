@@ -10,7 +10,9 @@ from pydantic_settings import BaseSettings
 SETTINGS = (
     "adapters.rest.settings",
     "adapters.websocket.settings",
+    "deploy.keycloak.settings",
     "deploy.local.settings",
+    "services.bots.settings",
     "services.chassis.settings",
     "services.conversations.settings",
     "services.identity.settings",

@@ -1,0 +1,1 @@
+"""Bots, the applications they answer in, and the versioned prompts that they are told."""

@@ -1,0 +1,169 @@
+"""What can go wrong with bots and prompts; protos/parley/bots/v1/error_reason.proto explains each."""
+
+from services.chassis.errors import Kind, ServiceError
+
+
+class BotsError(ServiceError):
+    """A failure of this service."""
+
+    domain = "bots.parley"
+
+
+class BotNotFound(BotsError):
+    """The owner has no such bot; whether another owner has, is not told."""
+
+    kind = Kind.NOT_FOUND
+    reason = "BOT_NOT_FOUND"
+    template = "bot_id: there is no bot {bot_id}"
+
+
+class ApplicationNotFound(BotsError):
+    """The owner has no such application."""
+
+    kind = Kind.NOT_FOUND
+    reason = "APPLICATION_NOT_FOUND"
+    template = "application_id: there is no application {application_id}"
+
+
+class KeyNotFound(BotsError):
+    """The application has no such key."""
+
+    kind = Kind.NOT_FOUND
+    reason = "KEY_NOT_FOUND"
+    template = "key_id: there is no key {key_id}"
+
+
+class PromptNotFound(BotsError):
+    """The owner has no such prompt."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PROMPT_NOT_FOUND"
+    template = "prompt_id: there is no prompt {prompt_id}"
+
+
+class VersionNotFound(BotsError):
+    """The prompt has no such version."""
+
+    kind = Kind.NOT_FOUND
+    reason = "VERSION_NOT_FOUND"
+    template = "version: the prompt has no version {version}"
+
+
+class LabelNotFound(BotsError):
+    """The prompt has no such label."""
+
+    kind = Kind.NOT_FOUND
+    reason = "LABEL_NOT_FOUND"
+    template = "label: the prompt has no label {label}"
+
+
+class FieldNotUpdatable(BotsError):
+    """The update mask names a field that does not exist or cannot be changed."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "FIELD_NOT_UPDATABLE"
+    template = "update_mask: {field} cannot be changed"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
+
+
+class RequestIdReused(BotsError):
+    """The same request id came before with something else."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "REQUEST_ID_REUSED"
+    template = "request_id: {request_id} was used before for something else"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("request_id", "was used before for something else"),)
+
+
+class EtagMismatch(BotsError):
+    """Somebody changed it since it was read."""
+
+    kind = Kind.ABORTED
+    reason = "ETAG_MISMATCH"
+    template = "etag: it was changed by somebody else; it is {etag} now"
+
+
+class BotInUse(BotsError):
+    """An application answers with the bot."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "BOT_IN_USE"
+    template = "bot_id: an application answers with the bot {bot_id}"
+
+
+class PromptInUse(BotsError):
+    """A bot uses the prompt."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PROMPT_IN_USE"
+    template = "prompt_id: a bot uses the prompt {prompt_id}"
+
+
+class NothingToRollBack(BotsError):
+    """The label has had no other version before."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "NOTHING_TO_ROLL_BACK"
+    template = "label: {label} has had no other version before"
+
+
+class TemplateInvalid(BotsError):
+    """The text of a prompt cannot be used."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "TEMPLATE_INVALID"
+    template = "text: {cause}"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("text", self.fields["cause"]),)
+
+
+class VariableMissing(BotsError):
+    """A variable has neither a value nor a default."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "VARIABLE_MISSING"
+    template = "variables: {variable} needs a value"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("variables", f"{self.fields['variable']} needs a value"),)
+
+
+class VariableUnknown(BotsError):
+    """A value was given for a variable that the prompt does not have."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "VARIABLE_UNKNOWN"
+    template = "variables: the prompt has no variable {variable}"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("variables", f"the prompt has no variable {self.fields['variable']}"),)
+
+
+class VariableInvalid(BotsError):
+    """The value of a variable is not of its type."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "VARIABLE_INVALID"
+    template = "variables: {variable} must be of type {type}"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("variables", f"{self.fields['variable']} must be of type {self.fields['type']}"),)
+
+
+class KeyRefused(BotsError):
+    """The application key is unknown or expired, or its application is disabled."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "KEY_REFUSED"
+    template = "the application key is not accepted"

@@ -1,0 +1,174 @@
+"""Make, list, change and delete applications and their keys."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.bots.errors import (
+    ApplicationNotFound,
+    BotNotFound,
+    KeyNotFound,
+    KeyRefused,
+    RequestIdReused,
+)
+from services.bots.operations.pages import page_by_id
+from services.bots.operations.recording import record
+from services.bots.ports import Transaction, Transactions
+from services.bots.rules import APPLICATION_FIELDS, Application, ApplicationKey, Who, check_etag, updated
+from services.chassis.errors import InvalidFields
+from services.chassis.identifiers import new_id
+from services.chassis.pagination import PageTokens
+
+_KEY_START = "pak_"
+_SHOWN_CHARACTERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class KeepApplications:
+    """The operations on applications. Every one acts for an owner; another owner's application is not found."""
+
+    transactions: Transactions
+    page_tokens: PageTokens
+
+    async def create(self, who: Who, wanted: Application, request_id: UUID | None) -> Application:
+        """Make an application and return it; the same `request_id` again returns the same application.
+
+        Raises:
+            InvalidFields: it has no name.
+            BotNotFound: its bot is not the owner's.
+            RequestIdReused: the request id came before with another application.
+        """
+        _check_name(wanted)
+        now = datetime.now(UTC)
+        application = replace(wanted, application_id=new_id(), created_at=now, updated_at=now)
+        async with self.transactions.begin() as tx:
+            await _check_bot(tx, who, application)
+            if await tx.applications.add(application, who.owner, request_id):
+                await record(tx, who, "application", application.application_id, "created", application.name)
+                return application
+            assert request_id is not None  # noqa: S101 - nothing else can clash
+            found = await tx.applications.by_request(who.owner, request_id)
+        if found is None or found.name != application.name:
+            raise RequestIdReused(request_id=request_id)
+        return found
+
+    async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Application], str]:
+        """Return a page of the owner's applications, the last made first, and the token of the next one."""
+        async with self.transactions.read() as tx:
+            return await page_by_id(
+                self.page_tokens,
+                f"applications/{who.owner}",
+                size,
+                token,
+                lambda before, count: tx.applications.page(who.owner, before, count),
+                lambda application: application.application_id,
+            )
+
+    async def get(self, who: Who, application_id: UUID) -> Application:
+        """Return one application. Raises ApplicationNotFound."""
+        async with self.transactions.read() as tx:
+            return await _owned(tx, who, application_id)
+
+    async def update(self, who: Who, wanted: Application, paths: Sequence[str], etag: str) -> Application:
+        """Change the fields that the mask names and return the application.
+
+        Raises:
+            ApplicationNotFound, BotNotFound: the owner has none with this id.
+            EtagMismatch: it has changed since `etag`.
+            FieldNotUpdatable: the mask names a field that does not exist or is the server's.
+            InvalidFields: it would have no name.
+        """
+        async with self.transactions.begin() as tx:
+            found = await _owned(tx, who, wanted.application_id, lock=True)
+            check_etag(found, etag)
+            changed, fields = updated(found, wanted, paths, APPLICATION_FIELDS)
+            if not fields:
+                return found
+            _check_name(changed)
+            await _check_bot(tx, who, changed)
+            changed = replace(changed, revision=found.revision + 1, updated_at=datetime.now(UTC))
+            await tx.applications.save(changed)
+            await record(tx, who, "application", changed.application_id, "updated", ", ".join(fields))
+        return changed
+
+    async def delete(self, who: Who, application_id: UUID, etag: str) -> None:
+        """Delete an application with its keys. Raises ApplicationNotFound, EtagMismatch."""
+        async with self.transactions.begin() as tx:
+            found = await _owned(tx, who, application_id, lock=True)
+            check_etag(found, etag)
+            await tx.applications.delete(application_id)
+            await record(tx, who, "application", application_id, "deleted", found.name)
+
+    async def create_key(
+        self, who: Who, application_id: UUID, expires_at: datetime | None
+    ) -> tuple[ApplicationKey, str]:
+        """Make a key and return it with its secret, which is not stored.
+
+        Raises:
+            ApplicationNotFound: the owner has none with this id.
+            InvalidFields: it would have expired already.
+        """
+        now = datetime.now(UTC)
+        if expires_at is not None and expires_at <= now:
+            raise InvalidFields([("expire_time", "must be in the future")])
+        secret = _KEY_START + secrets.token_urlsafe(32)
+        key = ApplicationKey(new_id(), application_id, secret[:_SHOWN_CHARACTERS], expires_at, now)
+        async with self.transactions.begin() as tx:
+            await _owned(tx, who, application_id, lock=True)
+            await tx.applications.add_key(key, _digest(secret))
+            await record(tx, who, "application", application_id, "key_created", key.prefix)
+        return key, secret
+
+    async def keys(self, who: Who, application_id: UUID, size: int, token: str) -> tuple[Sequence[ApplicationKey], str]:
+        """Return a page of an application's keys and the token of the next one. Raises ApplicationNotFound."""
+        async with self.transactions.read() as tx:
+            await _owned(tx, who, application_id)
+            return await page_by_id(
+                self.page_tokens,
+                f"keys/{application_id}",
+                size,
+                token,
+                lambda before, count: tx.applications.keys(application_id, before, count),
+                lambda key: key.key_id,
+            )
+
+    async def delete_key(self, who: Who, application_id: UUID, key_id: UUID) -> None:
+        """Delete a key: it works no longer. Raises ApplicationNotFound, KeyNotFound."""
+        async with self.transactions.begin() as tx:
+            await _owned(tx, who, application_id, lock=True)
+            if not await tx.applications.delete_key(application_id, key_id):
+                raise KeyNotFound(key_id=key_id)
+            await record(tx, who, "application", application_id, "key_deleted", str(key_id))
+
+    async def by_key(self, secret: str) -> tuple[Application, str]:
+        """Return the application that a key belongs to, and its owner. Raises KeyRefused."""
+        async with self.transactions.read() as tx:
+            found = await tx.applications.by_key(_digest(secret), datetime.now(UTC))
+        if found is None or found[0].disabled:
+            raise KeyRefused
+        return found
+
+
+def _digest(secret: str) -> bytes:
+    # The key is 256 random bits: a plain hash cannot be searched.
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _check_name(application: Application) -> None:
+    if not application.name.strip():
+        raise InvalidFields([("application.name", "is required")])
+
+
+async def _owned(tx: Transaction, who: Who, application_id: UUID, *, lock: bool = False) -> Application:
+    found = await tx.applications.get(application_id, who.owner, lock=lock)
+    if found is None:
+        raise ApplicationNotFound(application_id=application_id)
+    return found
+
+
+async def _check_bot(tx: Transaction, who: Who, application: Application) -> None:
+    if await tx.bots.get(application.bot_id, who.owner) is None:
+        raise BotNotFound(bot_id=application.bot_id)

@@ -1,0 +1,320 @@
+"""What bots, applications and prompts are, and the decisions about them. Pure: times and ids come in as arguments."""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from services.bots.errors import (
+    EtagMismatch,
+    FieldNotUpdatable,
+    NothingToRollBack,
+    TemplateInvalid,
+    VariableInvalid,
+    VariableMissing,
+    VariableUnknown,
+)
+
+DEFAULT_LABEL = "production"
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_MOST_REMEMBERED_MOVES = 100
+
+
+class VariableType(Enum):
+    """What a variable holds; the values are what is stored."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of a prompt. Without a default, a value must be given."""
+
+    name: str
+    type: VariableType = VariableType.STRING
+    default: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Somebody to talk to. `revision` counts its changes from 1."""
+
+    bot_id: UUID
+    name: str
+    description: str = ""
+    model: str = ""
+    max_output_tokens: int = 0
+    temperature: float | None = None
+    prompt_id: UUID | None = None
+    prompt_label: str = DEFAULT_LABEL
+    tool_ids: tuple[UUID, ...] = ()
+    revision: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A place where a bot answers."""
+
+    application_id: UUID
+    name: str
+    bot_id: UUID
+    allowed_origins: tuple[str, ...] = ()
+    disabled: bool = False
+    revision: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationKey:
+    """A key of an application, without the key itself."""
+
+    key_id: UUID
+    application_id: UUID
+    prefix: str
+    expires_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text that models are told, in versions."""
+
+    prompt_id: UUID
+    name: str
+    description: str = ""
+    latest_version: int = 0
+    revision: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """One version of a prompt. It never changes."""
+
+    prompt_id: UUID
+    number: int
+    text: str
+    variables: tuple[Variable, ...]
+    note: str
+    author_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A name for a version. `before` holds the versions that had it earlier, the last one at the end."""
+
+    name: str
+    version: int
+    before: tuple[int, ...] = ()
+    revision: int = 1
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changed what, and when. `subject` is bot, application or prompt."""
+
+    change_id: UUID
+    subject: str
+    subject_id: UUID
+    action: str
+    detail: str
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A bot as it answers now; the version is 0 when it has no prompt."""
+
+    bot: Bot
+    prompt: str
+    prompt_version: int
+
+
+class _Kept(Protocol):
+    @property
+    def revision(self) -> int: ...
+
+
+_R = TypeVar("_R", Bot, Application, Prompt)
+
+
+def owner_of(user_id: str, organization_id: str) -> str:
+    """Return who owns what this caller makes: the organisation if there is one, else the user."""
+    return f"organization:{organization_id}" if organization_id else f"user:{user_id}"
+
+
+def etag_of(kept: _Kept) -> str:
+    """Return what changes with every change of something."""
+    return f'"{kept.revision}"'
+
+
+def check_etag(kept: _Kept, etag: str) -> None:
+    """Raise EtagMismatch when `etag` is given and is of another revision."""
+    if etag and etag != etag_of(kept):
+        raise EtagMismatch(etag=etag_of(kept))
+
+
+BOT_FIELDS = {
+    "name": "name",
+    "description": "description",
+    "model": "model",
+    "parameters.max_output_tokens": "max_output_tokens",
+    "parameters.temperature": "temperature",
+    "prompt_id": "prompt_id",
+    "prompt_label": "prompt_label",
+    "tool_ids": "tool_ids",
+}
+"""The paths of an update mask for a bot, and the fields that they change."""
+APPLICATION_FIELDS = {name: name for name in ("name", "bot_id", "allowed_origins", "disabled")}
+PROMPT_FIELDS = {name: name for name in ("name", "description")}
+
+
+def updated(kept: _R, wanted: _R, paths: Iterable[str], fields: Mapping[str, str]) -> tuple[_R, list[str]]:
+    """Return `kept` with the fields that the mask names taken from `wanted`, and the paths that differ.
+
+    A path may name a whole message (`parameters`). An empty mask means every field of `wanted` that is not empty.
+
+    Raises:
+        FieldNotUpdatable: a path names a field that does not exist or is the server's.
+    """
+    asked = list(paths)
+    chosen: list[str] = []
+    for path in asked:
+        below = [name for name in fields if name == path or name.startswith(f"{path}.")]
+        if not below:
+            raise FieldNotUpdatable(field=path)
+        chosen += below
+    if not asked:
+        chosen = [path for path, name in fields.items() if getattr(wanted, name)]
+    changed = [path for path in chosen if getattr(kept, fields[path]) != getattr(wanted, fields[path])]
+    return replace(kept, **{fields[path]: getattr(wanted, fields[path]) for path in changed}), changed
+
+
+def check_template(text: str, variables: Sequence[Variable]) -> None:
+    """Raise TemplateInvalid when a text cannot be rendered whatever is given, or a declaration makes no sense."""
+    names = [variable.name for variable in variables]
+    for name in names:
+        if names.count(name) > 1:
+            raise TemplateInvalid(cause=f"the variable {name} is declared twice")
+    rest = _PLACEHOLDER.sub("", text)
+    for braces in ("{{", "}}"):
+        if braces in rest:
+            raise TemplateInvalid(cause=f"{braces} stands alone: a variable is written as {{{{name}}}}")
+    for name in _PLACEHOLDER.findall(text):
+        if name not in names:
+            raise TemplateInvalid(cause=f"the variable {name} is not declared")
+    for variable in variables:
+        if variable.default is not None and not _is_of_type(variable.default, variable.type):
+            raise TemplateInvalid(cause=f"the default of {variable.name} must be of type {variable.type.value}")
+
+
+def render(text: str, variables: Sequence[Variable], values: Mapping[str, str]) -> str:
+    """Return a text with values in the place of its variables. What stands in a value is never rendered again.
+
+    Raises:
+        VariableUnknown, VariableInvalid, VariableMissing: the values do not fit the variables.
+    """
+    known = {variable.name: variable for variable in variables}
+    for name in values:
+        if name not in known:
+            raise VariableUnknown(variable=name)
+    filled: dict[str, str] = {}
+    for name, variable in known.items():
+        value = values.get(name, variable.default)
+        if value is None:
+            raise VariableMissing(variable=name)
+        if not _is_of_type(value, variable.type):
+            raise VariableInvalid(variable=name, type=variable.type.value)
+        filled[name] = value
+    return _PLACEHOLDER.sub(lambda match: filled[match[1]], text)
+
+
+def _is_of_type(value: str, kind: VariableType) -> bool:
+    match kind:
+        case VariableType.INTEGER:
+            return re.fullmatch(r"-?[0-9]{1,18}", value) is not None
+        case VariableType.NUMBER:
+            return _is_number(value)
+        case VariableType.BOOLEAN:
+            return value in ("true", "false")
+        case _:
+            return True
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two versions of a prompt differ."""
+
+    text: str
+    variables: list[str] = field(default_factory=list)
+
+
+def difference(old: PromptVersion, new: PromptVersion) -> Difference:
+    """Return how two versions differ: the texts as a unified diff, the variables line by line."""
+    lines = difflib.unified_diff(
+        old.text.splitlines(), new.text.splitlines(), f"version {old.number}", f"version {new.number}", lineterm=""
+    )
+    before, after = _described(old), _described(new)
+    gone = [f"- {line}" for line in before if line not in after]
+    return Difference("\n".join(lines), gone + [f"+ {line}" for line in after if line not in before])
+
+
+def _described(version: PromptVersion) -> list[str]:
+    return [
+        f"{one.name}: {one.type.value}" + ("" if one.default is None else f" = {one.default}")
+        for one in version.variables
+    ]
+
+
+def moved(label: Label, version: int, at: datetime) -> Label:
+    """Return a label moved to a version, remembering where it was."""
+    before = (*label.before, label.version)[-_MOST_REMEMBERED_MOVES:]
+    return Label(label.name, version, before, label.revision + 1, at)
+
+
+def rolled_back(label: Label, at: datetime) -> Label:
+    """Return a label on the version that had it before. Raises NothingToRollBack."""
+    if not label.before:
+        raise NothingToRollBack(label=label.name)
+    return Label(label.name, label.before[-1], label.before[:-1], label.revision + 1, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """On whose behalf something is done, and by whom."""
+
+    owner: str
+    user_id: str
+
+
+def bot_key(bot_id: UUID) -> str:
+    """Return under which key a bot is cached."""
+    return f"bot:{bot_id}"
+
+
+def prompt_key(prompt_id: UUID, label: str) -> str:
+    """Return under which key the version that has a label is cached."""
+    return f"prompt:{prompt_id}:{label}"
