@@ -42,7 +42,7 @@ async def work_capabilities(capabilities: list[str]) -> None:
     names = chosen(capabilities)
     async with open_resources(settings, "worker") as resources:
         await check_current(resources.database.engine, names)
-        broker = make_broker(settings.valkey_url.get_secret_value())
+        broker = make_broker(settings.jobs_url)
         modules = await assemble(names, resources)
         for module in modules:
             if module.register_jobs is not None:

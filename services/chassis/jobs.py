@@ -1,4 +1,4 @@
-"""Background jobs: Dramatiq on Valkey, tuned so that nothing is lost.
+"""Background jobs: Dramatiq on Valkey or RabbitMQ, tuned so that nothing is lost.
 
 Each setting closes a way in which Dramatiq's defaults lose or strand messages.
 """
@@ -8,15 +8,18 @@ import logging
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Protocol
 
 import dramatiq
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import Middleware, Retries, ShutdownNotifications, TimeLimit
+from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
 
 from services.chassis import garbage, logs
+from services.chassis.job_middleware import SafeRetries, Tracing
 from services.chassis.outbox import Event
+from services.chassis.rabbitmq import QuorumBroker, RabbitmqPublisher, message_of
+from services.chassis.settings import ChassisSettings
 
 _log = logs.get(__name__)
 # Messages of a killed worker come back after its heartbeat is this old ...
@@ -25,25 +28,8 @@ _HEARTBEAT_TIMEOUT_MS = 5_000
 _MAINTENANCE_CHANCE = 20_000
 _TIME_LIMIT_MS = 15 * 60 * 1000
 _STOP_MS = 8_000
-
-
-class SafeRetries(Retries):
-    """Retries that cannot lose a message.
-
-    Dramatiq swallows an exception in `after_process_message` and then acknowledges: when the broker is away just as the
-    retry is to be stored, the message would be gone. Failing it keeps it.
-    """
-
-    def after_process_message(
-        self, broker: dramatiq.Broker, message: Any, *, result: Any = None, exception: BaseException | None = None
-    ) -> None:
-        try:
-            super().after_process_message(  # type: ignore[no-untyped-call]
-                broker, message, result=result, exception=exception
-            )
-        except Exception:
-            message.fail()
-            raise
+# With pauses of 0.5 s, 1 s … 60 s between them: about three minutes, then the dead letters.
+_MAX_RETRIES = 8
 
 
 class _RunningLoop(EventLoopThread):
@@ -55,54 +41,68 @@ class _RunningLoop(EventLoopThread):
         self.loop = loop
 
 
-def make_broker(valkey_url: str) -> RedisBroker:
-    """Return the broker for actors and for publishing. It connects when first used."""
+def make_broker(url: str) -> dramatiq.Broker:
+    """Return the broker for actors: RabbitMQ for amqp://…, Valkey for redis://…. It connects when first used."""
     middleware: list[Middleware] = [
+        Tracing(),
         TimeLimit(time_limit=_TIME_LIMIT_MS),
         ShutdownNotifications(notify_shutdown=True),
-        SafeRetries(max_retries=8, min_backoff=500, max_backoff=60_000),
+        SafeRetries(max_retries=_MAX_RETRIES, min_backoff=500, max_backoff=60_000),
     ]
+    if url.startswith("amqp"):
+        return QuorumBroker(url, middleware)
     return RedisBroker(  # type: ignore[no-untyped-call]
-        url=valkey_url,
+        url=url,
         middleware=middleware,
         heartbeat_timeout=_HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=_MAINTENANCE_CHANCE,
     )
 
 
-class DramatiqPublisher:
-    """Publishes outbox events as Dramatiq messages: the topic is the queue and names the actor too."""
+class JobPublisher(Protocol):
+    """Hands outbox events to the broker, as jobs: the topic is the queue and names the actor too."""
 
-    def __init__(self, broker: RedisBroker) -> None:
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Hand the events over, those of a key in their order. Raises when the broker has not taken all of them."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+def open_publisher(settings: ChassisSettings) -> JobPublisher:
+    """Return the publisher for the relay of an outbox. It connects when first used."""
+    return publisher_to(settings.jobs_url)
+
+
+def publisher_to(url: str) -> JobPublisher:
+    """Return the publisher to a broker: RabbitMQ for amqp://…, Valkey for redis://…."""
+    return RabbitmqPublisher(url) if url.startswith("amqp") else DramatiqPublisher(make_broker(url))
+
+
+class DramatiqPublisher:
+    """Publishes through Dramatiq's own broker, which blocks."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
         # One thread: the broker's client blocks, and events of a key stay in order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Hand the events to the broker in their order. Raises when it has not taken all of them."""
+        """See JobPublisher."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._enqueue, events)
 
     def _enqueue(self, events: Sequence[Event]) -> None:
         for event in events:
             self._broker.declare_queue(event.topic)
-            self._broker.enqueue(
-                dramatiq.Message(
-                    queue_name=event.topic,
-                    actor_name=event.topic,
-                    args=(),
-                    kwargs=event.payload,
-                    options={},
-                    message_id=str(event.event_id),
-                )
-            )
+            self._broker.enqueue(message_of(event))
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._thread.shutdown(wait=True)
+    async def close(self) -> None:
+        """See JobPublisher."""
+        await asyncio.to_thread(self._thread.shutdown)
         self._broker.close()
 
 
-async def run_worker(broker: RedisBroker, threads: int) -> None:
+async def run_worker(broker: dramatiq.Broker, threads: int) -> None:
     """Run the broker's actors until SIGTERM or SIGINT; `threads` jobs at once.
 
     The worker runs in this very process, not in children of a master: a supervisor starts a dead one again, which

@@ -38,7 +38,16 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "alembic.runtime.migration", "openai"):
+    for chatty in (
+        "httpx",
+        "httpcore",
+        "alembic.runtime.migration",
+        "openai",
+        "pika",
+        "aiormq",
+        "aio_pika",
+        "aiokafka",
+    ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

@@ -26,6 +26,8 @@ class ChassisSettings(BaseSettings):
     """Connections opened beyond the pool under load, and closed again afterwards, which costs more than waiting."""
     valkey_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Valkey or Redis."""
+    broker_url: SecretStr = SecretStr("")
+    """Where background jobs queue: redis://… or amqp://… (RabbitMQ); empty takes Valkey."""
     mesh_target: str = "127.0.0.1:8079"
     """HOST:PORT of Envoy's mesh listener, over which services call each other."""
     direct_target: str = ""
@@ -44,3 +46,8 @@ class ChassisSettings(BaseSettings):
     """How much is logged."""
     worker_threads: int = 8
     """How many jobs a worker does at once; long ones may go on beside them, as a capability says."""
+
+    @property
+    def jobs_url(self) -> str:
+        """The URL of the broker of background jobs."""
+        return self.broker_url.get_secret_value() or self.valkey_url.get_secret_value()

@@ -11,7 +11,7 @@ from parley.conversations.v1 import (
     run_service_pb2_grpc,
 )
 
-from services.chassis.jobs import DramatiqPublisher, make_broker
+from services.chassis.jobs import open_publisher
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
@@ -36,7 +36,7 @@ async def assemble(resources: Resources) -> Module:
     settings = ConversationsSettings()
     wake_ups = WakeUps(resources.valkey)
     outbox = Outbox(resources.database, OUTBOX)
-    publisher = DramatiqPublisher(make_broker(resources.settings.valkey_url.get_secret_value()))
+    publisher = open_publisher(resources.settings)
     transactions = PostgresTransactions(resources.database, outbox)
     events = ValkeyRunEvents(resources.valkey, wake_ups)
     conversations = KeepConversations(transactions, events, resources.page_tokens)
@@ -60,7 +60,7 @@ async def assemble(resources: Resources) -> Module:
     async def close() -> None:
         await answering.close()
         await wake_ups.close()
-        publisher.close()
+        await publisher.close()
 
     return Module(
         served=(

@@ -1,0 +1,133 @@
+"""Jobs on RabbitMQ: Dramatiq's broker with quorum queues, and the relay's publisher.
+
+The queues are Dramatiq's: `q` for work, `q.DQ` for what is delayed, `q.XQ` for dead letters. Only `q` is a quorum
+queue: each restart of a worker counts as a delivery of every message that it holds, and a delayed one would die of it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import aio_pika
+import dramatiq
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL, RabbitmqBroker
+from dramatiq.common import dq_name, xq_name
+from dramatiq.middleware import Middleware
+from pika.connection import Parameters
+
+from services.chassis.outbox import Event
+
+_HEARTBEAT_SECONDS = 30
+_BLOCKED_SECONDS = 15
+_CONNECT_SECONDS = 5
+# A message that took twenty workers down with it is poison, and goes to the dead letters.
+_DELIVERY_LIMIT = 20
+
+
+def _dead_lettering(queue: str) -> dict[str, Any]:
+    return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": xq_name(queue)}
+
+
+def _work(queue: str) -> dict[str, Any]:
+    return _dead_lettering(queue) | {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": _DELIVERY_LIMIT,
+        # Dead-lettering is at most once by default: a crash in between would lose the message.
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+class QuorumBroker(RabbitmqBroker):
+    """Dramatiq's broker on RabbitMQ, with confirmed publishing and quorum queues for work."""
+
+    def __init__(self, url: str, middleware: list[Middleware]) -> None:
+        super().__init__(url=url, middleware=middleware, confirm_delivery=True)
+        self.url = url
+        for parameters in [self.parameters] if isinstance(self.parameters, Parameters) else self.parameters:
+            parameters.heartbeat = _HEARTBEAT_SECONDS
+            parameters.blocked_connection_timeout = _BLOCKED_SECONDS
+            parameters.socket_timeout = _CONNECT_SECONDS
+
+    def _declare_queue(self, queue_name: str) -> Any:
+        return self.channel.queue_declare(queue=queue_name, durable=True, arguments=_work(queue_name))
+
+
+class RabbitmqPublisher:
+    """Publishes outbox events as Dramatiq messages, many at once on one connection of this process's loop.
+
+    The connection is opened when first needed, and anew after any failure: the relay tries again by itself.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._declared: set[str] = set()
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Hand the events to the broker and return once it has stored them all; raises otherwise."""
+        of_key: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            of_key[event.key].append(event)
+        try:
+            channel = await self._open()
+            for topic in {event.topic for event in events} - self._declared:
+                await self._declare(channel, topic)
+            # One after the other within a key, so that its order is kept; the keys beside each other, so that the
+            # confirmations, each a write to the disk, are waited for together.
+            async with asyncio.TaskGroup() as group:
+                for same_key in of_key.values():
+                    group.create_task(_publish_in_order(channel, same_key))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> AbstractChannel:
+        if self._channel is None or self._channel.is_closed:
+            await self.close()
+            self._connection = await aio_pika.connect(self._url, timeout=_CONNECT_SECONDS, heartbeat=_HEARTBEAT_SECONDS)
+            # What no queue takes raises.
+            self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        return self._channel
+
+    async def _declare(self, channel: AbstractChannel, queue: str) -> None:
+        dead: dict[str, Any] = {"x-message-ttl": DEAD_MESSAGE_TTL}
+        for name, arguments in (
+            (queue, _work(queue)),
+            (dq_name(queue), _dead_lettering(queue)),
+            (xq_name(queue), dead),
+        ):
+            await channel.declare_queue(name, durable=True, arguments=arguments)
+        self._declared.add(queue)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection, self._channel = self._connection, None, None
+        self._declared.clear()
+        if connection is not None:
+            await connection.close()
+
+
+async def _publish_in_order(channel: AbstractChannel, events: Sequence[Event]) -> None:
+    for event in events:
+        message = aio_pika.Message(
+            message_of(event).encode(),
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=str(event.event_id),
+        )
+        await channel.default_exchange.publish(message, routing_key=event.topic, mandatory=True)
+
+
+def message_of(event: Event) -> dramatiq.Message[Any]:
+    """Return the Dramatiq message of an event: the topic is the queue and names the actor too."""
+    return dramatiq.Message(
+        queue_name=event.topic,
+        actor_name=event.topic,
+        args=(),
+        kwargs=event.payload,
+        options=dict(event.headers),
+        message_id=str(event.event_id),
+    )

@@ -1,0 +1,113 @@
+"""Real brokers for tests, as the launcher starts them: they can be killed, stopped and started again."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.folders import make_folders
+from deploy.local.part import Part, wait_until
+from deploy.local.secrets import secret
+from deploy.local.valkey import valkey_part, valkey_url
+from deploy.rabbitmq.server import NAMES, USER, names_part, rabbitmq_part
+from tests.support.polling import until
+from tests.support.stores import free_port
+
+_START_SECONDS = 60.0
+
+
+class RunningBroker:
+    """A broker made of parts; `url` reaches it."""
+
+    def __init__(self, url: str, parts: Sequence[Part], folder: Path) -> None:
+        self.url = url
+        self._parts = parts
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start what does not run, and return once it is ready."""
+        for part in self._parts:
+            if part.name in self._processes:
+                continue
+            if part.prepare is not None:
+                _run(part.prepare())
+            with (self._folder / f"{part.name}.log").open("ab") as log:
+                self._processes[part.name] = subprocess.Popen(
+                    part.argv, env=dict(part.env), stdout=log, stderr=log, start_new_session=True, cwd=self._folder
+                )
+            if part.ready is not None:
+                _run(asyncio.wait_for(wait_until(part.ready), _START_SECONDS))
+
+    def kill(self) -> None:
+        """Kill the broker with SIGKILL and return once it is gone."""
+        self._end(self._parts[-1], signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop the broker with SIGSTOP: its connections stay, and nothing answers."""
+        os.killpg(self._processes[self._parts[-1].name].pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self._processes[self._parts[-1].name].pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End everything."""
+        for part in reversed(self._parts):
+            if part.name in self._processes:
+                self._end(part, signal.SIGKILL)
+
+    def _end(self, part: Part, number: signal.Signals) -> None:
+        process = self._processes.pop(part.name)
+        os.killpg(process.pid, number)
+        process.wait(20)
+        until(lambda: not _group_lives(process.pid), seconds=20, what=f"the end of {part.name}")
+
+
+@contextmanager
+def running_valkey_broker(folder: Path) -> Iterator[RunningBroker]:
+    """Start a Valkey with the launcher's configuration: what it has written survives its death."""
+    folders = make_folders(folder)
+    port = free_port()
+    part = valkey_part(folders, port, os.environ)
+    yield from _running(RunningBroker(valkey_url(folders, f"127.0.0.1:{port}"), [part], folder))
+
+
+@contextmanager
+def running_rabbitmq(folder: Path) -> Iterator[RunningBroker]:
+    """Start a RabbitMQ with the launcher's configuration."""
+    folders = make_folders(folder)
+    ports = {name: free_port() for name in NAMES}
+    url = f"amqp://{USER}:{secret(folders.secrets, 'rabbitmq-password')}@127.0.0.1:{ports['rabbitmq']}/"
+    parts = [names_part(ports, os.environ), rabbitmq_part(folders, ports, os.environ)]
+    yield from _running(RunningBroker(url, parts, folder))
+
+
+def _running(broker: RunningBroker) -> Iterator[RunningBroker]:
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+def _run(awaitable) -> None:  # type: ignore[no-untyped-def]
+    """Run to its end beside a loop that may run in this thread already."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    async def wait() -> None:
+        await awaitable
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, wait()).result()
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
