@@ -31,6 +31,11 @@ install: .venv/run.stamp ## Install what running needs into .venv.
 run: .venv/run.stamp ## Install and start everything; Ctrl-C stops it.
 	@exec $(BIN)/parley up
 
+.PHONY: stack
+stack: .venv/run.stamp ## The full profile: Keycloak and RabbitMQ too. Installs Java, Maven and RabbitMQ as root.
+	@$(BIN)/python -m deploy.local.programs stack
+	@exec $(BIN)/parley up --profile full
+
 .PHONY: test
 test: .venv/dev.stamp ## Install what the tests need and run all of them.
 	@$(MAKE) --no-print-directory check

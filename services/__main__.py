@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -13,7 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="parley", description="A conversational backend.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("up", help="start everything on this machine, in the foreground").set_defaults(run=_up)
+    up = commands.add_parser("up", help="start everything on this machine, in the foreground")
+    up.add_argument("--profile", choices=["light", "full"], help="full: Keycloak and RabbitMQ too; PARLEY_PROFILE")
+    up.set_defaults(run=_up)
     serve = commands.add_parser("serve", help="serve capabilities over gRPC (all of them when none is named)")
     serve.add_argument("capabilities", nargs="*")
     serve.set_defaults(run=_serve)
@@ -31,16 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     models.add_argument("action", choices=["list", "fetch"])
     models.add_argument("model", nargs="?", default="", help="the model to fetch; the recommended one when left out")
     models.set_defaults(run=_models)
+    identity = commands.add_parser("identity", help="bring Keycloak's realm to what is written down")
+    identity.add_argument("action", choices=["sync"])
+    identity.add_argument("--check", action="store_true", help="only tell the drift; exit code 1 when there is some")
+    identity.set_defaults(run=_identity)
     commands.add_parser("settings", help="print every setting, its value and its meaning").set_defaults(run=_settings)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
 
 
-def _up(_options: argparse.Namespace) -> int:
+def _up(options: argparse.Namespace) -> int:
     from deploy.local.up import main as up
 
+    if options.profile:
+        os.environ["PARLEY_PROFILE"] = options.profile
     return up()
+
+
+def _identity(options: argparse.Namespace) -> int:
+    from deploy.keycloak.sync import main as sync
+    from services.registry import CAPABILITIES
+
+    return sync(list(CAPABILITIES), check=options.check)
 
 
 def _rest(options: argparse.Namespace) -> int:

@@ -23,6 +23,19 @@ INFRASTRUCTURE = (
 )
 # Pages below /api/ that the REST adapter serves beside the RPCs.
 PUBLIC_PAGES = (r"/api(/v1/(auth|chat|admin))?/(docs(/.*)?|openapi\.json)", r"/api/v1/(ai|auth|chat|admin)/health")
+# Keycloak at the edge: refused whatever its case, else served when it is a plain path.
+KEYCLOAK_REFUSED = (r"(?i)/auth/admin(/.*)?", r"(?i)/auth/realms/master(/.*)?")
+KEYCLOAK_SERVED = r"/auth/(realms/[A-Za-z0-9_-]+|resources)(/[A-Za-z0-9._~!$&'()*+,=:@/-]*)?"
+# What only Envoy may say to those behind it, and the names by which REST clients set gRPC metadata.
+UNTRUSTED_PREFIXES = (
+    "x-jwt-",
+    "x-envoy-",
+    "grpc-metadata-x-jwt-",
+    "grpc-metadata-x-envoy-",
+    "grpc-metadata-x-forwarded-",
+)
+FORWARDED_FOR = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
+UNTRUSTED_HEADERS = ("forwarded", "x-real-ip", "x-forwarded-prefix", "x-forwarded-client-cert")
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -54,6 +67,11 @@ def render(settings: EnvoySettings, descriptors: FileDescriptorSet) -> str:
         packages={rpc.package: rpc.capability for rpc in rpcs},
         infrastructure=INFRASTRUCTURE,
         public_pages=PUBLIC_PAGES,
+        keycloak_refused=KEYCLOAK_REFUSED,
+        keycloak_served=KEYCLOAK_SERVED,
+        untrusted_prefixes=UNTRUSTED_PREFIXES,
+        # A proxy that is trusted says there who calls.
+        untrusted_headers=(*UNTRUSTED_HEADERS, *(() if settings.trusted_hops else FORWARDED_FOR)),
         local_replies=LOCAL_REPLIES,
         security_headers=SECURITY_HEADERS | (HSTS if settings.tls_certificate else {}),
         cors_patterns=cors_patterns(settings),

@@ -20,9 +20,17 @@ class EnvoySettings:
     capabilities: Mapping[str, str] = field(default_factory=dict)
     """Capability -> its own gRPC server, as in production."""
     rest: str = "127.0.0.1:8081"
-    """The REST adapter; it also publishes the keys that sign users' tokens."""
+    """The REST adapter; it also publishes the keys that sign users' tokens, unless Keycloak does."""
     websocket: str = "127.0.0.1:8091"
     """The WebSocket adapter."""
+    keycloak: str = ""
+    """Keycloak, when it is the issuer: its login pages are served below `/auth/`, and its keys check the tokens."""
+    security: str = ""
+    """Where the security listener serves Keycloak's console: for a security team's own network. Needs `keycloak`."""
+    jwks_path: str = "/.well-known/jwks.json"
+    """Where the issuer (Keycloak, else the REST adapter) publishes its keys."""
+    trusted_hops: int = 0
+    """How many proxies in front of the edge may say in x-forwarded-for who calls; 0 believes nobody."""
     issuer: str = "http://127.0.0.1:8080"
     """The `iss` that a user's token must carry."""
     audience: str = "parley"

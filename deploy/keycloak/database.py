@@ -36,8 +36,8 @@ async def restore_database(
     server: Server, dump: Path, role_password: str, operator_secret: str, env: Mapping[str, str]
 ) -> None:
     """Make the database where it is missing. Raises LaunchError."""
-    there = await run_sql(server, "postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}';", env)
-    if there:
+    databases = await run_sql(server, "postgres", "SELECT datname FROM pg_database;", env)
+    if DATABASE in databases.split():
         return
     draft = f"{DATABASE}_new"
     await run_sql(

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from deploy.keycloak.distribution import build_distribution, built_home
 from deploy.keycloak.template import make_template, template_path
@@ -23,10 +24,16 @@ async def prepare(cache: Path) -> None:
     """
     if is_prepared(cache):
         return
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+    with await asyncio.to_thread(_lock, cache):
         await make_template(cache, await build_distribution(cache))
+
+
+def _lock(cache: Path) -> TextIO:
+    """Lock the cache until the returned file is closed."""
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = (cache / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def main(arguments: list[str]) -> int:

@@ -26,6 +26,12 @@ class EnvoyPlaces:
     services: str
     rest: str
     websocket: str
+    keycloak: str = ""
+    """Keycloak, when it is the issuer."""
+    security: str = ""
+    """Where the security listener serves Keycloak's console."""
+    jwks_path: str = ""
+    """Where Keycloak publishes its keys."""
 
 
 def envoy_part(settings: LocalSettings, folders: Folders, places: EnvoyPlaces, env: Mapping[str, str]) -> Part:
@@ -81,13 +87,16 @@ async def _render(
         "services": places.services,
         "rest": places.rest,
         "websocket": places.websocket,
-        "issuer": settings.issuer or settings.edge_url,
+        # As Parley's own processes know it, wherever it was set.
+        "issuer": env["PARLEY_ISSUER"],
         "audience": settings.audience,
         "environment": settings.environment,
         "cors-origins": settings.cors_origins,
         "access-log": str(access_log),
         "output": str(configuration),
     }
+    if places.keycloak:
+        options |= {"keycloak": places.keycloak, "security": places.security, "jwks-path": places.jwks_path}
     # In a process of its own: protobuf and jinja2 would stay in the supervisor's memory for its whole life.
     arguments = (f"--{name}={value}" for name, value in options.items())
     await run_step([sys.executable, "-m", "deploy.envoy.render", *arguments], env)

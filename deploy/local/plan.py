@@ -1,7 +1,7 @@
 """The plan of the whole house: which parts, in which order, with which addresses and environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +9,7 @@ from dotenv import dotenv_values
 
 from deploy.local.envoy import EnvoyPlaces, edge_works, envoy_part
 from deploy.local.folders import Folders
+from deploy.local.full_profile import FULL_NAMES, FullProfile
 from deploy.local.part import Stage
 from deploy.local.ports import assign_ports
 from deploy.local.postgres import database_url, postgres_part
@@ -27,11 +28,17 @@ class Plan:
 
     stages: tuple[Stage, ...]
     finally_ready: Probe | None = None
+    preparation: tuple[str, Callable[[], Awaitable[None]]] | None = None
+    """What must be made once before anything starts, however long it takes: a line about it, and the work."""
+    notes: tuple[str, ...] = ()
+    """Lines for the person at the terminal, once everything is up."""
 
 
 def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     """Plan every part. Raises LaunchError when a program is missing."""
-    ports = assign_ports(_NAMES, folders.run / "ports.json", taken={settings.edge_port})
+    names = (*_NAMES, *(FULL_NAMES if settings.profile == "full" else ()))
+    taken = {settings.edge_port, settings.security_port}
+    ports = assign_ports(names, folders.run / "ports.json", taken=taken)
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     chosen = {
         "services": settings.serve_listen,
@@ -40,26 +47,38 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
         "mesh": settings.mesh_target,
     }
     at |= {name: address for name, address in chosen.items() if address}
-    env = environment(settings, folders, at)
+    full = FullProfile(settings, folders, ports) if settings.profile == "full" else None
+    env = environment(settings, folders, at, full.settings() if full else {})
     stores: list[Stage] = []
-    if not settings.database_url:
+    if full or not settings.database_url:
         stores.append((postgres_part(folders, ports["postgres"], os.environ),))
     if not settings.valkey_url:
         stores.append((valkey_part(folders, ports["valkey"], os.environ),))
     places = EnvoyPlaces(at["mesh"], at["admin"], at["services"], at["rest"], at["websocket"])
+    if full:
+        places = full.places(places)
     # Stopped in reverse: workers while the mesh still carries their calls, the stores last.
     house = (
         services_part(env, at["services"]),
-        envoy_part(settings, folders, places, os.environ),
+        envoy_part(settings, folders, places, env),
         rest_part(env, at["rest"]),
         websocket_part(env, at["websocket"]),
         *worker_parts(env, settings.workers),
     )
-    return Plan((*stores, (migrate_part(env),), house), partial(edge_works, settings, at["admin"]))
+    ready = partial(edge_works, settings, at["admin"])
+    if full is None:
+        return Plan((*stores, (migrate_part(env),), house), ready)
+    stages = (*stores, *full.stages(migrate_part(env), env), house)
+    return Plan(stages, ready, full.preparation(), full.notes())
 
 
-def environment(settings: LocalSettings, folders: Folders, at: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of Parley's processes; what the caller set, in the environment or .env, wins."""
+def environment(
+    settings: LocalSettings, folders: Folders, at: Mapping[str, str], profile: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment of Parley's processes; what the caller set, in the environment or .env, wins.
+
+    `profile` are the settings that the profile adds.
+    """
     ours = {
         "PARLEY_HOME": str(folders.home),
         "PARLEY_ENVIRONMENT": settings.environment,
@@ -78,4 +97,5 @@ def environment(settings: LocalSettings, folders: Folders, at: Mapping[str, str]
     theirs = {name.upper(): value for name, value in dotenv_values(".env").items() if value is not None}
     # HOME is made absolute; everything else that the caller chose stays as it is.
     chosen = {name: value for name, value in theirs.items() if name.startswith("PARLEY_") and name != "PARLEY_HOME"}
-    return ours | chosen | {name: value for name, value in os.environ.items() if name != "PARLEY_HOME"}
+    given = {name: value for name, value in os.environ.items() if name != "PARLEY_HOME"}
+    return {**ours, **profile, **chosen, **given}

@@ -14,6 +14,11 @@ def migrate_part(env: Mapping[str, str]) -> Part:
     return _python("migrate", "database migrations", "migrate", env, one_shot=True)
 
 
+def sync_part(env: Mapping[str, str]) -> Part:
+    """Return the step that brings Keycloak's realm to what is written down."""
+    return _python("sync", "Keycloak's realm", "identity sync", env, one_shot=True)
+
+
 def services_part(env: Mapping[str, str], address: str) -> Part:
     """Return the gRPC server of all capabilities."""
     return _python("services", "all services, gRPC", "serve", env, address=address)
@@ -44,7 +49,7 @@ def _python(
     return Part(
         name=name,
         title=title,
-        argv=(sys.executable, "-m", "services", command),
+        argv=(sys.executable, "-m", "services", *command.split()),
         # Unbuffered, so that the last words of a process that dies are in its log.
         env={**env, "PYTHONUNBUFFERED": "1"},
         address=address,

@@ -1,8 +1,9 @@
 """The launcher's settings, from PARLEY_* variables or .env."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -13,16 +14,22 @@ class LocalSettings(BaseSettings):
         env_prefix="PARLEY_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
     )
 
+    profile: Literal["light", "full"] = "light"
+    """`full` starts Keycloak and RabbitMQ too; `light` needs Python's packages only."""
     home: Path = Path(".parley")
-    """The folder of all data, logs and secrets."""
+    """The folder of all data, logs and secrets; `.parley-full` for the profile `full` unless it is set."""
+    cache: Path = Path(".cache/parley")
+    """Where what the profile `full` prepares once is kept: Keycloak as fetched and built, its database as made."""
     environment: Literal["development", "production"] = "development"
     """`production` allows no page of a local port to call (CORS); the services are stricter too."""
     edge_host: str = "127.0.0.1"
     """The address on which the edge listens."""
     edge_port: int = 8080
     """The port on which the edge listens."""
+    security_port: int = 0
+    """The port of the security listener, which serves Keycloak's console; 0 chooses a free one."""
     issuer: str = ""
-    """The `iss` of users' tokens; empty takes the edge's URL."""
+    """The `iss` of users' tokens; empty takes the edge's URL, or the realm's below it with Keycloak."""
     audience: str = "parley"
     """The `aud` of users' tokens."""
     cors_origins: str = ""
@@ -48,8 +55,20 @@ class LocalSettings(BaseSettings):
     first_start_timeout: float = 120
     """The same, when the database must be made first."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_profiles_apart(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("profile") == "full":
+            # One database cannot belong to the users of both.
+            return {"home": ".parley-full"} | given
+        return given
+
+    @property
+    def edge_host_of_urls(self) -> str:
+        """The host by which this machine reaches the edge."""
+        return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.edge_host, self.edge_host)
+
     @property
     def edge_url(self) -> str:
         """The URL under which this machine reaches the edge."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.edge_host, self.edge_host)
-        return f"http://{host}:{self.edge_port}"
+        return f"http://{self.edge_host_of_urls}:{self.edge_port}"

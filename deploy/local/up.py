@@ -91,6 +91,10 @@ async def _work(
     limit = settings.first_start_timeout if is_first_start(folders) else settings.start_timeout
     screen.say(f"Starting Parley in {folders.home}")
     plan = planner(settings, folders)
+    if plan.preparation is not None:
+        title, prepare = plan.preparation
+        screen.say(f"  {title}")
+        await prepare()
     try:
         async with asyncio.timeout(limit):
             await supervisor.start(plan.stages, plan.finally_ready)
@@ -98,7 +102,7 @@ async def _work(
         waiting = supervisor.waiting_for()
         raise LaunchError(f"{waiting} was not ready within {limit:g} s [logs: {folders.logs}]") from error
     screen.table(supervisor.running())
-    screen.say(welcome(settings.edge_url, folders))
+    screen.say(welcome(settings.edge_url, folders, plan.notes))
     raise await supervisor.until_failure()
 
 

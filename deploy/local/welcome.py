@@ -1,6 +1,7 @@
 """The text below the table: where to look, and a first conversation to copy and paste."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.folders import Folders
@@ -23,12 +24,13 @@ A first conversation (copy, paste):
 """
 
 
-def welcome(edge_url: str, folders: Folders) -> str:
-    """Return the URLs, the first conversation, and a hint when no better model was fetched."""
+def welcome(edge_url: str, folders: Folders, notes: Sequence[str] = ()) -> str:
+    """Return the URLs, the notes, the first conversation, and a hint when no better model was fetched."""
     lines = [
         f"Edge  {edge_url}",
         f"Docs  {edge_url}/api/docs",
         f"Logs  {folders.logs}",
+        *notes,
         "",
         _CONVERSATION.format(edge=edge_url),
     ]

@@ -76,6 +76,11 @@ def rabbitmq_part(folders: Folders, ports: Mapping[str, int], env: Mapping[str, 
     )
 
 
+def url(folders: Folders, port: int) -> str:
+    """Return the URL with the password."""
+    return f"amqp://{USER}:{secret(folders.secrets, 'rabbitmq-password')}@127.0.0.1:{port}/"
+
+
 def find_names_server() -> str:
     """Return the program epmd of Erlang. Raises LaunchError when it is missing."""
     found = shutil.which("epmd")

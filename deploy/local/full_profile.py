@@ -1,0 +1,98 @@
+"""The profile `full`: what `parley up --profile full` starts beside the parts of every house."""
+
+import importlib.util
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.keycloak.distribution import RELATIVE_PATH
+from deploy.keycloak.part import CONSOLE_USER, NAMES, REALM, Keycloak
+from deploy.local.envoy import EnvoyPlaces
+from deploy.local.errors import LaunchError
+from deploy.local.folders import Folders
+from deploy.local.part import Part, Stage
+from deploy.local.programs import STACK, install_command, missing_packages
+from deploy.local.python_parts import sync_part
+from deploy.local.secrets import secret
+from deploy.local.settings import LocalSettings
+from deploy.rabbitmq import server as rabbitmq
+
+FULL_NAMES = (*NAMES, *rabbitmq.NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class FullProfile:
+    """Keycloak and RabbitMQ beside the light house. `ports` has the FULL_NAMES."""
+
+    local: LocalSettings
+    folders: Folders
+    ports: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        """Raise LaunchError, with the command that installs it, when a program is missing."""
+        missing = missing_packages(STACK)
+        if missing:
+            raise LaunchError(f"{', '.join(missing)} missing. As root: {install_command(missing)}")
+        if self.local.database_url:
+            raise LaunchError("PARLEY_DATABASE_URL cannot be set in the profile full: its parts share one PostgreSQL")
+
+    @property
+    def keycloak(self) -> Keycloak:
+        """The Keycloak of the stack."""
+        security = f"http://{self.local.edge_host_of_urls}:{self._security_port}"
+        return Keycloak(self.folders, self.local.cache.absolute(), self.ports, self.local.edge_url, security)
+
+    def settings(self) -> dict[str, str]:
+        """Return what Parley's processes are told of these parts."""
+        broker = {"PARLEY_BROKER_URL": rabbitmq.url(self.folders, self.ports["rabbitmq"])}
+        return broker | self.keycloak.settings(_capabilities())
+
+    def places(self, places: EnvoyPlaces) -> EnvoyPlaces:
+        """Return Envoy's places with Keycloak's."""
+        return replace(
+            places,
+            keycloak=f"127.0.0.1:{self.ports['keycloak']}",
+            security=f"{self.local.edge_host}:{self._security_port}",
+            jwks_path=f"{RELATIVE_PATH}/realms/{REALM}/protocol/openid-connect/certs",
+        )
+
+    def stages(self, migrate: Part, env: Mapping[str, str]) -> tuple[Stage, ...]:
+        """Return the stages between the stores and the house."""
+        sync = sync_part({**self.keycloak.operator_settings(), **env})
+        return (
+            (rabbitmq.names_part(self.ports, os.environ),),
+            (self.keycloak.part(), rabbitmq.rabbitmq_part(self.folders, self.ports, os.environ), migrate),
+            (sync,),
+        )
+
+    def preparation(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
+        """Return what must be made before the first start on this machine; None when it was."""
+        keycloak = self.keycloak
+        return None if keycloak.is_prepared else ("Preparing Keycloak (about 70 s, once)", keycloak.prepare)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return where the consoles are and how to get in; the passwords themselves in development only."""
+        passwords = {name: self.folders.secrets / name for name in ("keycloak-console-password", "rabbitmq-password")}
+        shown = {name: self._shown(path) for name, path in passwords.items()}
+        keycloak = f"{self.keycloak.console_url}  user {CONSOLE_USER}, {shown['keycloak-console-password']}"
+        rabbit = (
+            f"http://127.0.0.1:{self.ports['rabbitmq-console']}  user {rabbitmq.USER}, {shown['rabbitmq-password']}"
+        )
+        return (f"Keycloak's console  {keycloak}", f"RabbitMQ's console  {rabbit}")
+
+    def _shown(self, path: Path) -> str:
+        if self.local.environment == "development":
+            return f"password {secret(path.parent, path.name)}"
+        return f"password in {path}"
+
+    @property
+    def _security_port(self) -> int:
+        return self.local.security_port or self.ports["security"]
+
+
+def _capabilities() -> list[str]:
+    """Return the names of the services: the folders with a wiring, found without importing any."""
+    spec = importlib.util.find_spec("services")
+    roots = (spec.submodule_search_locations or []) if spec else []
+    return sorted(path.parent.name for root in roots for path in Path(root).glob("*/wiring.py"))
