@@ -1,0 +1,30 @@
+"""Who may log in to Vault: a role per kind of process, and what each may."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MESH_IDENTITIES = ("envoy", "rest", "services", "websocket", "worker")
+"""Processes of one machine that show a certificate on the mesh, beside each capability that runs alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One AppRole. Its database role has the same name."""
+
+    name: str
+    capabilities: tuple[str, ...] = ()
+    """Whose secrets, keys and tables it may use."""
+    certificates: tuple[str, ...] = ()
+    """The mesh identities whose certificates it may ask for."""
+
+
+def roles(capabilities: Sequence[str]) -> list[Role]:
+    """Return the roles: each capability alone, `services` and `worker` with all of them, and the certificates' agent."""
+    everything = tuple(capabilities)
+    return [
+        *(Role(name, (name,), (name,)) for name in everything),
+        Role("services", everything, ("services",)),
+        Role("worker", everything, ("worker",)),
+        # On one machine one agent keeps everybody's certificate; elsewhere each process asks for its own.
+        Role("certificates", (), (*MESH_IDENTITIES, *everything)),
+    ]
