@@ -1,0 +1,79 @@
+"""One holder at a time, and nothing is written by one that has lost its lease."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import MetaData, text
+
+from services.chassis.database import Database
+from services.chassis.locks import LeaseLost, Leases, lease_table
+
+_METADATA = MetaData()
+_TABLE = lease_table(_METADATA, "trial")
+
+
+@pytest.fixture
+async def leases(empty: Database) -> Leases:
+    async with empty.transaction() as connection:
+        await connection.execute(text("CREATE SCHEMA trial"))
+        await connection.run_sync(_METADATA.create_all)
+    return Leases(empty, _TABLE, seconds=0.4)
+
+
+async def _run_out(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE trial.lease SET held_until = now() - interval '1 s'"))
+
+
+async def test_one_of_many_takes_a_lease(leases: Leases) -> None:
+    fences = await asyncio.gather(*[leases.take("reports") for _ in range(10)])
+    assert sorted(fences, key=str) == [1] + [None] * 9
+    assert await leases.take("mail") == 1
+
+
+async def test_a_lease_that_was_given_back_is_had_at_once_with_a_higher_fence(leases: Leases) -> None:
+    first = await leases.take("reports")
+    assert first == 1
+    await leases.release("reports", first)
+    assert await leases.take("reports") == 2
+
+
+async def test_whoever_slept_through_the_lease_writes_nothing(empty: Database, leases: Leases) -> None:
+    first = await leases.take("reports")
+    await _run_out(empty)
+    second = await leases.take("reports")
+    assert (first, second) == (1, 2)
+    assert not await leases.renew("reports", 1)
+    await leases.release("reports", 1)
+    assert await leases.take("reports") is None
+    async with empty.transaction() as connection:
+        await leases.check(connection, "reports", 2)
+        with pytest.raises(LeaseLost):
+            await leases.check(connection, "reports", 1)
+
+
+async def test_a_lease_is_kept_for_as_long_as_the_work_takes(leases: Leases) -> None:
+    fence = await leases.take("reports")
+    assert fence is not None
+    loop = asyncio.get_running_loop()
+    async with leases.held("reports", fence):
+        begun = loop.time()
+        while loop.time() < begun + 1.0:
+            assert await leases.take("reports") is None
+            await asyncio.sleep(0.05)
+    assert await leases.take("reports") == 2
+
+
+async def test_work_ends_when_its_lease_is_lost(empty: Database, leases: Leases) -> None:
+    fence = await leases.take("reports")
+    assert fence is not None
+
+    async def work() -> None:
+        async with asyncio.timeout(10), leases.held("reports", fence):
+            await _run_out(empty)
+            assert await leases.take("reports") == 2
+            await asyncio.Event().wait()
+
+    with pytest.raises(LeaseLost):
+        await work()
+    assert not await leases.renew("reports", fence)
