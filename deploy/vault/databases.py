@@ -15,10 +15,8 @@ def preparation(storage_password: str, database_password: str, names: Sequence[s
         + _once(f"CREATE ROLE vault_database LOGIN CREATEROLE PASSWORD '{database_password}'", "duplicate_object")
         + "".join(map(_group, names)),
     )
-    yield (
-        "postgres",
-        "SELECT 'CREATE DATABASE vault OWNER vault' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'vault') \\gexec\n",
-    )
+    missing = "WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'vault')"
+    yield "postgres", f"SELECT 'CREATE DATABASE vault OWNER vault' {missing} \\gexec\n"
 
 
 def _login(name: str, password: str) -> str:

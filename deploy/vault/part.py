@@ -77,10 +77,7 @@ class Vault:
 
     def hand_over_part(self) -> Part:
         """Return the process that lays a fresh wrapped secret id into the folder of each role whenever one was used."""
-        part = self._python(
-            "vault-roles", "secrets: who is who", "deploy.vault.hand_over", {"folder": str(self.folder)}
-        )
-        return part
+        return self._python("vault-roles", "secrets: logins", "deploy.vault.hand_over", {"folder": str(self.folder)})
 
     def settings(self, role: str) -> dict[str, str]:
         """Return what a process of that role is told."""

@@ -19,7 +19,7 @@ class Role:
 
 
 def roles(capabilities: Sequence[str]) -> list[Role]:
-    """Return the roles: each capability alone, `services` and `worker` with all of them, and the certificates' agent."""
+    """Return the roles: each capability alone, `services` and `worker` with all of them, and the agent."""
     everything = tuple(capabilities)
     return [
         *(Role(name, (name,), (name,)) for name in everything),
