@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-import orjson
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -75,7 +73,7 @@ class ValkeyCachingAnswering:
                 _log.warning("an entry of another release is not used", key=key)
         found = await load()
         if found is not None:
-            await self._store(entry, drops, dropped or b"", _stored(found))
+            await self._store(entry, drops, dropped or b"", kind.dump_json(found))
         return found
 
     async def _store(self, entry: str, drops: str, dropped: bytes | str, value: bytes) -> None:
@@ -89,8 +87,3 @@ class ValkeyCachingAnswering:
 def _names(key: str) -> tuple[str, str]:
     # One slot of a cluster for both.
     return f"{_PREFIX}{{{key}}}", f"{_PREFIX}{{{key}}}:drops"
-
-
-def _stored(value: Any) -> bytes:
-    plain = (asdict(value[0]), value[1]) if isinstance(value, tuple) else asdict(value)
-    return orjson.dumps(plain)
