@@ -12,6 +12,7 @@ CAPABILITIES = {
     "conversations": "services.conversations.wiring",
     "identity": "services.identity.wiring",
     "inference": "services.inference.wiring",
+    "operations": "services.operations.wiring",
 }
 
 Assemble = Callable[[Resources], Awaitable[Module]]

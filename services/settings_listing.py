@@ -17,6 +17,7 @@ SETTINGS = (
     "services.conversations.settings",
     "services.identity.settings",
     "services.inference.settings",
+    "services.operations.settings",
 )
 """The modules with settings; one sorted line each."""
 

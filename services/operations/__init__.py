@@ -1,0 +1,1 @@
+"""The desk of operators: jobs that failed for good, schedules, and operations that take long."""

@@ -1,0 +1,95 @@
+"""The dead letters that RabbitMQ keeps in the queues `<queue>.XQ`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
+
+from services.operations.backends.failed_messages import failed_message
+from services.operations.rules import FailedMessage
+
+_DEAD = ".XQ"
+_CONNECT_SECONDS = 5
+
+
+class RabbitmqDeadLetters:
+    """Implements the port DeadLetterSource. RabbitMQ does not list its queues, so `queues` does."""
+
+    def __init__(self, url: str, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
+        self._url = url
+        self._queues = queues
+        self._connection: AbstractConnection | None = None
+
+    @asynccontextmanager
+    async def taken(self, limit: int) -> AsyncIterator[Sequence[FailedMessage]]:
+        """See the port."""
+        connection = await self._connected()
+        # What is not acknowledged when its channel closes goes back to the queue.
+        async with connection.channel() as channel:
+            found: list[tuple[str, AbstractIncomingMessage]] = []
+            for name in sorted(await self._queues()):
+                found += await _take(connection, channel, name, limit - len(found))
+            yield [_message(name, message) for name, message in found]
+            for _, message in found:
+                await message.ack()
+
+    async def _connected(self) -> AbstractConnection:
+        if self._connection is None or self._connection.is_closed:
+            self._connection = await aio_pika.connect(self._url, timeout=_CONNECT_SECONDS)
+        return self._connection
+
+    async def close(self) -> None:
+        """See the port."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+async def _take(
+    connection: AbstractConnection, channel: AbstractChannel, name: str, limit: int
+) -> list[tuple[str, AbstractIncomingMessage]]:
+    if not await _exists(connection, name + _DEAD):
+        return []
+    queue = await channel.get_queue(name + _DEAD, ensure=False)
+    taken: list[tuple[str, AbstractIncomingMessage]] = []
+    while len(taken) < limit and (message := await queue.get(fail=False)) is not None:
+        taken.append((name, message))
+    return taken
+
+
+async def _exists(connection: AbstractConnection, queue: str) -> bool:
+    # A question after a queue that is not there closes the channel it was asked on.
+    channel = await connection.channel()
+    try:
+        await channel.declare_queue(queue, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
+def _message(queue: str, message: AbstractIncomingMessage) -> FailedMessage:
+    death = _last_death(message.headers)
+    time = death.get("time")
+    failed_at = time if isinstance(time, datetime) else datetime.now(UTC)
+    if failed_at.tzinfo is None:
+        failed_at = failed_at.replace(tzinfo=UTC)
+    digest = sha256(message.body).hexdigest()
+    return failed_message(
+        queue,
+        message.body,
+        message_id=message.message_id or digest,
+        # The time counts whole seconds; a message that failed anew differs in its body too.
+        failure_key=f"{failed_at.isoformat()}/{digest}" if death else digest,
+        failed_at=failed_at,
+        reason=f"dead-lettered: {death.get('reason', 'unknown')}",
+    )
+
+
+def _last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    deaths = headers.get("x-death")
+    return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
