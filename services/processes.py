@@ -8,7 +8,7 @@ from services.chassis.errors import ServiceError
 from services.chassis.jobs import make_broker, run_worker
 from services.chassis.method_options import AccessRuleMissing
 from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
-from services.chassis.resources import SecretTooShort, open_resources
+from services.chassis.resources import SecretTooShort, ServiceSecretMissing, open_resources
 from services.chassis.serving import CannotListen, serve
 from services.chassis.settings import ChassisSettings
 from services.registry import UnknownCapability, assemble, chosen
@@ -21,6 +21,7 @@ EXPECTED = (
     SchemaNotCurrent,
     SecretTooShort,
     ServiceError,
+    ServiceSecretMissing,
     UnknownCapability,
     ValidationError,
 )
@@ -31,7 +32,7 @@ async def serve_capabilities(capabilities: list[str]) -> None:
     """Serve capabilities over gRPC until the process is told to stop."""
     settings = _configure()
     names = chosen(capabilities)
-    async with open_resources(settings, "services") as resources:
+    async with open_resources(settings, names[0]) as resources:
         await check_current(resources.database.engine, names)
         await serve(await assemble(names, resources), resources)
 
@@ -40,7 +41,7 @@ async def work_capabilities(capabilities: list[str]) -> None:
     """Run the background jobs of capabilities until the process is told to stop."""
     settings = _configure()
     names = chosen(capabilities)
-    async with open_resources(settings, "worker") as resources:
+    async with open_resources(settings, names[0]) as resources:
         await check_current(resources.database.engine, names)
         broker = make_broker(settings.jobs_url)
         modules = await assemble(names, resources)
@@ -56,7 +57,7 @@ async def migrate_capabilities(capabilities: list[str]) -> None:
     """Bring the schemas of capabilities to their newest revision."""
     settings = _configure()
     names = chosen(capabilities)
-    async with open_resources(settings, "migrate") as resources:
+    async with open_resources(settings, names[0]) as resources:
         await migrate(resources.database.engine, names)
 
 

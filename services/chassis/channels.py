@@ -1,12 +1,13 @@
 """How services reach each other: one gRPC channel over the mesh, with a token and a deadline on every call."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 
+from services.chassis.client_credentials import TokenSource
+from services.chassis.errors import ServiceTokenUnavailable
 from services.chassis.interceptors import request_id
-from services.chassis.tokens import ServiceTokens
 
 DEFAULT_DEADLINE_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 11 * 1024 * 1024
@@ -23,7 +24,7 @@ _OPTIONS = (
 )
 
 
-def open_channel(target: str, tokens: ServiceTokens) -> grpc.aio.Channel:
+def open_channel(target: str, tokens: TokenSource) -> grpc.aio.Channel:
     """Return a lazy channel to `target` (HOST:PORT).
 
     Every call carries the service's token, the request id and a deadline.
@@ -32,13 +33,18 @@ def open_channel(target: str, tokens: ServiceTokens) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=[_UnaryUnary(adorn), _UnaryStream(adorn)])
 
 
-Adorn = Callable[[grpc.aio.ClientCallDetails], grpc.aio.ClientCallDetails]
+Adorn = Callable[[grpc.aio.ClientCallDetails], Awaitable[grpc.aio.ClientCallDetails]]
 
 
-def _adorning(tokens: ServiceTokens) -> Adorn:
-    def adorn(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+def _adorning(tokens: TokenSource) -> Adorn:
+    async def adorn(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        metadata.add("authorization", f"Bearer {tokens.current()}")
+        try:
+            metadata.add("authorization", f"Bearer {await tokens.token()}")
+        except ServiceTokenUnavailable as error:
+            # As every other call that reaches nobody: callers know how to go on from there.
+            empty = grpc.aio.Metadata()
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, empty, empty, details=error.message) from error
         if current := request_id.current.get():
             metadata.add(request_id.METADATA_KEY, current)
         return grpc.aio.ClientCallDetails(
@@ -57,7 +63,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self._adorn = adorn
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return await continuation(self._adorn(client_call_details), request)
+        return await continuation(await self._adorn(client_call_details), request)
 
 
 class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
@@ -65,4 +71,4 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
         self._adorn = adorn
 
     async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return await continuation(self._adorn(client_call_details), request)
+        return await continuation(await self._adorn(client_call_details), request)

@@ -93,6 +93,14 @@ class SessionCheckUnavailable(ServiceError):
     template = "the session cannot be checked now; try again"
 
 
+class ServiceTokenUnavailable(ServiceError):
+    """This service cannot get a token of its own from the issuer, so no other service would let it in."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "SERVICE_TOKEN_UNAVAILABLE"
+    template = "another service cannot be asked now; try again"
+
+
 class StoreUnavailable(ServiceError):
     """PostgreSQL cannot be reached now, such as while it starts again."""
 

@@ -59,5 +59,6 @@ class RemoteKeySet:
             if not self._keys:
                 raise KeySetUnavailable(self._url) from error
             return
-        self._keys = {key.key_id: key for key in keys if key.key_id}
+        # Keycloak publishes keys for encryption too.
+        self._keys = {key.key_id: key for key in keys if key.key_id and key.public_key_use != "enc"}
         self._fetched_at = now

@@ -22,6 +22,8 @@ class Access:
     roles: frozenset[str] = frozenset()
     scope: str = ""
     """What an API key must be good for; with none, no key may call."""
+    services: frozenset[str] = frozenset()
+    """The services that may call, with LEVEL_SERVICE; none named: any of ours."""
 
     @property
     def is_public(self) -> bool:
@@ -51,7 +53,7 @@ def access_rules(service_names: list[str]) -> dict[str, Access]:
             elif option.level == access_pb2.LEVEL_UNSPECIFIED:
                 missing.append(path)
             else:
-                rules[path] = Access(option.level, frozenset(option.roles), option.scope)
+                rules[path] = Access(option.level, frozenset(option.roles), option.scope, frozenset(option.services))
     if missing:
         raise AccessRuleMissing(f"no option (parley.access.v1.access) on {', '.join(missing)}")
     return rules

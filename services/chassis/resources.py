@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import grpc
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,10 +11,11 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 
 from services.chassis.channels import open_channel
+from services.chassis.client_credentials import ClientCredentials, TokenSource
 from services.chassis.database import Database
 from services.chassis.pagination import PageTokens
 from services.chassis.settings import ChassisSettings
-from services.chassis.tokens import ServiceTokens
+from services.chassis.tokens import CLIENT_PREFIX, ServiceTokens
 
 _MIN_SECRET_CHARACTERS = 32
 
@@ -33,13 +34,44 @@ class Resources:
     mesh: grpc.aio.Channel
     page_tokens: PageTokens
 
+    channels: list[grpc.aio.Channel] = field(default_factory=list)
+    """Those that services opened for themselves; closed with the rest."""
+
+    def acting_as(self, service: str) -> "Resources":
+        """Return the same with a mesh channel that carries the service's own token, whoever shares the process.
+
+        Raises:
+            ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
+        """
+        mesh = _open_mesh(self.settings, service)
+        self.channels.append(mesh)
+        return replace(self, mesh=mesh)
+
+
+class ServiceSecretMissing(Exception):
+    """PARLEY_SERVICE_TOKEN_URL is set, and a service has no secret to show there."""
+
+
+def _open_mesh(settings: ChassisSettings, service: str) -> grpc.aio.Channel:
+    return open_channel(settings.direct_target or settings.mesh_target, _tokens(settings, service))
+
+
+def _tokens(settings: ChassisSettings, service: str) -> TokenSource:
+    if not settings.service_token_url:
+        return ServiceTokens(settings.secret.get_secret_value(), service)
+    secret = settings.service_client_secrets.get(service)
+    if secret is None:
+        raise ServiceSecretMissing(f"PARLEY_SERVICE_CLIENT_SECRETS has no secret for {service}")
+    return ClientCredentials(settings.service_token_url, f"{CLIENT_PREFIX}{service}", secret.get_secret_value())
+
 
 @asynccontextmanager
 async def open_resources(settings: ChassisSettings, process: str) -> AsyncIterator[Resources]:
-    """Open the shared parts and close them afterwards. `process` is how the process names itself to other services.
+    """Open the shared parts and close them afterwards. `process` is as which service the process itself calls others.
 
     Raises:
         SecretTooShort: PARLEY_SECRET has fewer than 32 characters.
+        ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
     """
     secret = settings.secret.get_secret_value()
     if len(secret) < _MIN_SECRET_CHARACTERS:
@@ -50,11 +82,12 @@ async def open_resources(settings: ChassisSettings, process: str) -> AsyncIterat
         pool_overflow=settings.database_pool_overflow,
     )
     valkey = open_valkey(settings.valkey_url.get_secret_value())
-    mesh = open_channel(settings.direct_target or settings.mesh_target, ServiceTokens(secret, process))
+    resources = Resources(settings, database, valkey, _open_mesh(settings, process), PageTokens(secret))
     try:
-        yield Resources(settings, database, valkey, mesh, PageTokens(secret))
+        yield resources
     finally:
-        await mesh.close(grace=1.0)
+        for channel in (*resources.channels, resources.mesh):
+            await channel.close(grace=1.0)
         await valkey.aclose()
         await database.close()
 

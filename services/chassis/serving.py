@@ -94,7 +94,7 @@ def _verifier(resources: Resources) -> TokenVerifier:
     return TokenVerifier(
         issuer=settings.issuer,
         audience=settings.audience,
-        secret=settings.secret.get_secret_value(),
+        secret="" if settings.service_token_url else settings.secret.get_secret_value(),
         keys=RemoteKeySet(settings.jwks_url),
         revoked=RevokedSessions(resources.valkey),
     )

@@ -42,6 +42,10 @@ class ChassisSettings(BaseSettings):
     """Where the keys that sign users' tokens are published."""
     secret: SecretStr = SecretStr("")
     """At least 32 characters, the same for all processes: signs page tokens and the services' own tokens."""
+    service_token_url: str = ""
+    """The issuer's token endpoint, where services get their own tokens; empty signs them with PARLEY_SECRET."""
+    service_client_secrets: dict[str, SecretStr] = {}
+    """Capability -> secret of its client `parley-<capability>` at that endpoint, as JSON."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
     worker_threads: int = 8

@@ -1,4 +1,4 @@
-"""Bearer tokens: users' come from the OIDC issuer, the services' own are made here.
+"""Bearer tokens: users' come from the OIDC issuer, the services' own from there too, or they are made here.
 
 Users' tokens have the claims of Keycloak: roles stand in `realm_access.roles`, the session in `sid`.
 """
@@ -17,6 +17,11 @@ USER_ALGORITHMS = ("RS256", "ES256")
 _SERVICE_ALGORITHM = "HS256"
 _SERVICE_ISSUER = "parley-mesh"
 _SERVICE_SECONDS = 300
+# The audience of service accounts at the issuer: the edge, which wants the users' one, refuses their tokens.
+SERVICE_AUDIENCE = "parley-mesh"
+CLIENT_PREFIX = "parley-"
+_SERVICE_ROLE = "service"
+_ACCESS_TOKEN = "Bearer"  # noqa: S105 -- a type of token, no token
 _MAX_TOKEN_CHARACTERS = 8192
 _LEEWAY_SECONDS = 5
 _CACHED_TOKENS = 10_000
@@ -30,6 +35,10 @@ class ServiceTokens:
         self._service = service
         self._token = ""
         self._expires_at = 0.0
+
+    async def token(self) -> str:
+        """See the port TokenSource."""
+        return self.current()
 
     def current(self) -> str:
         """Return a token that is good for at least one more minute."""
@@ -48,7 +57,10 @@ class ServiceTokens:
 
 
 class TokenVerifier:
-    """Checks bearer tokens: signature, issuer, audience, times, and whether the session has ended."""
+    """Checks bearer tokens: signature, issuer, audience, times, and whether the session has ended.
+
+    With an empty `secret` only the issuer's tokens are good, for services too.
+    """
 
     def __init__(
         self, *, issuer: str, audience: str, secret: str, keys: RemoteKeySet, revoked: RevokedSessions
@@ -87,7 +99,7 @@ class TokenVerifier:
             # a public key is never taken for an HMAC secret.
             if header.get("alg") == _SERVICE_ALGORITHM:
                 return self._service(token)
-            return await self._user(token, str(header.get("kid", "")))
+            return await self._of_issuer(token, str(header.get("kid", "")))
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated(cause="the token has expired") from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
@@ -96,6 +108,8 @@ class TokenVerifier:
             raise SessionCheckUnavailable from error
 
     def _service(self, token: str) -> Caller:
+        if not self._secret:
+            raise jwt.InvalidKeyError("services' tokens come from the issuer")
         claims = jwt.decode(
             token,
             self._secret,
@@ -107,7 +121,7 @@ class TokenVerifier:
         )
         return Caller(service=str(claims["sub"]).removeprefix(SERVICE_PREFIX), expires_at=int(claims["exp"]))
 
-    async def _user(self, token: str, key_id: str) -> Caller:
+    async def _of_issuer(self, token: str, key_id: str) -> Caller:
         key = await self._keys.key(key_id)
         if key is None:
             raise jwt.InvalidKeyError("unknown key id")
@@ -116,16 +130,47 @@ class TokenVerifier:
             key,
             algorithms=list(USER_ALGORITHMS),
             issuer=self._issuer,
-            audience=self._audience,
+            audience=[self._audience, SERVICE_AUDIENCE],
             leeway=_LEEWAY_SECONDS,
-            options={"require": ["exp", "iat", "iss", "aud", "sub", "sid"]},
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
-        realm_access = claims.get("realm_access")
-        roles = realm_access.get("roles", []) if isinstance(realm_access, dict) else []
+        # ID tokens, refresh tokens and logout tokens carry the same signature.
+        if claims.get("typ") != _ACCESS_TOKEN:
+            raise jwt.InvalidTokenError("not an access token")
+        return self._user(claims) if "sid" in claims else _service_account(claims)
+
+    def _user(self, claims: dict[str, Any]) -> Caller:
+        audiences = [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
+        if self._audience not in audiences:
+            raise jwt.InvalidAudienceError("a user's token for somebody else")
         return Caller(
             user_id=str(claims["sub"]),
             session_id=str(claims["sid"]),
-            organization_id=str(claims.get("organization", "")),
-            roles=frozenset(str(role) for role in roles),
+            organization_id=_organization(claims.get("organization")),
+            roles=_roles(claims),
             expires_at=int(claims["exp"]),
         )
+
+
+def _service_account(claims: dict[str, Any]) -> Caller:
+    """Return the service whose account the token is of: only clients have `client_id` in it, and no session."""
+    client = str(claims.get("client_id", ""))
+    name = client.removeprefix(CLIENT_PREFIX)
+    known = name != client and claims.get("azp") == client and _SERVICE_ROLE in _roles(claims)
+    if not known or claims["aud"] != SERVICE_AUDIENCE:
+        raise jwt.InvalidTokenError("neither a user's token nor a service's")
+    return Caller(service=name, expires_at=int(claims["exp"]))
+
+
+def _roles(claims: dict[str, Any]) -> frozenset[str]:
+    realm_access = claims.get("realm_access")
+    roles = realm_access.get("roles", []) if isinstance(realm_access, dict) else []
+    return frozenset(str(role) for role in roles)
+
+
+def _organization(claim: Any) -> str:
+    """Return the organisation's id. Keycloak tells it by alias, `{"acme": {"id": …}}`; we have one at most."""
+    if isinstance(claim, dict):
+        ids = [str(told.get("id", "")) for told in claim.values() if isinstance(told, dict)]
+        return ids[0] if len(ids) == 1 else ""
+    return claim if isinstance(claim, str) else ""

@@ -33,5 +33,8 @@ def missing(access: Access, caller: Caller) -> str:
     if access.level == access_pb2.LEVEL_ROLES:
         return "" if caller.roles & access.roles else f"the role {' or '.join(sorted(access.roles))}"
     if access.level == access_pb2.LEVEL_SERVICE:
-        return "" if caller.service else "one of Parley's own services"
+        if not caller.service:
+            return "one of Parley's own services"
+        admitted = not access.services or caller.service in access.services
+        return "" if admitted else f"the service {' or '.join(sorted(access.services))}"
     return "an access rule"

@@ -39,7 +39,7 @@ async def _served(home: Path) -> AsyncIterator[grpc.aio.Channel]:
         server, _, _ = build_server([module], resources)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        async with open_channel(f"127.0.0.1:{port}", ServiceTokens(_SECRET, "tests")) as channel:
+        async with open_channel(f"127.0.0.1:{port}", ServiceTokens(_SECRET, "conversations")) as channel:
             yield channel
         await server.stop(1)
         await module.close()

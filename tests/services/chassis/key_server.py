@@ -52,6 +52,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "sid": "session-1",
         "iat": now,
         "exp": now + 600,
+        "typ": "Bearer",
         "realm_access": {"roles": ["user"]},
     }
     return {name: value for name, value in (good | changes).items() if value is not None}

@@ -27,7 +27,7 @@ from parley.access.v1 import access_pb2 as parley_dot_access_dot_v1_dot_access__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,parley/inference/v1/generation_service.proto\x12\x13parley.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/validation/v1/validation.proto\"L\n\rPromptMessage\x12-\n\x04role\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xd2\xf3\x18\x17\"\x15system|user|assistant\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xb9\x01\n\x0fGenerateRequest\x12\x41\n\x08messages\x18\x01 \x03(\x0b\x32\".parley.inference.v1.PromptMessageB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03@\xe8\x07\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12!\n\x11max_output_tokens\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_temperature\"Y\n\x10GenerateResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x37\n\x07summary\x18\x02 \x01(\x0b\x32&.parley.inference.v1.GenerationSummary\"f\n\x11GenerationSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x32v\n\x11GenerationService\x12\x61\n\x08Generate\x12$.parley.inference.v1.GenerateRequest\x1a%.parley.inference.v1.GenerateResponse\"\x06\xca\xf3\x18\x02\x08\x04\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,parley/inference/v1/generation_service.proto\x12\x13parley.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/validation/v1/validation.proto\"L\n\rPromptMessage\x12-\n\x04role\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xd2\xf3\x18\x17\"\x15system|user|assistant\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xb9\x01\n\x0fGenerateRequest\x12\x41\n\x08messages\x18\x01 \x03(\x0b\x32\".parley.inference.v1.PromptMessageB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03@\xe8\x07\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12!\n\x11max_output_tokens\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_temperature\"Y\n\x10GenerateResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x37\n\x07summary\x18\x02 \x01(\x0b\x32&.parley.inference.v1.GenerationSummary\"f\n\x11GenerationSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x32\x85\x01\n\x11GenerationService\x12p\n\x08Generate\x12$.parley.inference.v1.GenerateRequest\x1a%.parley.inference.v1.GenerateResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,7 +43,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATEREQUEST'].fields_by_name['max_output_tokens']._loaded_options = None
   _globals['_GENERATEREQUEST'].fields_by_name['max_output_tokens']._serialized_options = b'\322\363\030\0020\000'
   _globals['_GENERATIONSERVICE'].methods_by_name['Generate']._loaded_options = None
-  _globals['_GENERATIONSERVICE'].methods_by_name['Generate']._serialized_options = b'\312\363\030\002\010\004'
+  _globals['_GENERATIONSERVICE'].methods_by_name['Generate']._serialized_options = b'\312\363\030\021\010\004\032\rconversations'
   _globals['_PROMPTMESSAGE']._serialized_start=172
   _globals['_PROMPTMESSAGE']._serialized_end=248
   _globals['_GENERATEREQUEST']._serialized_start=251
@@ -52,6 +52,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATERESPONSE']._serialized_end=527
   _globals['_GENERATIONSUMMARY']._serialized_start=529
   _globals['_GENERATIONSUMMARY']._serialized_end=631
-  _globals['_GENERATIONSERVICE']._serialized_start=633
-  _globals['_GENERATIONSERVICE']._serialized_end=751
+  _globals['_GENERATIONSERVICE']._serialized_start=634
+  _globals['_GENERATIONSERVICE']._serialized_end=767
 # @@protoc_insertion_point(module_scope)
