@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import orjson
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.chassis.errors import StoreUnavailable
 
 # A statement that waits longer than this for a lock or a result is a fault, not patience.
 _SERVER_SETTINGS = {"statement_timeout": "15000", "lock_timeout": "5000", "jit": "off", "application_name": "parley"}
+_GENERATION = "parley.generation"
 # PostgreSQL ends our session, or takes none, because it stops, crashes or starts.
 _AWAY = {"57P01", "57P02", "57P03"}
 
@@ -20,10 +24,28 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user of PostgreSQL. `generation` rises whenever they are replaced."""
+
+    user: str
+    password: str = field(repr=False)
+    generation: int
+
+
+class CredentialsSource(Protocol):
+    """Names the user to connect as."""
+
+    def current(self) -> Credentials:
+        """Return the user to connect as now."""
+
+
 class Database:
     """A pool of connections. Connections are opened when first needed, and checked before use after a restart."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, pool_overflow: int = 0) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 20, pool_overflow: int = 0, credentials: CredentialsSource | None = None
+    ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -34,6 +56,8 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={"server_settings": _SERVER_SETTINGS, "timeout": 10},
         )
+        if credentials is not None:
+            _connect_as(self.engine, credentials)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
@@ -61,6 +85,25 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _connect_as(engine: AsyncEngine, credentials: CredentialsSource) -> None:
+    """Connect as whom the source names, and retire connections of those it named before when they are next wanted."""
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def name_user(
+        _dialect: Any, record: ConnectionPoolEntry | None, _arguments: Any, parameters: dict[str, Any]
+    ) -> None:
+        current = credentials.current()
+        parameters["user"], parameters["password"] = current.user, current.password
+        if record is not None:
+            record.info[_GENERATION] = current.generation
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def retire(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if record.info.get(_GENERATION) != credentials.current().generation:
+            # The pool closes this one and opens another in its place, before anybody has used it.
+            raise DisconnectionError("connected as an earlier user")
 
 
 @contextmanager

@@ -66,7 +66,18 @@ def _upgrade(connection: Connection, service: str) -> None:
             connection=connection, version_table=_VERSION_TABLE, version_table_schema=service, transactional_ddl=True
         )
         environment.run_migrations()
+    _grant(connection, service)
     _log.info("schema is current", service=service, revision=scripts.get_current_head())
+
+
+def _grant(connection: Connection, service: str) -> None:
+    """Let the service's group role, where there is one, work with the tables; they stay the migrating user's."""
+    group = f"parley_{service}"
+    if not connection.scalar(text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :group)"), {"group": group}):
+        return
+    for right, things in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
+        connection.execute(text(f'GRANT {right} ON ALL {things} IN SCHEMA "{service}" TO "{group}"'))
+    connection.execute(text(f'GRANT USAGE ON SCHEMA "{service}" TO "{group}"'))
 
 
 def _check(connection: Connection, service: str) -> None:

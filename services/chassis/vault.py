@@ -51,6 +51,7 @@ class VaultSession:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
         self._logging_in = asyncio.Lock()
         self._lifetime = 0.0
+        self._logged_in = asyncio.Event()
         self.generation = 0
         """Rises with each login. What a login leased ends with its token: lease anew when this has risen."""
 
@@ -86,6 +87,11 @@ class VaultSession:
                 left = self._lifetime
                 continue
             left = await self._renewed(generation)
+
+    async def login_after(self, generation: int) -> None:
+        """Return once there was a later login than that one."""
+        while self.generation <= generation:
+            await self._logged_in.wait()
 
     async def close(self) -> None:
         """Give the token back, which ends what it leased, and end the threads."""
@@ -126,6 +132,8 @@ class VaultSession:
                 raise SecretsUnavailable from error
             self._lifetime = float(auth["lease_duration"])
             self.generation += 1
+            self._logged_in.set()
+            self._logged_in = asyncio.Event()
             _log.info("logged in to Vault", seconds=self._lifetime, logins=self.generation)
 
     def _unwrap_and_log_in(self, client: Any, login: _Login) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from deploy.vault.hand_over import hand_over
 from deploy.vault.part import Vault
 from deploy.vault.roles import roles
 from deploy.vault.setup import DatabaseAdmin, Lifetimes, set_up
+from services.registry import CAPABILITIES as _REGISTRY
 from tests.support.polling import until
 from tests.support.stores import free_port
 
-CAPABILITIES = ("conversations", "identity", "inference")
+CAPABILITIES = tuple(_REGISTRY)
 
 
 @dataclass
