@@ -1,0 +1,1 @@
+"""Who holds the keys of field encryption: one backend a file."""
