@@ -1,0 +1,125 @@
+"""The realm that the Keycloak backends share: its administration by python-keycloak, its token endpoint by HTTP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+from keycloak import KeycloakOpenIDConnection
+from keycloak.exceptions import KeycloakAuthenticationError, KeycloakConnectionError, KeycloakError
+
+from services.chassis import logs
+from services.chassis.errors import InvalidFields
+from services.identity.errors import DirectoryUnavailable
+
+_log = logs.get(__name__)
+_TIMEOUT_SECONDS = 10.0
+_SCOPE = "openid organization"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Exception):
+    """An OAuth 2.0 error of the token endpoint (RFC 6749, 5.2)."""
+
+    error: str
+    description: str
+
+
+class KeycloakRealm:
+    """One realm. `service_secret` is of the client `parley-identity`, `api_secret` of `parley-api`."""
+
+    def __init__(self, url: str, realm: str, service_secret: str, api_secret: str) -> None:
+        server = url.rstrip("/") + "/"
+        self._admin = KeycloakOpenIDConnection(
+            server_url=server,
+            realm_name=realm,
+            client_id="parley-identity",
+            client_secret_key=service_secret,
+            timeout=int(_TIMEOUT_SECONDS),
+        )
+        self._path = f"admin/realms/{quote(realm, safe='')}"
+        self._token_url = f"{server}realms/{quote(realm, safe='')}/protocol/openid-connect/token"
+        self._api = {"client_id": "parley-api", "client_secret": api_secret}
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)
+
+    async def get(self, path: str, **query: object) -> Any:
+        """GET below the realm's administration; None when there is no such thing. Raises DirectoryUnavailable."""
+        shown = {name: value for name, value in query.items() if value is not None}
+        answer = await self._ask(self._admin.a_raw_get, path, **shown)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else _checked(answer).json()
+
+    async def post(self, path: str, body: object) -> httpx.Response:
+        """POST and return the answer, 4xx included. Raises DirectoryUnavailable."""
+        return await self._ask(self._admin.a_raw_post, path, data=_json(body))
+
+    async def put(self, path: str, body: object) -> httpx.Response:
+        """PUT and return the answer, 4xx included. Raises DirectoryUnavailable."""
+        return await self._ask(self._admin.a_raw_put, path, data=_json(body))
+
+    async def delete(self, path: str, body: object = None) -> bool:
+        """DELETE; False when there was nothing. Raises DirectoryUnavailable."""
+        data = None if body is None else _json(body)
+        answer = await self._ask(self._admin.a_raw_delete, path, data=data)
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST):
+            return False
+        _checked(answer)
+        return True
+
+    async def token(self, form: Mapping[str, str], address: str = "") -> dict[str, Any]:
+        """Ask the token endpoint as `parley-api`; `address` is the person's own, for Keycloak's events and limits.
+
+        Raises:
+            Refusal: it gives none.
+            DirectoryUnavailable: Keycloak cannot be reached.
+        """
+        headers = {"x-forwarded-for": address} if address else {}
+        try:
+            answer = await self._http.post(
+                self._token_url, data={**self._api, "scope": _SCOPE, **form}, headers=headers
+            )
+        except httpx.HTTPError as error:
+            raise DirectoryUnavailable from error
+        told = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED) and told.get("error") in (
+            "invalid_grant",
+            "invalid_request",
+        ):
+            raise Refusal(str(told["error"]), str(told.get("error_description", "")))
+        tokens: dict[str, Any] = _checked(answer).json()
+        return tokens
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+        await self._admin.aclose()
+
+    async def _ask(self, method: Any, path: str, **more: Any) -> httpx.Response:
+        try:
+            answer: httpx.Response = await method(f"{self._path}/{path}", **more)
+        except (KeycloakConnectionError, KeycloakAuthenticationError, KeycloakError) as error:
+            _log.warning("Keycloak cannot be asked", error=type(error).__name__)
+            raise DirectoryUnavailable from error
+        return answer
+
+
+def refuse_password(answer: httpx.Response) -> None:
+    """Raise InvalidFields, naming the password, when the answer says that the realm's policy refuses it."""
+    told = answer.json() if answer.status_code == httpx.codes.BAD_REQUEST and answer.content else {}
+    text = str(told.get("errorMessage") or told.get("error_description") or told.get("error") or "")
+    if "assword" in text:
+        raise InvalidFields([("password", "is refused by the password policy")])
+    _checked(answer)
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    # A refusal of our own rights, or a fault of Keycloak's: nothing the client could mend.
+    _log.error("Keycloak refuses", status=answer.status_code, path=answer.request.url.path)
+    raise DirectoryUnavailable
+
+
+def _json(body: object) -> str:
+    return orjson.dumps(body).decode()
