@@ -1,5 +1,6 @@
 """The dead letters that RabbitMQ keeps in the queues `<queue>.XQ`."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import ChannelNotFoundEntity
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from services.operations.backends.failed_messages import failed_message
 from services.operations.rules import FailedMessage
@@ -28,15 +29,20 @@ class RabbitmqDeadLetters:
     @asynccontextmanager
     async def taken(self, limit: int) -> AsyncIterator[Sequence[FailedMessage]]:
         """See the port."""
-        connection = await self._connected()
-        # What is not acknowledged when its channel closes goes back to the queue.
-        async with connection.channel() as channel:
-            found: list[tuple[str, AbstractIncomingMessage]] = []
-            for name in sorted(await self._queues()):
-                found += await _take(connection, channel, name, limit - len(found))
-            yield [_message(name, message) for name, message in found]
-            for _, message in found:
-                await message.ack()
+        try:
+            connection = await self._connected()
+            # What is not acknowledged when its channel closes goes back to the queue.
+            async with connection.channel() as channel:
+                found: list[tuple[str, AbstractIncomingMessage]] = []
+                for name in sorted(await self._queues()):
+                    found += await _take(connection, channel, name, limit - len(found))
+                yield [_message(name, message) for name, message in found]
+                for _, message in found:
+                    await message.ack()
+        except BaseException:
+            # The connection may be dead without knowing it.
+            await self.close()
+            raise
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is None or self._connection.is_closed:
@@ -45,8 +51,10 @@ class RabbitmqDeadLetters:
 
     async def close(self) -> None:
         """See the port."""
-        if self._connection is not None:
-            await self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(AMQPError, OSError, RuntimeError):
+                await connection.close()
 
 
 async def _take(
