@@ -17,6 +17,7 @@ from adapters.rest.path_template import PathTemplate
 from adapters.rest.plain_json import applies_to
 from adapters.rest.protojson_errors import explain
 from adapters.rest.query import QueryBinder, parse_query
+from adapters.rest.raw_target import RawTarget, raw_target
 from adapters.rest.text_values import Put, put_text
 
 _WHOLE = "*"
@@ -54,6 +55,7 @@ class RequestBinder:
             self._body_type = request
         elif binding.body:
             self._bind_body_field(request, binding.body, codec)
+        self.raw = self._raw_target(request, binding) if dialect.raw_uploads and binding.body else None
         covered = [parameter.names for parameter in self._path] + ([self._body_path] if self._body_path else [])
         given_elsewhere = {names[0] for names in covered if len(names) == 1}
         if {field.name for field in request.fields} <= given_elsewhere:
@@ -76,14 +78,49 @@ class RequestBinder:
             getattr(self._owner(message), self._body_path[-1]).SetInParent()
             if self._mask is not None:
                 getattr(message, self._mask.name).SetInParent()
-        for parameter, text in zip(self._path, values, strict=True):
-            parameter.put(message, text)
+        self.put_path(message, values)
         if (query or form) and self.reads_query:
             given = parse_query(form.decode("latin-1")) if form else {}
             for key, texts in parse_query(query.decode("latin-1")).items():
                 given.setdefault(key, []).extend(texts)
             self._query.fill(message, given)
         return message
+
+    def put_path(self, message: Message, values: Sequence[str]) -> None:
+        """Put the values of the path into a request.
+
+        Raises:
+            Failure: INVALID_ARGUMENT that names the variable.
+        """
+        for parameter, text in zip(self._path, values, strict=True):
+            parameter.put(message, text)
+
+    def bind_raw(self, values: Sequence[str], query: bytes, fields: dict[str, list[str]], content_type: str) -> Message:
+        """Return a request for a body that is no JSON, without the bytes; `fields` are those of a form.
+
+        Raises:
+            Failure: INVALID_ARGUMENT that names what does not fit.
+        """
+        message = self.bind(values, query, b"")
+        if fields:
+            self._query.fill(message, fields)
+        if self.raw is not None:
+            self.raw.describe(message, content_type)
+        return message
+
+    def empty(self) -> Message:
+        """Return a request in which nothing is set."""
+        return self._request_class()
+
+    def with_bytes(self, message: Message, data: bytes) -> Message:
+        """Return the request with bytes of a body that is no JSON in it."""
+        if self.raw is not None:
+            self.raw.put(message, data)
+        return message
+
+    def _raw_target(self, request: Descriptor, binding: Binding) -> RawTarget | None:
+        fields = [] if binding.body == _WHOLE else walk(request, binding.body)
+        return raw_target(request, fields, _reaching(fields[:-1]))
 
     def read_message(self, text: bytes) -> Message:
         """Return the message of an upload stream that a JSON value is.

@@ -7,19 +7,20 @@ import grpc
 
 from adapters.rest.asgi import ClientGone
 from adapters.rest.endpoint import Incoming, Route, Stubs, raw_body, send_answer
+from adapters.rest.message_sources import UploadLimits, source_of
 from adapters.rest.uploading import Upload
 
 
 class ClientStreamEndpoint:
     """Answers the requests of one binding of a client-streaming RPC."""
 
-    def __init__(self, route: Route, message_bytes: int) -> None:
-        """Take the compiled binding and how long a message may be."""
+    def __init__(self, route: Route, limits: UploadLimits) -> None:
+        """Take the compiled binding and how much a body may bring."""
         self.binder = route.binder
         self.streams_in = True
         self.marks = route.answer.marks
         self._route = route
-        self._message_bytes = message_bytes
+        self._limits = limits
         self._raw = raw_body(route.method, route.shaper)
         self._call: Any = None
 
@@ -28,7 +29,7 @@ class ClientStreamEndpoint:
         self._call = stubs.of(self._route.method)
 
     async def answer(self, incoming: Incoming) -> None:
-        """Send the body's values to the upstream, and its answer or its error to the client, as soon as it comes.
+        """Send the body's messages to the upstream, and its answer or its error to the client, as soon as it comes.
 
         Raises:
             Failure: a value does not fit the RPC.
@@ -36,8 +37,9 @@ class ClientStreamEndpoint:
             ClientGone: the client left; the call is cancelled.
         """
         caller = incoming.caller
+        source = source_of(incoming, self.binder, self._limits)
         call = self._call(metadata=caller.metadata, timeout=caller.timeout)
-        upload = Upload(incoming.receive, call, self.binder, self._message_bytes, reports=True)
+        upload = Upload(incoming.receive, call, source, reports=True)
         try:
             response = await call
             metadata = await call.initial_metadata()

@@ -13,9 +13,9 @@ from adapters.rest.descriptors import message_class
 from adapters.rest.errors import ErrorWriter
 from adapters.rest.metadata import Caller, Headers
 from adapters.rest.outgoing import Outgoing
+from adapters.rest.raw_target import HTTP_BODY
 
 JSON_TYPE = (b"content-type", b"application/json")
-HTTP_BODY = "google.api.HttpBody"
 
 
 class Incoming(NamedTuple):

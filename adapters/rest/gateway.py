@@ -21,6 +21,7 @@ from adapters.rest.errors import ErrorAnswer, ErrorWriter
 from adapters.rest.external_rules import ExternalRules
 from adapters.rest.failures import Failure
 from adapters.rest.forms import has_form, is_plain_form_post
+from adapters.rest.message_sources import UploadLimits
 from adapters.rest.metadata import Caller, Headers, passed_on, read_headers
 from adapters.rest.open_streams import OpenStreams
 from adapters.rest.outgoing import Outgoing
@@ -205,12 +206,11 @@ class Gateway:
             self._outgoing,
             read_answer_options(method),
         )
+        limits = UploadLimits(self._max_body_bytes, self._max_upload_bytes)
         if method.server_streaming:
-            endpoint: Endpoint = StreamEndpoint(
-                route, self._heartbeat, self.streams, self._max_body_bytes, self._dialect
-            )
+            endpoint: Endpoint = StreamEndpoint(route, self._heartbeat, self.streams, limits, self._dialect)
         elif method.client_streaming:
-            endpoint = ClientStreamEndpoint(route, self._max_body_bytes)
+            endpoint = ClientStreamEndpoint(route, limits)
         else:
             endpoint = UnaryEndpoint(route, self._default_timeout, self._dialect)
         self._endpoints.append(endpoint)

@@ -12,11 +12,11 @@ from adapters.rest.annotations import Binding, access_rule, http_bindings, is_ou
 from adapters.rest.answer_options import read_answer_options
 from adapters.rest.binding import walk
 from adapters.rest.descriptors import DescriptorSet
-from adapters.rest.endpoint import HTTP_BODY
 from adapters.rest.fields import is_map
 from adapters.rest.openapi_paths import OpenPath, Place, json_path, open_path
 from adapters.rest.openapi_responses import (
     HEADERS,
+    RAW_CONTENT,
     ErrorResponses,
     as_optioned,
     raw_answer,
@@ -25,6 +25,7 @@ from adapters.rest.openapi_responses import (
 )
 from adapters.rest.openapi_schemas import STATUS, STATUS_SCHEMA, Schemas, described
 from adapters.rest.path_template import parse_template
+from adapters.rest.raw_target import HTTP_BODY, raw_target
 from adapters.rest.well_known import WRAPPERS
 
 Object = dict[str, Any]
@@ -42,8 +43,13 @@ def openapi_document(
     version: str,
     wanted: Wanted = lambda *_: True,
     bindings: Bindings = http_bindings,
+    *,
+    raw_uploads: bool = False,
 ) -> Object:
-    """Return the document of the bindings that are wanted; `bindings` when the protos' own rules are not all."""
+    """Return the document of the bindings that are wanted; `bindings` when the protos' own rules are not all.
+
+    `raw_uploads` is whether bodies that are no JSON are taken too.
+    """
     schemas, errors = Schemas(descriptors.comments), ErrorResponses()
     names = _Names(descriptors)
     paths: Object = {}
@@ -52,7 +58,7 @@ def openapi_document(
     for method in descriptors.methods():
         for number, binding in enumerate(bindings(method)):
             if binding.http_method in _METHODS and wanted(method, binding):
-                operation = _Operation(descriptors, schemas, errors, method, binding)
+                operation = _Operation(descriptors, schemas, errors, method, binding, raw_uploads=raw_uploads)
                 path = operation.name_parameters_like(shapes.setdefault(operation.path.shape, operation.path))
                 # The last registered binding of a path and method is the one that the gateway serves.
                 described = operation.describe(names.operation(method, number), names.tag(method))
@@ -100,12 +106,15 @@ class _Operation:
         errors: ErrorResponses,
         method: MethodDescriptor,
         binding: Binding,
+        *,
+        raw_uploads: bool,
     ) -> None:
         self._comments = descriptors.comments
         self._schemas = schemas
         self._error_responses = errors
         self._method = method
         self._binding = binding
+        self._raw_uploads = raw_uploads
         self._options = read_answer_options(method)
         template = parse_template(binding.template)
         self._variables = [walk(method.input_type, variable.field_path) for variable in template.variables]
@@ -191,7 +200,16 @@ class _Operation:
         if self._method.client_streaming:
             text = "The messages as they are to be sent: JSON values one after the other, with or without white space."
             body = {"description": text, **body}
+        if self._raw_uploads and self._takes_raw():
+            body["content"] |= RAW_CONTENT
+            text = "Or any other content as it is, or as the one file of a form, whose other parts fill fields."
+            body["description"] = f"{body.get('description', '')} {text}".strip()
         return body
+
+    def _takes_raw(self) -> bool:
+        request, body = self._method.input_type, self._binding.body
+        fields = [] if body == "*" else walk(request, body)
+        return raw_target(request, fields, lambda message: message) is not None
 
     def _one_body(self) -> Object:
         binding, request = self._binding, self._method.input_type

@@ -24,6 +24,18 @@ HEADERS: Object = {
 }
 """The headers of answers, as components."""
 
+RAW_CONTENT: Object = {
+    "*/*": {},
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+        }
+    },
+}
+"""What a request may hold beside JSON when its bytes go to the upstream as they are."""
+
 _ERRORS = {
     "400": ("BadRequest", "The request does not fit; the message and google.rpc.BadRequest name the field."),
     "401": ("Unauthorized", "There is no token, it does not count any more, or the credentials are wrong."),

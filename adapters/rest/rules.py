@@ -6,9 +6,11 @@ from typing import NamedTuple
 from google.protobuf.descriptor import MethodDescriptor
 
 from adapters.rest.annotations import Binding, bindings_of, http_bindings
+from adapters.rest.binding import BindingInvalid, walk
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import Dialect
 from adapters.rest.external_rules import ExternalRules
+from adapters.rest.raw_target import raw_target
 
 
 class RuleInvalid(Exception):
@@ -72,5 +74,17 @@ def _check(rule: Rule, dialect: Dialect) -> None:
         raise RuleInvalid(rule, "GET takes no body")
     if binding.body and binding.http_method == "DELETE" and not dialect.allow_delete_body:
         raise RuleInvalid(rule, "DELETE takes no body, unless allow_delete_body is set")
-    if rule.method.client_streaming and "{" in binding.template:
+    # The first message of a raw upload has them; the messages of a JSON upload have all fields anyway.
+    if rule.method.client_streaming and "{" in binding.template and not _takes_raw(rule, dialect):
         raise RuleInvalid(rule, "a path of a client-streaming RPC takes no variables")
+
+
+def _takes_raw(rule: Rule, dialect: Dialect) -> bool:
+    if not dialect.raw_uploads or not rule.binding.body:
+        return False
+    request, body = rule.method.input_type, rule.binding.body
+    try:
+        fields = [] if body == "*" else walk(request, body)
+    except BindingInvalid:
+        return False
+    return raw_target(request, fields, lambda message: message) is not None

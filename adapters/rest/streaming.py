@@ -16,6 +16,7 @@ from adapters.rest.errors import ErrorAnswer
 from adapters.rest.failures import Failure, invalid_field
 from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines, goodbye
 from adapters.rest.heartbeat import Heartbeat
+from adapters.rest.message_sources import JsonMessages, UploadLimits, request_of, source_of
 from adapters.rest.open_streams import OpenStreams
 from adapters.rest.query import parse_query
 from adapters.rest.scalars import integer_range
@@ -31,11 +32,11 @@ class StreamEndpoint:
     """Answers the requests of one binding of a server-streaming or bidirectional RPC."""
 
     def __init__(
-        self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams, message_bytes: int, dialect: Dialect
+        self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams, limits: UploadLimits, dialect: Dialect
     ) -> None:
         """Take the compiled binding and how often an idle event stream shows that it lives, and the list to be on.
 
-        `message_bytes` is how long a message of an upload may be.
+        `limits` are those of an upload's body.
 
         Raises:
             BindingInvalid: the RPC's resumption names a field that does not exist or is no integer.
@@ -46,7 +47,7 @@ class StreamEndpoint:
         self._route = route
         self._heartbeat_seconds = heartbeat_seconds
         self._open_streams = open_streams
-        self._message_bytes = message_bytes
+        self._limits = limits
         option = resumption(route.method)
         self._after = _integer_field(route.method.input_type.fields_by_name, option.after_field) if option else None
         self._lines = Lines(route.shaper, raw_body(route.method, route.shaper), wraps_all=dialect.wraps_early_errors)
@@ -71,7 +72,7 @@ class StreamEndpoint:
         self._open_streams.add(call)
         try:
             framing = self._framing(incoming.caller.accept, as_events=as_events)
-            await self._run(call, framing, incoming)
+            await self._run(call, framing, incoming, watch)
         except (asyncio.CancelledError, grpc.aio.AioRpcError, OSError):
             if watch.gone:
                 raise ClientGone from None
@@ -89,19 +90,26 @@ class StreamEndpoint:
     def _begin(self, incoming: Incoming, *, as_events: bool) -> tuple[Any, DisconnectWatch | Upload]:
         caller = incoming.caller
         if self._route.method.client_streaming:
+            source = source_of(incoming, self.binder, self._limits)
             call = self._call(metadata=caller.metadata, timeout=caller.timeout)
-            return call, Upload(incoming.receive, call, self.binder, self._message_bytes, reports=False)
-        request = self.binder.bind(incoming.values, incoming.query, incoming.body, incoming.form)
+            # As grpc-gateway, whose reader of JSON only stops at what it cannot read.
+            reports = not isinstance(source, JsonMessages)
+            return call, Upload(incoming.receive, call, source, reports=reports)
+        request = request_of(incoming, self.binder)
         if as_events:
             self._resume(request, incoming)
         call = self._call([request], metadata=caller.metadata, timeout=caller.timeout)
         return call, DisconnectWatch(incoming.receive, call.cancel, after=0)
 
-    async def _run(self, call: Any, framing: Framing, incoming: Incoming) -> None:
+    async def _run(self, call: Any, framing: Framing, incoming: Incoming, watch: DisconnectWatch | Upload) -> None:
         stream = _Stream(self._route, call, framing, incoming)
         try:
             await stream.run(self._heartbeat_seconds if framing is self._events else 0)
         except asyncio.CancelledError:
+            failure = watch.failure if isinstance(watch, Upload) else None
+            if failure is not None:
+                await stream.fail(failure)
+                return
             if not self._open_streams.ending:
                 raise
             await stream.say_goodbye()
@@ -150,6 +158,17 @@ class _Stream:
                 heartbeat.stop()
         finally:
             reading.cancel()
+        await self._send({"type": "http.response.body", "body": self._framing.ending()})
+
+    async def fail(self, failure: Failure) -> None:
+        """End the stream because of what the client sent.
+
+        Raises:
+            Failure: the same, when nothing was sent yet.
+        """
+        if not self._started:
+            raise failure
+        await self._end_with(self._errors.from_failure(failure))
         await self._send({"type": "http.response.body", "body": self._framing.ending()})
 
     async def say_goodbye(self) -> None:

@@ -9,6 +9,7 @@ from adapters.rest.asgi import ClientGone, DisconnectWatch
 from adapters.rest.dialect import Dialect
 from adapters.rest.endpoint import Incoming, Route, Stubs, raw_body, send_answer
 from adapters.rest.failures import invalid_field
+from adapters.rest.message_sources import request_of
 
 _REQUEST_ID = "request_id"
 
@@ -40,7 +41,7 @@ class UnaryEndpoint:
             AioRpcError: the upstream refused.
             ClientGone: the client left; the call is cancelled.
         """
-        request = self.binder.bind(incoming.values, incoming.query, incoming.body, incoming.form)
+        request: Any = request_of(incoming, self.binder)
         caller = incoming.caller
         if caller.idempotency_key and self._has_request_id and not getattr(request, _REQUEST_ID):
             _take_key(request, caller.idempotency_key)

@@ -1,4 +1,4 @@
-"""Sends the JSON values of a request body, as they come, as the messages of a call."""
+"""Sends what a request body holds, as it comes, as the messages of a call."""
 
 import asyncio
 from typing import Any
@@ -6,23 +6,20 @@ from typing import Any
 import grpc
 
 from adapters.rest.asgi import Receive
-from adapters.rest.binding import RequestBinder
-from adapters.rest.codec import JsonInvalid
-from adapters.rest.failures import Failure, invalid_field
-from adapters.rest.json_splitter import JsonSplitter
+from adapters.rest.failures import Failure
+from adapters.rest.message_sources import MessageSource
 
 
 class Upload:
     """A task beside the call. When the body is sent it goes on to watch whether the client leaves."""
 
-    def __init__(self, receive: Receive, call: Any, binder: RequestBinder, limit: int, *, reports: bool) -> None:
+    def __init__(self, receive: Receive, call: Any, source: MessageSource, *, reports: bool) -> None:
         """Start. With `reports`, a value that does not fit cancels the call; otherwise it ends the upload quietly."""
         self.gone = False
         self.failure: Failure | None = None
         self._receive = receive
         self._call = call
-        self._binder = binder
-        self._splitter = JsonSplitter(limit)
+        self._source = source
         self._reports = reports
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -49,14 +46,11 @@ class Upload:
         more = True
         while more and not self.gone:
             chunk, more = await self._next()
-            for value in self._splitter.feed(chunk):
-                await self._call.write(self._binder.read_message(value))
+            for request in self._source.feed(chunk):
+                await self._call.write(request)
         if not self.gone:
-            try:
-                for value in self._splitter.finish():
-                    await self._call.write(self._binder.read_message(value))
-            except JsonInvalid as error:
-                raise invalid_field("", str(error), go=error.go) from None
+            for request in self._source.finish():
+                await self._call.write(request)
 
     async def _next(self) -> tuple[bytes, bool]:
         message = await self._receive()
