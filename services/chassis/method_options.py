@@ -1,8 +1,9 @@
 """What the contract says about each RPC, read from the descriptors of the generated code."""
 
+import importlib.resources
 from dataclasses import dataclass
 
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from parley.access.v1 import access_pb2
 
@@ -57,3 +58,14 @@ def access_rules(service_names: list[str]) -> dict[str, Access]:
     if missing:
         raise AccessRuleMissing(f"no option (parley.access.v1.access) on {', '.join(missing)}")
     return rules
+
+
+def known_scopes() -> frozenset[str]:
+    """Return every scope that an RPC of the product asks of API keys."""
+    packed = (importlib.resources.files("parley") / "descriptors.binpb").read_bytes()
+    return frozenset(
+        method.options.Extensions[access_pb2.access].scope
+        for file in descriptor_pb2.FileDescriptorSet.FromString(packed).file
+        for service in file.service
+        for method in service.method
+    ) - {""}

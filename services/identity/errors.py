@@ -90,6 +90,102 @@ class AlreadyMember(IdentityError):
     template = "the user is a member of an organization already"
 
 
+class TooManyAttempts(IdentityError):
+    """Too many tries for one account or from one address."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_ATTEMPTS"
+    template = "too many attempts; try again in {seconds} s"
+
+    @property
+    def retry_after_seconds(self) -> float:
+        return float(self.fields["seconds"])
+
+
+class DirectoryUnavailable(IdentityError):
+    """Keycloak, which keeps the users, cannot be reached or does not do what this service asks."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "DIRECTORY_UNAVAILABLE"
+    template = "the users cannot be reached now; try again"
+
+
+class AttemptsNotCounted(IdentityError):
+    """The number of tries cannot be counted, so nobody is let in."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "ATTEMPTS_NOT_COUNTED"
+    template = "attempts cannot be counted now; try again"
+
+
+class InvalidCode(IdentityError):
+    """The code is wrong, used, expired or was tried too often; which of them, is not told."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "INVALID_CODE"
+    template = "the code is not valid; ask for another"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("code", "is not valid"),)
+
+
+class SessionNotFound(IdentityError):
+    """The caller has no such session that goes on."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SESSION_NOT_FOUND"
+    template = "session_id: there is no session {session_id}"
+
+
+class MemberRoleTooLow(IdentityError):
+    """The caller's role in the organisation does not allow this."""
+
+    kind = Kind.PERMISSION_DENIED
+    reason = "MEMBER_ROLE_TOO_LOW"
+    template = "this needs the role {needed} in the organization"
+
+
+class LastOwner(IdentityError):
+    """The organisation would be without an owner."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "LAST_OWNER"
+    template = "the organization would be without an owner"
+
+
+class InvitationNotFound(IdentityError):
+    """There is no open invitation with this id or token for the caller."""
+
+    kind = Kind.NOT_FOUND
+    reason = "INVITATION_NOT_FOUND"
+    template = "there is no such invitation"
+
+
+class ApiKeyNotFound(IdentityError):
+    """The caller has no such key that is good."""
+
+    kind = Kind.NOT_FOUND
+    reason = "API_KEY_NOT_FOUND"
+    template = "api_key_id: there is no key {api_key_id}"
+
+
+class InvalidApiKey(IdentityError):
+    """The key is unknown, expired, revoked or of a disabled user."""
+
+    kind = Kind.UNAUTHENTICATED
+    reason = "INVALID_API_KEY"
+    template = "the API key is not valid"
+
+
+class RequestIdReused(IdentityError):
+    """The request id came before with something else."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "REQUEST_ID_REUSED"
+    template = "the request id {request_id} was used before, for something else"
+
+
 class FieldNotUpdatable(IdentityError):
     """The update mask names a field that does not exist or cannot be changed."""
 

@@ -37,6 +37,27 @@ class IdentitySettings(BaseSettings):
     admin_username: str = Field(default="", pattern=r"^$|^[A-Za-z0-9._-]{3,50}$")
     """The username of that user; the part of the address before the @ when empty."""
 
+    attempts_per_address: int = Field(default=10, ge=1)
+    """How many times a minute one network address may register, sign in, or ask for or show a code."""
+    attempts_per_account: int = Field(default=10, ge=1)
+    """How many times a password may be wrong for one account before it is refused unseen."""
+    attempts_per_account_seconds: int = Field(default=15 * 60, ge=1)
+    """Within which time; the right password begins it anew."""
+    mails_per_hour: int = Field(default=5, ge=1)
+    """How many codes and invitations an e-mail address is sent within an hour."""
+    mail_from: str = Field(default="Parley <parley@localhost>", max_length=320)
+    """The sender of mails."""
+    smtp_host: str = ""
+    """The server that takes mail; when empty, mails are written to PARLEY_HOME/mail instead."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    """Its port."""
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted: after a greeting (587), from the start (465), or not at all."""
+    smtp_username: str = ""
+    """The name to sign in with; empty for a server that asks for none."""
+    smtp_password: SecretStr = SecretStr("")
+    """The password of that name."""
+
     @model_validator(mode="after")
     def _rotation_leaves_time_to_publish(self) -> Self:
         if self.key_rotation_seconds < 2 * self.key_publish_ahead_seconds:

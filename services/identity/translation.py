@@ -1,17 +1,30 @@
 """Between the contract's messages and the dataclasses of the rules."""
 
 import json
+from datetime import UTC, datetime
+from typing import cast
+from uuid import UUID
 
 from google.api import httpbody_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from parley.identity.v1 import user_pb2
+from parley.identity.v1 import (
+    api_key_pb2,
+    api_key_service_pb2,
+    audit_service_pb2,
+    auth_service_pb2,
+    organization_pb2,
+    user_pb2,
+)
 
+from services.identity.rules.accounts import ApiKey, AuditEvent, AuditQuery
+from services.identity.rules.organizations import Invitation, Member, MemberRole, Organization
+from services.identity.rules.sessions import UserSession
 from services.identity.rules.users import PROFILE_DEFAULTS, User
 
 
 def user_to(user: User) -> user_pb2.User:
     """Return the message of a user."""
-    message = user_pb2.User(
+    return user_pb2.User(
         id=str(user.user_id),
         email=user.email,
         username=user.username,
@@ -22,17 +35,129 @@ def user_to(user: User) -> user_pb2.User:
         level=user.level,
         roles=sorted(user.roles),
         is_active=user.is_active,
-        create_time=Timestamp(),
-        update_time=Timestamp(),
+        create_time=_time(user.created_at),
+        update_time=_time(user.updated_at),
+        email_verified=user.email_verified,
+        organization_id=str(user.organization_id or ""),
     )
-    message.create_time.FromDatetime(user.created_at)
-    message.update_time.FromDatetime(user.updated_at)
-    return message
 
 
 def profile_from(message: user_pb2.User) -> dict[str, str]:
     """Return the values of the fields that a user may change."""
     return {name: getattr(message, name) for name in PROFILE_DEFAULTS}
+
+
+def session_to(session: UserSession, current_id: str) -> auth_service_pb2.UserSession:
+    """Return the message of a session; `current_id` is the caller's."""
+    return auth_service_pb2.UserSession(
+        id=session.session_id,
+        create_time=_time(session.created_at),
+        last_use_time=_time(session.used_at),
+        expire_time=_time(session.expires_at),
+        address=session.address,
+        is_current=session.session_id == current_id,
+    )
+
+
+def organization_to(organization: Organization) -> organization_pb2.Organization:
+    """Return the message of an organisation."""
+    return organization_pb2.Organization(
+        id=str(organization.organization_id),
+        name=organization.name,
+        description=organization.description,
+        create_time=_time(organization.created_at),
+    )
+
+
+def organization_from(message: organization_pb2.Organization) -> dict[str, str]:
+    """Return the values of the fields that a member may change."""
+    return {"name": message.name, "description": message.description}
+
+
+def member_role_from(role: int) -> MemberRole:
+    """Return the role that a number of the contract means; a plain member's when none was given."""
+    return MemberRole(role or MemberRole.MEMBER)
+
+
+def member_to(member: Member) -> organization_pb2.Member:
+    """Return the message of a member."""
+    return organization_pb2.Member(user=user_to(member.user), role=_role(member.role))
+
+
+def invitation_to(invitation: Invitation) -> organization_pb2.Invitation:
+    """Return the message of an invitation; its token is in the mail only."""
+    return organization_pb2.Invitation(
+        id=str(invitation.invitation_id),
+        email=invitation.email,
+        role=_role(invitation.role),
+        create_time=_time(invitation.created_at),
+        expire_time=_time(invitation.expires_at),
+    )
+
+
+def api_key_to(key: ApiKey) -> api_key_pb2.ApiKey:
+    """Return the message of an API key, without its secret."""
+    return api_key_pb2.ApiKey(
+        id=str(key.api_key_id),
+        name=key.name,
+        prefix=key.prefix,
+        scopes=sorted(key.scopes),
+        create_time=_time(key.created_at),
+        expire_time=_time(key.expires_at),
+        last_use_time=None if key.last_used_at is None else _time(key.last_used_at),
+    )
+
+
+def checked_api_key_to(key: ApiKey, user: User) -> api_key_service_pb2.CheckApiKeyResponse:
+    """Return what services need to know of a good key."""
+    return api_key_service_pb2.CheckApiKeyResponse(
+        api_key_id=str(key.api_key_id),
+        user_id=str(user.user_id),
+        organization_id=str(user.organization_id or ""),
+        scopes=sorted(key.scopes),
+        expire_time=_time(key.expires_at),
+    )
+
+
+def audit_query_from(request: audit_service_pb2.ListAuditEventsRequest) -> AuditQuery:
+    """Return which audit events a request asks for."""
+    return AuditQuery(
+        request.actor_id,
+        request.subject_id,
+        request.action,
+        request.start_time.ToDatetime(UTC) if request.HasField("start_time") else None,
+        request.end_time.ToDatetime(UTC) if request.HasField("end_time") else None,
+    )
+
+
+def audit_event_to(event: AuditEvent) -> audit_service_pb2.AuditEvent:
+    """Return the message of an audit event."""
+    return audit_service_pb2.AuditEvent(
+        id=str(event.event_id),
+        create_time=_time(event.at),
+        actor_id=event.actor_id,
+        action=event.action,
+        subject_id=event.subject_id,
+        address=event.address,
+        request_id=event.request_id,
+        outcome=event.outcome,
+        details=event.details,
+    )
+
+
+def optional_id(text: str) -> UUID | None:
+    """Return the id in an optional field."""
+    return UUID(text) if text else None
+
+
+def _role(role: MemberRole) -> organization_pb2.MemberRole.ValueType:
+    return cast("organization_pb2.MemberRole.ValueType", int(role))
+
+
+def _time(moment: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
 
 
 def json_body(document: dict[str, object]) -> httpbody_pb2.HttpBody:

@@ -27,5 +27,7 @@ class BuiltinTokens:
         """Return a new pair for the client, and what is to be stored of its refresh token."""
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         claims = access_claims(user, session_id, new_id(), self.issuer, self.audience, now, self.access_lifetime)
-        pair = TokenPair(self.sign(claims), secret, int(self.access_lifetime.total_seconds()))
+        pair = TokenPair(
+            self.sign(claims), secret, int(self.access_lifetime.total_seconds()), str(user.user_id), str(session_id)
+        )
         return pair, RefreshToken(fingerprint(secret), session_id, now + self.refresh_lifetime)

@@ -93,6 +93,8 @@ class KeycloakRealm:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        # The library opens a second client for the tokens of the first, and forgets it.
+        await self._admin.keycloak_openid.connection.aclose()
         await self._admin.aclose()
 
     async def _ask(self, method: Any, path: str, **more: Any) -> httpx.Response:

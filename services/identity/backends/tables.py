@@ -3,7 +3,9 @@
 from typing import Any
 
 from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Row, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
 
+from services.chassis.outbox import outbox_table
 from services.identity.rules.organizations import Organization
 from services.identity.rules.sessions import RefreshToken, Session
 from services.identity.rules.users import User
@@ -63,6 +65,67 @@ REFRESH_TOKENS = Table(
     Column("spent_at", _TIME),
     schema=SCHEMA,
 )
+
+AUDIT_EVENTS = Table(
+    "audit_events",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("created_at", _TIME),
+    Column("actor_id", Text),
+    Column("action", Text),
+    Column("subject_id", Text),
+    Column("address", Text),
+    Column("request_id", Text),
+    Column("outcome", Text),
+    Column("details", JSONB),
+    schema=SCHEMA,
+)
+MEMBER_ROLES = Table(
+    "member_roles",
+    _METADATA,
+    Column("organization_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, primary_key=True),
+    Column("role", Text),
+    schema=SCHEMA,
+)
+INVITATIONS = Table(
+    "invitations",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("organization_id", Uuid),
+    Column("email", Text),
+    Column("role", Text),
+    Column("token_hash", LargeBinary),
+    Column("created_at", _TIME),
+    Column("expires_at", _TIME),
+    Column("closed_at", _TIME),
+    schema=SCHEMA,
+)
+API_KEYS = Table(
+    "api_keys",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid),
+    Column("name", Text),
+    Column("prefix", Text),
+    Column("key_hash", LargeBinary),
+    Column("scopes", ARRAY(Text)),
+    Column("created_at", _TIME),
+    Column("expires_at", _TIME),
+    Column("last_used_at", _TIME),
+    Column("revoked_at", _TIME),
+    schema=SCHEMA,
+)
+REQUESTS = Table(
+    "requests",
+    _METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("request_id", Uuid, primary_key=True),
+    Column("content_hash", LargeBinary),
+    Column("made_id", Uuid),
+    schema=SCHEMA,
+)
+OUTBOX = outbox_table(_METADATA, SCHEMA)
 
 
 def user_of(row: Row[Any]) -> User:

@@ -7,6 +7,7 @@ from uuid import UUID
 from services.chassis.errors import Unauthenticated
 from services.identity.errors import UserNotFound
 from services.identity.operations.callers import caller_id
+from services.identity.operations.journal import Journal
 from services.identity.ports.directory import UserDirectory
 from services.identity.rules.users import User, profile_changes
 
@@ -16,6 +17,7 @@ class KeepUsers:
     """Reads and changes users."""
 
     users: UserDirectory
+    journal: Journal
 
     async def get(self, user_id: str) -> User:
         """Return any user. Raises UserNotFound."""
@@ -42,7 +44,8 @@ class KeepUsers:
         changes = profile_changes(user, values, mask)
         if not changes:
             return user
-        changed = await self.users.change_profile(user.user_id, changes)
-        if changed is None:
-            raise Unauthenticated(cause="the user is gone")
+        async with self.journal.recording("profile.update", user_id, fields=" ".join(sorted(changes))):
+            changed = await self.users.change_profile(user.user_id, changes)
+            if changed is None:
+                raise Unauthenticated(cause="the user is gone")
         return changed

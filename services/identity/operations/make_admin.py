@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.chassis import logs
 from services.identity.errors import EmailTaken, StartRefused
+from services.identity.operations.journal import Journal
 from services.identity.ports.directory import UserDirectory
 from services.identity.rules.users import (
     MIN_PASSWORD_CHARACTERS,
@@ -22,6 +23,7 @@ class MakeAdmin:
     """Makes the administrator. `strict` outside of development: then a password that can be guessed is refused."""
 
     users: UserDirectory
+    journal: Journal
     strict: bool
 
     async def make(self, email: str, password: str, username: str) -> None:
@@ -40,7 +42,9 @@ class MakeAdmin:
         if await self._promoted(email):
             return
         try:
-            await self.users.create(NewUser(email, name, password, roles=frozenset({ROLE_ADMIN})))
+            async with self.journal.recording("user.register", roles=ROLE_ADMIN) as entry:
+                made = await self.users.create(NewUser(email, name, password, roles=frozenset({ROLE_ADMIN})))
+                entry.subject_id = str(made.user_id)
             _log.info("administrator made", username=name)
         except EmailTaken:
             # Another process that starts at the same moment was first.
@@ -59,5 +63,7 @@ class MakeAdmin:
         found = await self.users.by_email(email)
         if found is None:
             return False
-        await self.users.grant_role(found.user_id, ROLE_ADMIN)
+        if ROLE_ADMIN not in found.roles:
+            async with self.journal.recording("role.grant", str(found.user_id), role=ROLE_ADMIN):
+                await self.users.grant_role(found.user_id, ROLE_ADMIN)
         return True

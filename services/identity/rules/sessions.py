@@ -17,6 +17,10 @@ class TokenPair:
     refresh_token: str = field(repr=False)
     expires_in: int
     """For how many seconds the access token is good."""
+    user_id: str = ""
+    """Whose tokens they are."""
+    session_id: str = ""
+    """The claim `sid` of the access token."""
 
 
 @dataclass(frozen=True, slots=True)

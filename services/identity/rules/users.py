@@ -11,6 +11,9 @@ from services.identity.errors import FieldNotUpdatable
 
 ROLE_USER = "user"
 ROLE_ADMIN = "admin"
+ROLE_AUDITOR = "auditor"
+GRANTABLE_ROLES = frozenset({"teacher", ROLE_ADMIN, ROLE_AUDITOR})
+"""The roles that an administrator gives and takes; `user` everybody keeps."""
 
 PROFILE_DEFAULTS: Mapping[str, str] = {
     "display_name": "",

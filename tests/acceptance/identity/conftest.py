@@ -1,6 +1,6 @@
 """The backends that share a suite, and what the tests put into them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +10,8 @@ from services.chassis.identifiers import new_id
 from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.backends.directory_key_store import DirectoryKeyStore
+from services.identity.backends.keycloak_directory import keycloak_directory
+from services.identity.backends.keycloak_realm import KeycloakRealm
 from services.identity.backends.postgres_transactions import PostgresTransactions
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.rsa_token_signer import RsaTokenSigner
@@ -18,8 +20,9 @@ from services.identity.ports.directory import Directory
 from services.identity.ports.stores import Transactions
 from services.identity.rules.signing_keys import KeySchedule
 from services.identity.rules.users import NewUser, User, new_user
-from services.identity.wiring import builtin_directory
+from services.identity.wiring.directory import builtin_directory
 from tests.services.identity.fakes import START, MemoryTransactions
+from tests.support.running_keycloak import RunningKeycloak, running_keycloak
 
 PASSWORD = "correct horse battery"
 
@@ -43,18 +46,33 @@ def fresh_user() -> User:
     return new_user(user_id, f"{name}@Example.com", name, "Ann", START, frozenset())
 
 
-@pytest.fixture(params=["builtin"])
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKeycloak]:
+    """A real Keycloak with our realm."""
+    with running_keycloak(tmp_path_factory.mktemp("keycloak")) as keycloak:
+        yield keycloak
+
+
+@pytest.fixture(params=["builtin", "keycloak"])
 async def directory(
-    request: pytest.FixtureRequest, database: Database, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Directory]:
     """A directory of each backend, with other people's users in it."""
-    assert request.param == "builtin"
+    lifetimes = timedelta(minutes=30), timedelta(days=7)
+    if request.param == "keycloak":
+        keycloak: RunningKeycloak = request.getfixturevalue("keycloak")
+        secrets = (keycloak.secret(f"keycloak-client-parley-{name}") for name in ("identity", "api"))
+        realm = KeycloakRealm(keycloak.url, "parley", *secrets)
+        yield keycloak_directory(realm, *lifetimes)
+        await realm.close()
+        return
+    database: Database = request.getfixturevalue("database")
     hasher = Argon2PasswordHasher(2, memory_kib=64, passes=1)
     folder = tmp_path_factory.mktemp("keys")
     schedule = KeySchedule(timedelta(days=30), timedelta(minutes=10), timedelta(minutes=35))
     keys = KeepKeys(DirectoryKeyStore(folder), RsaTokenSigner(), schedule, now)
     await keys.refresh()
-    tokens = BuiltinTokens(keys.sign, "http://edge.test", "parley", timedelta(minutes=30), timedelta(days=7))
+    tokens = BuiltinTokens(keys.sign, "http://edge.test", "parley", *lifetimes)
     yield builtin_directory(PostgresWork(database), hasher, tokens)
     hasher.close()
 

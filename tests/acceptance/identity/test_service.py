@@ -80,7 +80,10 @@ async def running(database: Database, valkey: Redis, home: Path) -> AsyncIterato
         settings = ChassisSettings(home=home, secret=SECRET, issuer=ISSUER, jwks_url=jwks_url)  # type: ignore[arg-type]
         mesh = cast("grpc.aio.Channel", SimpleNamespace())
         resources = Resources(settings, database, valkey, mesh, PageTokens(SECRET))
-        module = await assemble(resources)
+        with pytest.MonkeyPatch.context() as environment:
+            # All the people of these tests come from one address.
+            environment.setenv("PARLEY_IDENTITY_ATTEMPTS_PER_ADDRESS", "1000000")
+            module = await assemble(resources)
         await module.prepare()
         server, _, _ = build_server([module], resources)
         port = server.add_insecure_port("127.0.0.1:0")

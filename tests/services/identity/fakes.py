@@ -10,7 +10,9 @@ from uuid import UUID
 
 from services.chassis.errors import SessionCheckUnavailable
 from services.identity.errors import EmailTaken, UsernameTaken
+from services.identity.ports.accounts import Limit
 from services.identity.ports.stores import Transaction
+from services.identity.rules.accounts import AuditEvent, AuditQuery, Purpose
 from services.identity.rules.sessions import RefreshToken, Session, ShownToken
 from services.identity.rules.signing_keys import SigningKey
 from services.identity.rules.users import Credentials, User, UserQuery
@@ -256,3 +258,47 @@ class NamingSigner:
 
     def public_jwk(self, key: SigningKey) -> dict[str, str]:
         return {"kid": key.key_id}
+
+
+class MemoryWork:
+    """Holds nothing together: the stores in memory undo their own transactions."""
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        yield
+
+
+class MemoryAuditLog:
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    async def add(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+    async def page(self, query: AuditQuery, before: UUID | None, size: int) -> list[AuditEvent]:
+        return self.events[:size]
+
+
+class MemoryMailQueue:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def code(self, purpose: Purpose, email: str) -> None:
+        self.asked.append((purpose.value, email))
+
+    async def invitation(self, invitation_id: UUID) -> None:
+        self.asked.append(("invitation", str(invitation_id)))
+
+
+class MemoryAttempts:
+    """Counts for ever: the tests of windows ask Valkey."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    async def add(self, bucket: str, limit: Limit) -> float:
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        return 0.0 if self.counts[bucket] <= limit.count else float(limit.seconds)
+
+    async def forget(self, bucket: str) -> None:
+        self.counts.pop(bucket, None)

@@ -1,25 +1,34 @@
 """The operations of identity, wired with fakes."""
 
 from datetime import timedelta
+from typing import cast
 
 from services.identity.backends.builtin_sessions import BuiltinSessions
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.backends.builtin_users import BuiltinUsers
 from services.identity.operations.end_sessions import EndSessions
+from services.identity.operations.journal import Journal
 from services.identity.operations.keep_keys import KeepKeys
 from services.identity.operations.keep_users import KeepUsers
+from services.identity.operations.limit_attempts import LimitAttempts
 from services.identity.operations.make_admin import MakeAdmin
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
+from services.identity.ports.accounts import Limit
+from services.identity.ports.directory import Directory, OrganizationDirectory
 from services.identity.rules.sessions import TokenPair
 from services.identity.rules.signing_keys import KeySchedule
 from services.identity.rules.users import User
 from tests.services.identity.fakes import (
     FakeClock,
     FakeEndedSessions,
+    MemoryAttempts,
+    MemoryAuditLog,
     MemoryKeyStore,
+    MemoryMailQueue,
     MemoryTransactions,
+    MemoryWork,
     NamingSigner,
     PlainPasswordHasher,
 )
@@ -43,14 +52,21 @@ class House:
         tokens = BuiltinTokens(self.keys.sign, "https://issuer", "parley", ACCESS, REFRESH)
         self.directory_users = BuiltinUsers(self.transactions, self.hasher, self.clock)
         self.sessions = BuiltinSessions(self.transactions, self.hasher, tokens, self.clock)
-        self.registering = RegisterUser(self.directory_users)
-        self.signing_in = SignIn(self.sessions)
-        self.refreshing = RefreshSession(self.sessions, self.ended)
-        self.ending = EndSessions(self.sessions, self.ended)
-        self.users = KeepUsers(self.directory_users)
+        self.audit = MemoryAuditLog()
+        self.mails = MemoryMailQueue()
+        journal = Journal(MemoryWork(), self.audit, self.clock, directory_is_ours=True)
+        limits = LimitAttempts(MemoryAttempts(), Limit(100, 60), Limit(5, 900), Limit(3, 3600))
+        # No test with fakes asks for an organisation: theirs are in PostgreSQL, and tested there.
+        directory = Directory(self.directory_users, self.sessions, cast("OrganizationDirectory", None))
+        self.registering = RegisterUser(self.directory_users, self.mails, limits, journal)
+        self.signing_in = SignIn(directory, limits, journal)
+        self.refreshing = RefreshSession(self.sessions, self.ended, journal)
+        self.ending = EndSessions(self.sessions, self.ended, journal)
+        self.users = KeepUsers(self.directory_users, journal)
+        self.journal = journal
 
     def admins(self, *, strict: bool) -> MakeAdmin:
-        return MakeAdmin(self.directory_users, strict)
+        return MakeAdmin(self.directory_users, self.journal, strict)
 
     async def ann(self) -> User:
         return await self.registering.register("Ann@Example.com", "Ann", PASSWORD, "Ann B.")

@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from parley.access.v1 import access_pb2 as parley_dot_access_dot_v1_dot_access__pb2
 from parley.identity.v1 import user_pb2 as parley_dot_identity_dot_v1_dot_user__pb2
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/identity/v1/auth_service.proto\x12\x12parley.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a\x1dparley/identity/v1/user.proto\x1a%parley/validation/v1/validation.proto\"\x9f\x01\n\x0fRegisterRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x10\xfe\x01(\x02\x12/\n\x08username\x18\x02 \x01(\tB\x1d\xe2\x41\x01\x02\xd2\xf3\x18\x15\x08\x03\x10\x32\"\x0f[A-Za-z0-9._-]+\x12\x1f\n\x08password\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x08\x08\x10\x80\x01\x12\x1c\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\":\n\x10RegisterResponse\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.parley.identity.v1.User\"I\n\x0cLoginRequest\x12\x1a\n\x05login\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\xfe\x01\x12\x1d\n\x08password\x18\x02 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\x80\x01\"d\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\"4\n\x0eRefreshRequest\x12\"\n\rrefresh_token\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\x80\x04\"f\n\x0fRefreshResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x0e\n\x0cGetMeRequest\"7\n\rGetMeResponse\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.parley.identity.v1.User2\xeb\x04\n\x0b\x41uthService\x12\x83\x01\n\x08Register\x12#.parley.identity.v1.RegisterRequest\x1a$.parley.identity.v1.RegisterResponse\",\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02 \"\x15/api/v1/auth/register:\x01*b\x04user\x12q\n\x05Login\x12 .parley.identity.v1.LoginRequest\x1a!.parley.identity.v1.LoginResponse\"#\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12y\n\x07Refresh\x12\".parley.identity.v1.RefreshRequest\x1a#.parley.identity.v1.RefreshResponse\"%\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12u\n\x06Logout\x12!.parley.identity.v1.LogoutRequest\x1a\".parley.identity.v1.LogoutResponse\"$\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12q\n\x05GetMe\x12 .parley.identity.v1.GetMeRequest\x1a!.parley.identity.v1.GetMeResponse\"#\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\x12\x0f/api/v1/auth/meb\x04userb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/identity/v1/auth_service.proto\x12\x12parley.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dparley/access/v1/access.proto\x1a\x1dparley/identity/v1/user.proto\x1a%parley/validation/v1/validation.proto\"\x9f\x01\n\x0fRegisterRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x10\xfe\x01(\x02\x12/\n\x08username\x18\x02 \x01(\tB\x1d\xe2\x41\x01\x02\xd2\xf3\x18\x15\x08\x03\x10\x32\"\x0f[A-Za-z0-9._-]+\x12\x1f\n\x08password\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x08\x08\x10\x80\x01\x12\x1c\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\":\n\x10RegisterResponse\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.parley.identity.v1.User\"I\n\x0cLoginRequest\x12\x1a\n\x05login\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\xfe\x01\x12\x1d\n\x08password\x18\x02 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\x80\x01\"d\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\"4\n\x0eRefreshRequest\x12\"\n\rrefresh_token\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\x80\x04\"f\n\x0fRefreshResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x0e\n\x0cGetMeRequest\"7\n\rGetMeResponse\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.parley.identity.v1.User\"\x19\n\x17LogoutEverywhereRequest\"2\n\x18LogoutEverywhereResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\xd3\x01\n\x0bUserSession\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x12\n\nis_current\x18\x06 \x01(\x08\"M\n\x13ListSessionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"b\n\x14ListSessionsResponse\x12\x31\n\x08sessions\x18\x01 \x03(\x0b\x32\x1f.parley.identity.v1.UserSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x14RevokeSessionRequest\x12.\n\nsession_id\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xd2\xf3\x18\x12\x10@\"\x0e[A-Za-z0-9_-]+\"\x17\n\x15RevokeSessionResponse\"_\n\x15\x43hangePasswordRequest\x12%\n\x10\x63urrent_password\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\x80\x01\x12\x1f\n\x08password\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x08\x08\x10\x80\x01\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"5\n\x15\x46orgotPasswordRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x10\xfe\x01(\x02\"\x18\n\x16\x46orgotPasswordResponse\"o\n\x14ResetPasswordRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x10\xfe\x01(\x02\x12\x18\n\x04\x63ode\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x10 \x12\x1f\n\x08password\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x08\x08\x10\x80\x01\"\x17\n\x15ResetPasswordResponse\"L\n\x12VerifyEmailRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x10\xfe\x01(\x02\x12\x18\n\x04\x63ode\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x10 \"\x15\n\x13VerifyEmailResponse\"9\n\x19ResendVerificationRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xd2\xf3\x18\x05\x10\xfe\x01(\x02\"\x1c\n\x1aResendVerificationResponse2\xab\x0e\n\x0b\x41uthService\x12\x83\x01\n\x08Register\x12#.parley.identity.v1.RegisterRequest\x1a$.parley.identity.v1.RegisterResponse\",\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02 \"\x15/api/v1/auth/register:\x01*b\x04user\x12q\n\x05Login\x12 .parley.identity.v1.LoginRequest\x1a!.parley.identity.v1.LoginResponse\"#\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12y\n\x07Refresh\x12\".parley.identity.v1.RefreshRequest\x1a#.parley.identity.v1.RefreshResponse\"%\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12u\n\x06Logout\x12!.parley.identity.v1.LogoutRequest\x1a\".parley.identity.v1.LogoutResponse\"$\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12\x9e\x01\n\x10LogoutEverywhere\x12+.parley.identity.v1.LogoutEverywhereRequest\x1a,.parley.identity.v1.LogoutEverywhereResponse\"/\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02#\"\x1e/api/v1/auth/logout-everywhere:\x01*\x12\x86\x01\n\x0cListSessions\x12\'.parley.identity.v1.ListSessionsRequest\x1a(.parley.identity.v1.ListSessionsResponse\"#\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/auth/sessions\x12\x96\x01\n\rRevokeSession\x12(.parley.identity.v1.RevokeSessionRequest\x1a).parley.identity.v1.RevokeSessionResponse\"0\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02$*\"/api/v1/auth/sessions/{session_id}\x12\x96\x01\n\x0e\x43hangePassword\x12).parley.identity.v1.ChangePasswordRequest\x1a*.parley.identity.v1.ChangePasswordResponse\"-\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/auth/change-password:\x01*\x12\x96\x01\n\x0e\x46orgotPassword\x12).parley.identity.v1.ForgotPasswordRequest\x1a*.parley.identity.v1.ForgotPasswordResponse\"-\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/auth/forgot-password:\x01*\x12\x92\x01\n\rResetPassword\x12(.parley.identity.v1.ResetPasswordRequest\x1a).parley.identity.v1.ResetPasswordResponse\",\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/auth/reset-password:\x01*\x12\x8a\x01\n\x0bVerifyEmail\x12&.parley.identity.v1.VerifyEmailRequest\x1a\'.parley.identity.v1.VerifyEmailResponse\"*\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1e\"\x19/api/v1/auth/verify-email:\x01*\x12\xa6\x01\n\x12ResendVerification\x12-.parley.identity.v1.ResendVerificationRequest\x1a..parley.identity.v1.ResendVerificationResponse\"1\xca\xf3\x18\x02\x08\x01\x82\xd3\xe4\x93\x02%\" /api/v1/auth/resend-verification:\x01*\x12q\n\x05GetMe\x12 .parley.identity.v1.GetMeRequest\x1a!.parley.identity.v1.GetMeResponse\"#\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\x12\x0f/api/v1/auth/meb\x04userb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002\322\363\030\003\020\200\001'
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\002\322\363\030\003\020\200\004'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\363\030\0020\000'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\322\363\030\003\020\200\010'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\342A\001\002\322\363\030\022\020@\"\016[A-Za-z0-9_-]+'
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._loaded_options = None
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._serialized_options = b'\342A\001\002\322\363\030\003\020\200\001'
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002\322\363\030\005\010\010\020\200\001'
+  _globals['_FORGOTPASSWORDREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_FORGOTPASSWORDREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002\322\363\030\005\020\376\001(\002'
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002\322\363\030\005\020\376\001(\002'
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['code']._serialized_options = b'\342A\001\002\322\363\030\002\020 '
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002\322\363\030\005\010\010\020\200\001'
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002\322\363\030\005\020\376\001(\002'
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['code']._serialized_options = b'\342A\001\002\322\363\030\002\020 '
+  _globals['_RESENDVERIFICATIONREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_RESENDVERIFICATIONREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002\322\363\030\005\020\376\001(\002'
   _globals['_AUTHSERVICE'].methods_by_name['Register']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\312\363\030\002\010\001\202\323\344\223\002 \"\025/api/v1/auth/register:\001*b\004user'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
@@ -58,28 +83,78 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['Refresh']._serialized_options = b'\312\363\030\002\010\001\202\323\344\223\002\031\"\024/api/v1/auth/refresh:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\312\363\030\002\010\002\202\323\344\223\002\030\"\023/api/v1/auth/logout:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['LogoutEverywhere']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['LogoutEverywhere']._serialized_options = b'\312\363\030\002\010\002\202\323\344\223\002#\"\036/api/v1/auth/logout-everywhere:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\312\363\030\002\010\002\202\323\344\223\002\027\022\025/api/v1/auth/sessions'
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\312\363\030\002\010\002\202\323\344\223\002$*\"/api/v1/auth/sessions/{session_id}'
+  _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\312\363\030\002\010\002\202\323\344\223\002!\"\034/api/v1/auth/change-password:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ForgotPassword']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ForgotPassword']._serialized_options = b'\312\363\030\002\010\001\202\323\344\223\002!\"\034/api/v1/auth/forgot-password:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\312\363\030\002\010\001\202\323\344\223\002 \"\033/api/v1/auth/reset-password:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\312\363\030\002\010\001\202\323\344\223\002\036\"\031/api/v1/auth/verify-email:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ResendVerification']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ResendVerification']._serialized_options = b'\312\363\030\002\010\001\202\323\344\223\002%\" /api/v1/auth/resend-verification:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._serialized_options = b'\312\363\030\002\010\002\202\323\344\223\002\027\022\017/api/v1/auth/meb\004user'
-  _globals['_REGISTERREQUEST']._serialized_start=226
-  _globals['_REGISTERREQUEST']._serialized_end=385
-  _globals['_REGISTERRESPONSE']._serialized_start=387
-  _globals['_REGISTERRESPONSE']._serialized_end=445
-  _globals['_LOGINREQUEST']._serialized_start=447
-  _globals['_LOGINREQUEST']._serialized_end=520
-  _globals['_LOGINRESPONSE']._serialized_start=522
-  _globals['_LOGINRESPONSE']._serialized_end=622
-  _globals['_REFRESHREQUEST']._serialized_start=624
-  _globals['_REFRESHREQUEST']._serialized_end=676
-  _globals['_REFRESHRESPONSE']._serialized_start=678
-  _globals['_REFRESHRESPONSE']._serialized_end=780
-  _globals['_LOGOUTREQUEST']._serialized_start=782
-  _globals['_LOGOUTREQUEST']._serialized_end=797
-  _globals['_LOGOUTRESPONSE']._serialized_start=799
-  _globals['_LOGOUTRESPONSE']._serialized_end=815
-  _globals['_GETMEREQUEST']._serialized_start=817
-  _globals['_GETMEREQUEST']._serialized_end=831
-  _globals['_GETMERESPONSE']._serialized_start=833
-  _globals['_GETMERESPONSE']._serialized_end=888
-  _globals['_AUTHSERVICE']._serialized_start=891
-  _globals['_AUTHSERVICE']._serialized_end=1510
+  _globals['_REGISTERREQUEST']._serialized_start=259
+  _globals['_REGISTERREQUEST']._serialized_end=418
+  _globals['_REGISTERRESPONSE']._serialized_start=420
+  _globals['_REGISTERRESPONSE']._serialized_end=478
+  _globals['_LOGINREQUEST']._serialized_start=480
+  _globals['_LOGINREQUEST']._serialized_end=553
+  _globals['_LOGINRESPONSE']._serialized_start=555
+  _globals['_LOGINRESPONSE']._serialized_end=655
+  _globals['_REFRESHREQUEST']._serialized_start=657
+  _globals['_REFRESHREQUEST']._serialized_end=709
+  _globals['_REFRESHRESPONSE']._serialized_start=711
+  _globals['_REFRESHRESPONSE']._serialized_end=813
+  _globals['_LOGOUTREQUEST']._serialized_start=815
+  _globals['_LOGOUTREQUEST']._serialized_end=830
+  _globals['_LOGOUTRESPONSE']._serialized_start=832
+  _globals['_LOGOUTRESPONSE']._serialized_end=848
+  _globals['_GETMEREQUEST']._serialized_start=850
+  _globals['_GETMEREQUEST']._serialized_end=864
+  _globals['_GETMERESPONSE']._serialized_start=866
+  _globals['_GETMERESPONSE']._serialized_end=921
+  _globals['_LOGOUTEVERYWHEREREQUEST']._serialized_start=923
+  _globals['_LOGOUTEVERYWHEREREQUEST']._serialized_end=948
+  _globals['_LOGOUTEVERYWHERERESPONSE']._serialized_start=950
+  _globals['_LOGOUTEVERYWHERERESPONSE']._serialized_end=1000
+  _globals['_USERSESSION']._serialized_start=1003
+  _globals['_USERSESSION']._serialized_end=1214
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1216
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1293
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1295
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1393
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1395
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1465
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=1467
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=1490
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1492
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1587
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1589
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1637
+  _globals['_FORGOTPASSWORDREQUEST']._serialized_start=1639
+  _globals['_FORGOTPASSWORDREQUEST']._serialized_end=1692
+  _globals['_FORGOTPASSWORDRESPONSE']._serialized_start=1694
+  _globals['_FORGOTPASSWORDRESPONSE']._serialized_end=1718
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1720
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1831
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1833
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1856
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1858
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1934
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1936
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1957
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_start=1959
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_end=2016
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_start=2018
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_end=2046
+  _globals['_AUTHSERVICE']._serialized_start=2049
+  _globals['_AUTHSERVICE']._serialized_end=3884
 # @@protoc_insertion_point(module_scope)

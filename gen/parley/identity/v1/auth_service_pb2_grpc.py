@@ -55,6 +55,46 @@ class AuthServiceStub:
                 request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.LogoutEverywhere = channel.unary_unary(
+                '/parley.identity.v1.AuthService/LogoutEverywhere',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutEverywhereRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutEverywhereResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/parley.identity.v1.AuthService/ListSessions',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/parley.identity.v1.AuthService/RevokeSession',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/parley.identity.v1.AuthService/ChangePassword',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.ForgotPassword = channel.unary_unary(
+                '/parley.identity.v1.AuthService/ForgotPassword',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ForgotPasswordRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ForgotPasswordResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/parley.identity.v1.AuthService/ResetPassword',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
+        self.VerifyEmail = channel.unary_unary(
+                '/parley.identity.v1.AuthService/VerifyEmail',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.VerifyEmailRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.VerifyEmailResponse.FromString,
+                _registered_method=True)
+        self.ResendVerification = channel.unary_unary(
+                '/parley.identity.v1.AuthService/ResendVerification',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResendVerificationRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResendVerificationResponse.FromString,
+                _registered_method=True)
         self.GetMe = channel.unary_unary(
                 '/parley.identity.v1.AuthService/GetMe',
                 request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.GetMeRequest.SerializeToString,
@@ -75,7 +115,8 @@ class AuthServiceServicer:
 
     def Login(self, request, context):
         """Signs a user in with e-mail or username and password.
-        Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user.
+        Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user,
+        and with RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) after too many tries for one account or from one address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,6 +132,67 @@ class AuthServiceServicer:
 
     def Logout(self, request, context):
         """Ends the caller's session at once: its access and refresh tokens are refused from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogoutEverywhere(self, request, context):
+        """Ends every session of the caller at once, this one included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Replaces the caller's password and ends the caller's other sessions.
+        Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgotPassword(self, request, context):
+        """Sends a code with which the password can be set anew, when an active user has the address.
+        The answer is the same, and comes after the same work, when nobody has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Sets the password anew with a code that was sent, and ends all sessions of the user.
+        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEmail(self, request, context):
+        """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResendVerification(self, request, context):
+        """Sends another code for VerifyEmail, when a user has the address and it is not verified yet.
+        The answer is the same, and comes after the same work, in every other case.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +227,46 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
                     response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'LogoutEverywhere': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogoutEverywhere,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutEverywhereRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutEverywhereResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ForgotPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgotPassword,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ForgotPasswordRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ForgotPasswordResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'VerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEmail,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.VerifyEmailRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.VerifyEmailResponse.SerializeToString,
+            ),
+            'ResendVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendVerification,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResendVerificationRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ResendVerificationResponse.SerializeToString,
             ),
             'GetMe': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMe,
@@ -241,6 +383,222 @@ class AuthService:
             '/parley.identity.v1.AuthService/Logout',
             parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
             parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogoutEverywhere(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/LogoutEverywhere',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutEverywhereRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.LogoutEverywhereResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/ListSessions',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/RevokeSession',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/ChangePassword',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgotPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/ForgotPassword',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ForgotPasswordRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ForgotPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/ResetPassword',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ResetPasswordRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/VerifyEmail',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.VerifyEmailRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.VerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/ResendVerification',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ResendVerificationRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.ResendVerificationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,8 @@ class AuthServiceStub:
     """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use."""
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Signs a user in with e-mail or username and password.
-    Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user.
+    Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user,
+    and with RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) after too many tries for one account or from one address.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Exchanges a refresh token for a new pair; the old one is spent.
@@ -45,6 +46,32 @@ class AuthServiceStub:
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
     """Ends the caller's session at once: its access and refresh tokens are refused from now on."""
+    LogoutEverywhere: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutEverywhereRequest, _auth_service_pb2.LogoutEverywhereResponse]
+    """Ends every session of the caller at once, this one included."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]
+    """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]
+    """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
+    """Replaces the caller's password and ends the caller's other sessions.
+    Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
+    """
+    ForgotPassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ForgotPasswordRequest, _auth_service_pb2.ForgotPasswordResponse]
+    """Sends a code with which the password can be set anew, when an active user has the address.
+    The answer is the same, and comes after the same work, when nobody has it.
+    """
+    ResetPassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ResetPasswordRequest, _auth_service_pb2.ResetPasswordResponse]
+    """Sets the password anew with a code that was sent, and ends all sessions of the user.
+    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+    """
+    VerifyEmail: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyEmailRequest, _auth_service_pb2.VerifyEmailResponse]
+    """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+    """
+    ResendVerification: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ResendVerificationRequest, _auth_service_pb2.ResendVerificationResponse]
+    """Sends another code for VerifyEmail, when a user has the address and it is not verified yet.
+    The answer is the same, and comes after the same work, in every other case.
+    """
     GetMe: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetMeRequest, _auth_service_pb2.GetMeResponse]
     """Returns the caller."""
 
@@ -57,7 +84,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use."""
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Signs a user in with e-mail or username and password.
-    Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user.
+    Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user,
+    and with RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) after too many tries for one account or from one address.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Exchanges a refresh token for a new pair; the old one is spent.
@@ -65,6 +93,32 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the caller's session at once: its access and refresh tokens are refused from now on."""
+    LogoutEverywhere: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutEverywhereRequest, _auth_service_pb2.LogoutEverywhereResponse]  # type: ignore[assignment]
+    """Ends every session of the caller at once, this one included."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
+    """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Replaces the caller's password and ends the caller's other sessions.
+    Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
+    """
+    ForgotPassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ForgotPasswordRequest, _auth_service_pb2.ForgotPasswordResponse]  # type: ignore[assignment]
+    """Sends a code with which the password can be set anew, when an active user has the address.
+    The answer is the same, and comes after the same work, when nobody has it.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ResetPasswordRequest, _auth_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
+    """Sets the password anew with a code that was sent, and ends all sessions of the user.
+    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+    """
+    VerifyEmail: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyEmailRequest, _auth_service_pb2.VerifyEmailResponse]  # type: ignore[assignment]
+    """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+    """
+    ResendVerification: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ResendVerificationRequest, _auth_service_pb2.ResendVerificationResponse]  # type: ignore[assignment]
+    """Sends another code for VerifyEmail, when a user has the address and it is not verified yet.
+    The answer is the same, and comes after the same work, in every other case.
+    """
     GetMe: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetMeRequest, _auth_service_pb2.GetMeResponse]  # type: ignore[assignment]
     """Returns the caller."""
 
@@ -86,7 +140,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
         """Signs a user in with e-mail or username and password.
-        Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user.
+        Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user,
+        and with RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS) after too many tries for one account or from one address.
         """
 
     @_abc_1.abstractmethod
@@ -106,6 +161,80 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LogoutResponse, _abc.Awaitable[_auth_service_pb2.LogoutResponse]]:
         """Ends the caller's session at once: its access and refresh tokens are refused from now on."""
+
+    @_abc_1.abstractmethod
+    def LogoutEverywhere(
+        self,
+        request: _auth_service_pb2.LogoutEverywhereRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.LogoutEverywhereResponse, _abc.Awaitable[_auth_service_pb2.LogoutEverywhereResponse]]:
+        """Ends every session of the caller at once, this one included."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ListSessionsResponse, _abc.Awaitable[_auth_service_pb2.ListSessionsResponse]]:
+        """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _auth_service_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RevokeSessionResponse, _abc.Awaitable[_auth_service_pb2.RevokeSessionResponse]]:
+        """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _auth_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ChangePasswordResponse, _abc.Awaitable[_auth_service_pb2.ChangePasswordResponse]]:
+        """Replaces the caller's password and ends the caller's other sessions.
+        Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def ForgotPassword(
+        self,
+        request: _auth_service_pb2.ForgotPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ForgotPasswordResponse, _abc.Awaitable[_auth_service_pb2.ForgotPasswordResponse]]:
+        """Sends a code with which the password can be set anew, when an active user has the address.
+        The answer is the same, and comes after the same work, when nobody has it.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _auth_service_pb2.ResetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ResetPasswordResponse, _abc.Awaitable[_auth_service_pb2.ResetPasswordResponse]]:
+        """Sets the password anew with a code that was sent, and ends all sessions of the user.
+        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyEmail(
+        self,
+        request: _auth_service_pb2.VerifyEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.VerifyEmailResponse, _abc.Awaitable[_auth_service_pb2.VerifyEmailResponse]]:
+        """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+        """
+
+    @_abc_1.abstractmethod
+    def ResendVerification(
+        self,
+        request: _auth_service_pb2.ResendVerificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ResendVerificationResponse, _abc.Awaitable[_auth_service_pb2.ResendVerificationResponse]]:
+        """Sends another code for VerifyEmail, when a user has the address and it is not verified yet.
+        The answer is the same, and comes after the same work, in every other case.
+        """
 
     @_abc_1.abstractmethod
     def GetMe(

@@ -64,6 +64,46 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the user is a member of an organization already; nobody is a member of two.
     Sample: {"reason": "ALREADY_MEMBER", "domain": "identity.parley", "metadata": {}}
     """
+    ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 11
+    """RESOURCE_EXHAUSTED: too many tries for this account or from this address. Wait for as long as RetryInfo says.
+    Sample: {"reason": "TOO_MANY_ATTEMPTS", "domain": "identity.parley", "metadata": {"seconds": "42"}}
+    """
+    ERROR_REASON_ATTEMPTS_NOT_COUNTED: _ErrorReason.ValueType  # 12
+    """UNAVAILABLE: the number of tries cannot be counted now, so nobody is let in. Try again.
+    Sample: {"reason": "ATTEMPTS_NOT_COUNTED", "domain": "identity.parley", "metadata": {}}
+    """
+    ERROR_REASON_INVALID_CODE: _ErrorReason.ValueType  # 13
+    """INVALID_ARGUMENT: the code is wrong, used, expired or was tried too often. Ask for another.
+    Sample: {"reason": "INVALID_CODE", "domain": "identity.parley", "metadata": {}}
+    """
+    ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """NOT_FOUND: the caller has no session with this id that goes on.
+    Sample: {"reason": "SESSION_NOT_FOUND", "domain": "identity.parley", "metadata": {"session_id": "0198..."}}
+    """
+    ERROR_REASON_MEMBER_ROLE_TOO_LOW: _ErrorReason.ValueType  # 15
+    """PERMISSION_DENIED: the caller's role in the organization does not allow this.
+    Sample: {"reason": "MEMBER_ROLE_TOO_LOW", "domain": "identity.parley", "metadata": {"needed": "admin"}}
+    """
+    ERROR_REASON_LAST_OWNER: _ErrorReason.ValueType  # 16
+    """FAILED_PRECONDITION: the organization would be without an owner. Make another member an owner first.
+    Sample: {"reason": "LAST_OWNER", "domain": "identity.parley", "metadata": {}}
+    """
+    ERROR_REASON_INVITATION_NOT_FOUND: _ErrorReason.ValueType  # 17
+    """NOT_FOUND: there is no open invitation with this id or token for the caller.
+    Sample: {"reason": "INVITATION_NOT_FOUND", "domain": "identity.parley", "metadata": {}}
+    """
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 18
+    """NOT_FOUND: the caller has no key with this id that is good.
+    Sample: {"reason": "API_KEY_NOT_FOUND", "domain": "identity.parley", "metadata": {"api_key_id": "0198..."}}
+    """
+    ERROR_REASON_INVALID_API_KEY: _ErrorReason.ValueType  # 19
+    """UNAUTHENTICATED: the key is unknown, expired, revoked or of a disabled user.
+    Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {}}
+    """
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 20
+    """ALREADY_EXISTS: the request_id was used before, for something else. Choose another.
+    Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -111,5 +151,45 @@ Sample: {"reason": "ORGANIZATION_NAME_TAKEN", "domain": "identity.parley", "meta
 ERROR_REASON_ALREADY_MEMBER: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION: the user is a member of an organization already; nobody is a member of two.
 Sample: {"reason": "ALREADY_MEMBER", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 11
+"""RESOURCE_EXHAUSTED: too many tries for this account or from this address. Wait for as long as RetryInfo says.
+Sample: {"reason": "TOO_MANY_ATTEMPTS", "domain": "identity.parley", "metadata": {"seconds": "42"}}
+"""
+ERROR_REASON_ATTEMPTS_NOT_COUNTED: ErrorReason.ValueType  # 12
+"""UNAVAILABLE: the number of tries cannot be counted now, so nobody is let in. Try again.
+Sample: {"reason": "ATTEMPTS_NOT_COUNTED", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_INVALID_CODE: ErrorReason.ValueType  # 13
+"""INVALID_ARGUMENT: the code is wrong, used, expired or was tried too often. Ask for another.
+Sample: {"reason": "INVALID_CODE", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 14
+"""NOT_FOUND: the caller has no session with this id that goes on.
+Sample: {"reason": "SESSION_NOT_FOUND", "domain": "identity.parley", "metadata": {"session_id": "0198..."}}
+"""
+ERROR_REASON_MEMBER_ROLE_TOO_LOW: ErrorReason.ValueType  # 15
+"""PERMISSION_DENIED: the caller's role in the organization does not allow this.
+Sample: {"reason": "MEMBER_ROLE_TOO_LOW", "domain": "identity.parley", "metadata": {"needed": "admin"}}
+"""
+ERROR_REASON_LAST_OWNER: ErrorReason.ValueType  # 16
+"""FAILED_PRECONDITION: the organization would be without an owner. Make another member an owner first.
+Sample: {"reason": "LAST_OWNER", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_INVITATION_NOT_FOUND: ErrorReason.ValueType  # 17
+"""NOT_FOUND: there is no open invitation with this id or token for the caller.
+Sample: {"reason": "INVITATION_NOT_FOUND", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 18
+"""NOT_FOUND: the caller has no key with this id that is good.
+Sample: {"reason": "API_KEY_NOT_FOUND", "domain": "identity.parley", "metadata": {"api_key_id": "0198..."}}
+"""
+ERROR_REASON_INVALID_API_KEY: ErrorReason.ValueType  # 19
+"""UNAUTHENTICATED: the key is unknown, expired, revoked or of a disabled user.
+Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
+"""ALREADY_EXISTS: the request_id was used before, for something else. Choose another.
+Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

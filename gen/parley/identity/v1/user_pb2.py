@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/identity/v1/user.proto\x12\x12parley.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\x93\x03\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x1c\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1d\n\navatar_url\x18\x05 \x01(\tB\t\xd2\xf3\x18\x05\x10\x80\x10(\x03\x12\x42\n\x0fnative_language\x18\x06 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12\x42\n\x0ftarget_language\x18\x07 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12\x15\n\x05level\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x10 \x12\r\n\x05roles\x18\t \x03(\t\x12\x11\n\tis_active\x18\n \x01(\x08\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/identity/v1/user.proto\x12\x12parley.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xc4\x03\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x1c\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1d\n\navatar_url\x18\x05 \x01(\tB\t\xd2\xf3\x18\x05\x10\x80\x10(\x03\x12\x42\n\x0fnative_language\x18\x06 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12\x42\n\x0ftarget_language\x18\x07 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12\x15\n\x05level\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x10 \x12\r\n\x05roles\x18\t \x03(\t\x12\x11\n\tis_active\x18\n \x01(\x08\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65mail_verified\x18\r \x01(\x08\x12\x17\n\x0forganization_id\x18\x0e \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,5 +44,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USER'].fields_by_name['level']._loaded_options = None
   _globals['_USER'].fields_by_name['level']._serialized_options = b'\322\363\030\002\020 '
   _globals['_USER']._serialized_start=126
-  _globals['_USER']._serialized_end=529
+  _globals['_USER']._serialized_end=578
 # @@protoc_insertion_point(module_scope)

@@ -37,6 +37,8 @@ class User(_message.Message):
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The user's id (UUIDv7). Set by the server."""
     email: _builtins.str
@@ -55,9 +57,13 @@ class User(_message.Message):
     """How well the user knows the target language, such as `beginner`."""
     is_active: _builtins.bool
     """Whether the user may sign in. Set by the server."""
+    email_verified: _builtins.bool
+    """Whether the user has shown to read what is sent to the address. Set by the server."""
+    organization_id: _builtins.str
+    """The organization that the user is a member of; empty when of none. Set by the server."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the user may do: `user`, `admin`. Set by the server."""
+        """What the user may do: `user`, `teacher`, `admin`, `auditor`. Set by the server."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -82,10 +88,12 @@ class User(_message.Message):
         is_active: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        email_verified: _builtins.bool = ...,
+        organization_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar_url", b"avatar_url", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "id", b"id", "is_active", b"is_active", "level", b"level", "native_language", b"native_language", "roles", b"roles", "target_language", b"target_language", "update_time", b"update_time", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar_url", b"avatar_url", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "email_verified", b"email_verified", "id", b"id", "is_active", b"is_active", "level", b"level", "native_language", b"native_language", "organization_id", b"organization_id", "roles", b"roles", "target_language", b"target_language", "update_time", b"update_time", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

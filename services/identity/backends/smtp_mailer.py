@@ -1,0 +1,52 @@
+"""Mail over SMTP."""
+
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Literal
+
+import aiosmtplib
+
+from services.identity.rules.accounts import Mail
+
+_PATIENCE_SECONDS = 20.0
+Security = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpMailer:
+    """Implements the port Mailer; a connection for each mail."""
+
+    host: str
+    port: int
+    security: Security
+    username: str
+    password: str = field(repr=False)
+    sender: str
+
+    async def send(self, mail: Mail) -> None:
+        """See the port."""
+        await aiosmtplib.send(
+            message_of(mail, self.sender),
+            hostname=self.host,
+            port=self.port,
+            username=self.username or None,
+            password=self.password or None,
+            use_tls=self.security == "tls",
+            start_tls=self.security == "starttls",
+            timeout=_PATIENCE_SECONDS,
+        )
+
+
+def message_of(mail: Mail, sender: str) -> EmailMessage:
+    """Return the message of a mail."""
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = mail.to
+    message["Subject"] = mail.subject
+    message["Date"] = formatdate(localtime=False)
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">"))
+    # No out-of-office answers to codes (RFC 3834).
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    return message

@@ -1,0 +1,145 @@
+"""Making, listing, ending and checking API keys."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.chassis.errors import InvalidFields
+from services.chassis.identifiers import new_id
+from services.chassis.pagination import MAX_PAGE_SIZE, PageTokens, page_size
+from services.identity.errors import ApiKeyNotFound, InvalidApiKey
+from services.identity.operations.journal import Journal
+from services.identity.ports.accounts import ApiKeys, Requests
+from services.identity.ports.directory import UserDirectory
+from services.identity.ports.sessions import EndedSessions
+from services.identity.ports.work import Clock
+from services.identity.rules.accounts import (
+    API_KEY_DAYS,
+    API_KEY_PREFIX,
+    LAST_USE_PRECISION,
+    ApiKey,
+    rotated_expiry,
+    unknown_scopes,
+)
+from services.identity.rules.sessions import fingerprint
+from services.identity.rules.users import User
+
+_PUBLIC_BYTES = 5
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeepApiKeys:
+    """Keeps API keys. `known_scopes` are those that RPCs ask for; `ended_keys` tells every service of ended keys."""
+
+    keys: ApiKeys
+    requests: Requests
+    users: UserDirectory
+    ended_keys: EndedSessions
+    journal: Journal
+    page_tokens: PageTokens
+    known_scopes: frozenset[str]
+    clock: Clock
+
+    async def create(
+        self, user_id: UUID, name: str, scopes: Sequence[str], days: int, request_id: UUID | None
+    ) -> tuple[ApiKey, str]:
+        """Make a key and return it with its secret; a repeated request gets the key without it.
+
+        Raises:
+            InvalidFields: no scope, or one that no RPC asks for.
+            RequestIdReused: the request id came before with something else.
+        """
+        if not scopes:
+            raise InvalidFields([("scopes", "is required")])
+        if unknown := unknown_scopes(scopes, self.known_scopes):
+            raise InvalidFields([("scopes", f"unknown: {', '.join(unknown)}")])
+        content = f"api-key\n{name}\n{sorted(scopes)}\n{days}"
+        if request_id is not None and (made := await self.requests.made(str(user_id), request_id, content)):
+            return await self._get(made, user_id), ""
+        now = self.clock()
+        key, secret = self._new(user_id, name, frozenset(scopes), now + timedelta(days=days or API_KEY_DAYS))
+        async with self.journal.recording("api_key.create", str(key.api_key_id), prefix=key.prefix, name=name):
+            await self.keys.add(key, fingerprint(secret))
+            if request_id is not None:
+                await self.requests.add(str(user_id), request_id, content, key.api_key_id)
+        return key, secret
+
+    async def page(self, user_id: UUID, size: int, token: str) -> tuple[Sequence[ApiKey], str]:
+        """Return a page of the user's good keys, the newest first, and the token of the next one."""
+        name = f"api-keys/{user_id}"
+        last = self.page_tokens.read(name, token)
+        size = page_size(size)
+        found = await self.keys.page(user_id, UUID(last) if last else None, size + 1, self.clock())
+        more = len(found) > size
+        return found[:size], self.page_tokens.sign(name, str(found[size - 1].api_key_id)) if more else ""
+
+    async def revoke(self, user_id: UUID, api_key_id: UUID) -> None:
+        """End a key at once. Raises ApiKeyNotFound, and SessionCheckUnavailable when that could not be announced."""
+        now = self.clock()
+        async with self.journal.recording("api_key.revoke", str(api_key_id)):
+            key = await self._get(api_key_id, user_id)
+            if not key.is_good(now):
+                raise ApiKeyNotFound(api_key_id=api_key_id)
+            await self.keys.revoke(api_key_id, now)
+        await self.ended_keys.announce(str(api_key_id))
+
+    async def rotate(
+        self, user_id: UUID, api_key_id: UUID, overlap: timedelta, request_id: UUID | None
+    ) -> tuple[ApiKey, str]:
+        """Make a key that takes the place of another, which stays good for the overlap; days and scopes are the same.
+
+        Raises:
+            ApiKeyNotFound: the user has no such key that is good.
+            RequestIdReused: the request id came before with something else.
+        """
+        content = f"rotate\n{api_key_id}\n{overlap}"
+        if request_id is not None and (made := await self.requests.made(str(user_id), request_id, content)):
+            return await self._get(made, user_id), ""
+        now = self.clock()
+        async with self.journal.recording("api_key.rotate", str(api_key_id)) as entry:
+            old = await self._get(api_key_id, user_id)
+            if not old.is_good(now):
+                raise ApiKeyNotFound(api_key_id=api_key_id)
+            key, secret = self._new(user_id, old.name, old.scopes, now + (old.expires_at - old.created_at))
+            await self.keys.add(key, fingerprint(secret))
+            await self.keys.expire(old.api_key_id, rotated_expiry(old, now, overlap))
+            if request_id is not None:
+                await self.requests.add(str(user_id), request_id, content, key.api_key_id)
+            entry.details["successor_id"] = str(key.api_key_id)
+        return key, secret
+
+    async def check(self, key_hash: bytes) -> tuple[ApiKey, User]:
+        """Return a good key and its active user, and note its use. Raises InvalidApiKey."""
+        now = self.clock()
+        key = await self.keys.by_hash(key_hash)
+        if key is None or not key.is_good(now):
+            raise InvalidApiKey
+        user = await self.users.get(key.user_id)
+        if user is None or not user.is_active:
+            raise InvalidApiKey
+        # Not more than once a minute: a key may be used a thousand times a second.
+        if key.last_used_at is None or now - key.last_used_at >= LAST_USE_PRECISION:
+            await self.keys.used(key.api_key_id, now)
+        return key, user
+
+    async def announce_all(self, user_id: UUID) -> None:
+        """Make every service check the keys of a user anew: the user has been disabled."""
+        before: UUID | None = None
+        while found := await self.keys.page(user_id, before, MAX_PAGE_SIZE, self.clock()):
+            for key in found:
+                await self.ended_keys.announce(str(key.api_key_id))
+            before = found[-1].api_key_id
+
+    async def _get(self, api_key_id: UUID, user_id: UUID) -> ApiKey:
+        key = await self.keys.get(api_key_id, user_id)
+        if key is None:
+            raise ApiKeyNotFound(api_key_id=api_key_id)
+        return key
+
+    def _new(self, user_id: UUID, name: str, scopes: frozenset[str], expires_at: datetime) -> tuple[ApiKey, str]:
+        prefix = f"{API_KEY_PREFIX}{secrets.token_hex(_PUBLIC_BYTES)}"
+        key = ApiKey(new_id(), user_id, name, prefix, scopes, self.clock(), expires_at)
+        return key, f"{prefix}_{secrets.token_urlsafe(_SECRET_BYTES)}"

@@ -1,0 +1,83 @@
+"""Changing and resetting passwords."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.chassis.errors import InvalidFields, Unauthenticated
+from services.identity.errors import InvalidCode, InvalidCredentials
+from services.identity.operations.end_sessions import EndSessions
+from services.identity.operations.journal import Journal
+from services.identity.operations.limit_attempts import LimitAttempts
+from services.identity.ports.accounts import Codes, MailQueue
+from services.identity.ports.directory import Directory
+from services.identity.rules.accounts import Purpose
+from services.identity.rules.users import password_fault
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPasswords:
+    """Changes and resets passwords. All of it raises TooManyAttempts and AttemptsNotCounted."""
+
+    directory: Directory
+    codes: Codes
+    mails: MailQueue
+    ending: EndSessions
+    limits: LimitAttempts
+    journal: Journal
+
+    async def change(self, user_id: UUID, session_id: str, current: str, password: str) -> int:
+        """Replace the caller's password, end the caller's other sessions and return how many.
+
+        Raises:
+            InvalidCredentials: the current password is wrong.
+            InvalidFields: the new one is one that anybody would try.
+            Unauthenticated: the caller's user is gone.
+        """
+        await self.limits.of_account(str(user_id))
+        user = await self.directory.users.get(user_id)
+        if user is None:
+            raise Unauthenticated(cause="the user is gone")
+        _check(password, user.email, user.username)
+        async with self.journal.recording("password.change", str(user_id)):
+            if not await self.directory.users.password_matches(user_id, current):
+                raise InvalidCredentials
+            await self.directory.users.set_password(user_id, password)
+            ended = await self.ending.end_others(user_id, session_id)
+        await self.ending.announce(ended)
+        await self.limits.passed(str(user_id))
+        return len(ended)
+
+    async def forget(self, email: str) -> None:
+        """Have a code sent. Whether anybody has the address, is asked after the answer: nobody can time it."""
+        await self.limits.of_address()
+        await self.limits.of_mails(email)
+        async with self.journal.recording("password.forget", email=email):
+            await self.mails.code(Purpose.RESET_PASSWORD, email)
+
+    async def reset(self, email: str, code: str, password: str) -> None:
+        """Replace the password of who was sent the code, and end all sessions: whoever knew the old one is out.
+
+        Raises:
+            InvalidCode: the code is wrong, used, expired or was tried too often, or nobody has the address.
+            InvalidFields: the password is one that anybody would try.
+        """
+        await self.limits.of_address()
+        _check(password, email, "")
+        async with self.journal.recording("password.reset") as entry:
+            if not await self.codes.take(Purpose.RESET_PASSWORD, email, code):
+                raise InvalidCode
+            user = await self.directory.users.by_email(email)
+            if user is None or not user.is_active:
+                raise InvalidCode
+            entry.actor_id = entry.subject_id = str(user.user_id)
+            _check(password, user.email, user.username)
+            await self.directory.users.set_password(user.user_id, password)
+            # The code has shown that the user reads what is sent to the address.
+            await self.directory.users.verify_email(user.user_id)
+            ended = await self.directory.sessions.end_all(user.user_id)
+        await self.ending.announce(ended)
+
+
+def _check(password: str, email: str, username: str) -> None:
+    if fault := password_fault(password, email, username):
+        raise InvalidFields([("password", fault)])

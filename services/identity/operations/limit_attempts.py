@@ -1,0 +1,53 @@
+"""Limiting how often passwords and codes are tried: for each account and for each network address."""
+
+import math
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from services.chassis.interceptors import client_address
+from services.identity.errors import TooManyAttempts
+from services.identity.ports.accounts import Attempts, Limit
+
+# Who has one IPv6 address has a whole network of them.
+_IPV6_NETWORK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAttempts:
+    """Refuses what is tried too often. A try is counted before it is made, so that many at once do not slip through."""
+
+    attempts: Attempts
+    per_address: Limit
+    per_account: Limit
+    mails: Limit
+
+    async def of_address(self) -> None:
+        """Count a try of this RPC's client. Raises TooManyAttempts, AttemptsNotCounted."""
+        if address := client_address.current():
+            await self._add(f"address:{_network(address)}", self.per_address)
+
+    async def of_account(self, login: str) -> None:
+        """Count a try for an account, whether there is one or not. Raises TooManyAttempts, AttemptsNotCounted."""
+        await self._add(_account(login), self.per_account)
+
+    async def passed(self, login: str) -> None:
+        """Begin to count anew for an account: somebody knew the password. Raises AttemptsNotCounted."""
+        await self.attempts.forget(_account(login))
+
+    async def of_mails(self, email: str) -> None:
+        """Count a mail to an address, whether anybody has it or not. Raises TooManyAttempts, AttemptsNotCounted."""
+        await self._add(f"mail:{email.strip().casefold()}", self.mails)
+
+    async def _add(self, bucket: str, limit: Limit) -> None:
+        if wait := await self.attempts.add(bucket, limit):
+            raise TooManyAttempts(seconds=math.ceil(wait))
+
+
+def _account(login: str) -> str:
+    return f"account:{login.strip().casefold()}"
+
+
+def _network(address: str) -> str:
+    if isinstance(ip_address(address), IPv6Address):
+        return str(ip_network((address, _IPV6_NETWORK), strict=False))
+    return address

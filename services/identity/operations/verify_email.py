@@ -1,0 +1,43 @@
+"""Verifying e-mail addresses."""
+
+from dataclasses import dataclass
+
+from services.identity.errors import InvalidCode
+from services.identity.operations.journal import Journal
+from services.identity.operations.limit_attempts import LimitAttempts
+from services.identity.ports.accounts import Codes, MailQueue
+from services.identity.ports.directory import UserDirectory
+from services.identity.rules.accounts import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyEmail:
+    """Verifies e-mail addresses. All of it raises TooManyAttempts and AttemptsNotCounted."""
+
+    users: UserDirectory
+    codes: Codes
+    mails: MailQueue
+    limits: LimitAttempts
+    journal: Journal
+
+    async def verify(self, email: str, code: str) -> None:
+        """Mark the address as verified.
+
+        Raises:
+            InvalidCode: the code is wrong, used, expired or was tried too often, or nobody has the address.
+        """
+        await self.limits.of_address()
+        async with self.journal.recording("email.verify") as entry:
+            if not await self.codes.take(Purpose.VERIFY_EMAIL, email, code):
+                raise InvalidCode
+            user = await self.users.by_email(email)
+            if user is None or await self.users.verify_email(user.user_id) is None:
+                raise InvalidCode
+            entry.actor_id = entry.subject_id = str(user.user_id)
+
+    async def resend(self, email: str) -> None:
+        """Have another code sent. Whether anybody has the address, is asked after the answer: nobody can time it."""
+        await self.limits.of_address()
+        await self.limits.of_mails(email)
+        async with self.journal.recording("email.resend", email=email):
+            await self.mails.code(Purpose.VERIFY_EMAIL, email)
