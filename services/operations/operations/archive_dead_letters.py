@@ -31,8 +31,8 @@ class ArchiveDeadLetters:
         """Archive some of what is there and return how many messages were looked at."""
         async with self.source.taken(_AT_ONCE) as messages:
             if messages:
-                # In one order everywhere, so that two archivers do not wait for each other.
-                ordered = sorted(messages, key=lambda message: (message.queue, message.message_id, message.failed_at))
+                # The oldest first; in one order everywhere, so that two archivers do not wait for each other.
+                ordered = sorted(messages, key=lambda message: (message.failed_at, message.queue, message.message_id))
                 async with self.transactions.begin() as tx:
                     new = [message for message in ordered if await _archived(tx, message)]
                 for message in new:
