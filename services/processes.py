@@ -11,6 +11,7 @@ from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
 from services.chassis.resources import SecretTooShort, ServiceSecretMissing, open_resources
 from services.chassis.serving import CannotListen, serve
 from services.chassis.settings import ChassisSettings
+from services.chassis.vault_settings import VaultSettings
 from services.registry import UnknownCapability, assemble, chosen
 
 EXPECTED = (
@@ -57,7 +58,9 @@ async def migrate_capabilities(capabilities: list[str]) -> None:
     """Bring the schemas of capabilities to their newest revision."""
     settings = _configure()
     names = chosen(capabilities)
-    async with open_resources(settings, names[0]) as resources:
+    # As the owner of the schemas, whom Vault's short-lived users are not.
+    owner = VaultSettings(secrets="environment", database_credentials="url", field_keys="local")
+    async with open_resources(settings, names[0], owner) as resources:
         await migrate(resources.database.engine, names)
 
 

@@ -14,6 +14,7 @@ SETTINGS = (
     "deploy.local.settings",
     "services.bots.settings",
     "services.chassis.settings",
+    "services.chassis.vault_settings",
     "services.conversations.settings",
     "services.identity.settings",
     "services.inference.settings",

@@ -12,10 +12,12 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 
 from services.chassis.channels import open_channel
 from services.chassis.client_credentials import ClientCredentials, TokenSource
+from services.chassis.custody import Custody, open_custody, without_vault
 from services.chassis.database import Database
 from services.chassis.pagination import PageTokens
 from services.chassis.settings import ChassisSettings
 from services.chassis.tokens import CLIENT_PREFIX, ServiceTokens
+from services.chassis.vault_settings import VaultSettings
 
 _MIN_SECRET_CHARACTERS = 32
 
@@ -34,6 +36,8 @@ class Resources:
     mesh: grpc.aio.Channel
     page_tokens: PageTokens
 
+    custody: Custody = field(default_factory=without_vault)
+    """Who keeps the secrets and the keys."""
     channels: list[grpc.aio.Channel] = field(default_factory=list)
     """Those that services opened for themselves; closed with the rest."""
 
@@ -66,30 +70,35 @@ def _tokens(settings: ChassisSettings, service: str) -> TokenSource:
 
 
 @asynccontextmanager
-async def open_resources(settings: ChassisSettings, process: str) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: ChassisSettings, process: str, vault: VaultSettings | None = None
+) -> AsyncIterator[Resources]:
     """Open the shared parts and close them afterwards. `process` is as which service the process itself calls others.
 
     Raises:
         SecretTooShort: PARLEY_SECRET has fewer than 32 characters.
         ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
+        SecretsUnavailable: Vault is to be used, and is away or has no login for this process.
     """
     secret = settings.secret.get_secret_value()
     if len(secret) < _MIN_SECRET_CHARACTERS:
         raise SecretTooShort(f"PARLEY_SECRET must have at least {_MIN_SECRET_CHARACTERS} characters")
-    database = Database(
-        settings.database_url.get_secret_value(),
-        pool_size=settings.database_pool_size,
-        pool_overflow=settings.database_pool_overflow,
-    )
-    valkey = open_valkey(settings.valkey_url.get_secret_value())
-    resources = Resources(settings, database, valkey, _open_mesh(settings, process), PageTokens(secret))
-    try:
-        yield resources
-    finally:
-        for channel in (*resources.channels, resources.mesh):
-            await channel.close(grace=1.0)
-        await valkey.aclose()
-        await database.close()
+    async with open_custody(vault or VaultSettings(), settings.home) as custody:
+        database = Database(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.database_pool_size,
+            pool_overflow=settings.database_pool_overflow,
+            credentials=custody.credentials,
+        )
+        valkey = open_valkey(settings.valkey_url.get_secret_value())
+        resources = Resources(settings, database, valkey, _open_mesh(settings, process), PageTokens(secret), custody)
+        try:
+            yield resources
+        finally:
+            for channel in (*resources.channels, resources.mesh):
+                await channel.close(grace=1.0)
+            await valkey.aclose()
+            await database.close()
 
 
 def open_valkey(url: str) -> Redis:

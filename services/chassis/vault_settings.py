@@ -32,3 +32,8 @@ class VaultSettings(BaseSettings):
     """Who holds the keys that encrypt private texts: a file in PARLEY_HOME/secrets, or Vault's transit engine."""
     mesh_certificates: Path | None = None
     """Folder with `certificate.pem`, `key.pem` and `authority.pem`: the mesh then speaks mTLS. Without it, plain."""
+
+    @property
+    def needs_vault(self) -> bool:
+        """Whether anything is left to Vault."""
+        return "vault" in (self.secrets, self.database_credentials, self.field_keys)

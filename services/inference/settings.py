@@ -33,7 +33,7 @@ class InferenceSettings(BaseSettings):
     openai_base_url: str = "https://api.openai.com/v1"
     """Where the OpenAI-compatible provider is."""
     openai_api_key: SecretStr = SecretStr("")
-    """The key for the OpenAI-compatible provider."""
+    """The key for the OpenAI-compatible provider; with PARLEY_SECRETS=vault it is `inference/openai-api-key` there."""
     openai_model: str = "gpt-4o-mini"
     """The provider's name of the model."""
     openai_context_tokens: int = Field(default=32768, ge=0)

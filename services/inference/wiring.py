@@ -1,6 +1,7 @@
 """Names the concrete classes."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from parley.inference.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
@@ -8,6 +9,7 @@ from parley.inference.v1 import generation_service_pb2_grpc, model_service_pb2_g
 from services.chassis import logs
 from services.chassis.module import Module, Served
 from services.chassis.resources import Resources
+from services.chassis.secrets import SecretMissing, SecretStore
 from services.inference.backends.cpu_instructions import missing_here
 from services.inference.backends.estimating_token_counter import EstimatingTokenCounter
 from services.inference.backends.llama_server_process import LlamaServerProcess, ServerOptions
@@ -25,6 +27,7 @@ from services.inference.weights import LockedModel, WeightsMissing, WeightsNotGe
 
 _log = logs.get(__name__)
 _SCRIPTED_ID = "scripted"
+_PROVIDER_KEY = "inference/openai-api-key"
 
 
 async def assemble(resources: Resources) -> Module:
@@ -39,7 +42,7 @@ async def assemble(resources: Resources) -> Module:
         if default_id not in models:
             raise ModelNotFound(model=default_id)
     elif settings.provider == "openai":
-        connection = OpenAIConnection(_fixed(settings))
+        connection = provider_connection(settings, resources.custody.secrets)
         connections.append(connection)
         default_id = settings.openai_model
         models[default_id] = _remote(settings, connection)
@@ -142,10 +145,18 @@ def _patience(settings: InferenceSettings) -> Patience:
     return Patience(settings.first_token_seconds, settings.idle_seconds)
 
 
-def _fixed(settings: InferenceSettings):  # type: ignore[no-untyped-def]
-    endpoint = Endpoint(settings.openai_base_url, settings.openai_api_key.get_secret_value())
+def provider_connection(settings: InferenceSettings, secrets: SecretStore) -> OpenAIConnection:
+    """Return the connection to the provider, whose key is asked for anew each time: it may change."""
 
     async def find_endpoint() -> Endpoint:
-        return endpoint
+        try:
+            key = (await secrets.get(_PROVIDER_KEY)).get_secret_value()
+        except SecretMissing:
+            key = ""  # servers of one's own often take any
+        return Endpoint(settings.openai_base_url, key)
 
-    return find_endpoint
+    async def look_again() -> None:
+        with contextlib.suppress(SecretMissing):
+            await secrets.refresh(_PROVIDER_KEY)
+
+    return OpenAIConnection(find_endpoint, look_again)

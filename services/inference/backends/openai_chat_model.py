@@ -55,14 +55,7 @@ class OpenAIChatModel:
 
     async def _chunks(self, client: Any, prompt: Prompt) -> AsyncGenerator["ChatCompletionChunk", None]:
         async with asyncio.timeout(self._patience.first_token_seconds):
-            stream = await client.chat.completions.create(
-                model=self._provider_name,
-                messages=[{"role": message.role, "content": message.text} for message in prompt.messages],
-                max_tokens=prompt.max_output_tokens,
-                temperature=prompt.temperature,
-                stream=True,
-                stream_options={"include_usage": True},
-            )
+            stream = await self._begin(client, prompt)
         try:
             seconds = self._patience.first_token_seconds
             iterator = aiter(stream)
@@ -77,6 +70,26 @@ class OpenAIChatModel:
         finally:
             # Closing the connection is how an OpenAI-compatible server learns that nobody listens any more.
             await stream.close()
+
+    async def _begin(self, client: Any, prompt: Prompt) -> Any:
+        """Send the prompt; once more when the key was refused and there is a new one."""
+        import openai
+
+        request = {
+            "model": self._provider_name,
+            "messages": [{"role": message.role, "content": message.text} for message in prompt.messages],
+            "max_tokens": prompt.max_output_tokens,
+            "temperature": prompt.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        try:
+            return await client.chat.completions.create(**request)
+        except openai.AuthenticationError:
+            renewed: Any = await self._connection.client_after_refusal()
+            if renewed is None:
+                raise
+            return await renewed.chat.completions.create(**request)
 
     def _failure(self, error: "APIError") -> InferenceError:
         import openai

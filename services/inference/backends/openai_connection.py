@@ -28,11 +28,17 @@ class OpenAIConnection:
     """Keeps one pooled client for as long as the endpoint stays the same.
 
     `find_endpoint` may start the server; it raises ModelUnavailable. The SDK is imported with the first request: it
-    takes most of a second and about 20 MB, which a process with the scripted model does not pay.
+    takes most of a second and about 20 MB, which a process with the scripted model does not pay. `look_again` makes
+    the next endpoint's key a fresh one.
     """
 
-    def __init__(self, find_endpoint: Callable[[], Awaitable[Endpoint]]) -> None:
+    def __init__(
+        self,
+        find_endpoint: Callable[[], Awaitable[Endpoint]],
+        look_again: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._find_endpoint = find_endpoint
+        self._look_again = look_again
         self._endpoint: Endpoint | None = None
         self._client: AsyncOpenAI | None = None
 
@@ -44,6 +50,15 @@ class OpenAIConnection:
             # The client before it is not closed: answers may still be streaming on it. They hold it until they end.
             self._endpoint, self._client = endpoint, _new_client(endpoint)
         return self._client
+
+    async def client_after_refusal(self) -> "AsyncOpenAI | None":
+        """Return a client with a key that was set since; None when the key is still the one that was refused."""
+        if self._look_again is None:
+            return None
+        refused = self._endpoint
+        await self._look_again()
+        client = await self.client()
+        return client if self._endpoint != refused else None
 
     async def close(self) -> None:
         """Close the connections."""

@@ -4,15 +4,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import pytest
 import structlog
 
+from services.chassis.secret_stores.environment import EnvironmentSecrets
+from services.chassis.secrets import SecretStore
 from services.inference.backends.llama_server_process import LlamaServerProcess
 from services.inference.backends.openai_chat_model import OpenAIChatModel, Patience
 from services.inference.backends.openai_connection import Endpoint, OpenAIConnection
 from services.inference.errors import ModelRefused, ModelUnavailable
 from services.inference.rules import Message, Prompt, Summary
+from services.inference.settings import InferenceSettings
+from services.inference.wiring import provider_connection
 from tests.acceptance.inference.conftest import PATIENCE
 from tests.acceptance.inference.provider import Answer, chunk, providing, refusing, streaming
 from tests.support.stores import free_port
@@ -42,6 +47,23 @@ async def test_a_wrong_key_is_refused(local_process: LlamaServerProcess) -> None
         with pytest.raises(ModelRefused) as failure:
             await anext(model.stream(_PROMPT))
     assert failure.value.fields == {"model": "some-model", "status": "401"}
+
+
+async def test_a_key_that_was_changed_is_used_without_a_restart(
+    local_process: LlamaServerProcess, tmp_path: Path
+) -> None:
+    endpoint = await local_process.endpoint()
+    kept = tmp_path / ".env"
+    kept.write_text(f"PARLEY_INFERENCE_OPENAI_API_KEY={_KEY}\n")
+    # Nobody reads the file again by the clock: what sees the change is the refusal.
+    store = SecretStore(EnvironmentSecrets(kept), every_seconds=3600)
+    connection = provider_connection(InferenceSettings(openai_base_url=endpoint.base_url), store)
+    model = OpenAIChatModel("some-model", "some-model", connection, PATIENCE)
+    with pytest.raises(ModelRefused):
+        await anext(model.stream(_PROMPT))
+    kept.write_text(f"PARLEY_INFERENCE_OPENAI_API_KEY={endpoint.api_key}\n")
+    assert [part async for part in model.stream(_PROMPT)]
+    await connection.close()
 
 
 async def test_a_dead_server_is_unavailable() -> None:
