@@ -9,9 +9,9 @@ from services.chassis.jobs import make_broker, run_worker
 from services.chassis.method_options import AccessRuleMissing
 from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
 from services.chassis.resources import SecretTooShort, ServiceSecretMissing, open_resources
+from services.chassis.secret_stores.settings import VaultSettings
 from services.chassis.serving import CannotListen, serve
 from services.chassis.settings import ChassisSettings
-from services.chassis.vault_settings import VaultSettings
 from services.registry import UnknownCapability, assemble, chosen
 
 EXPECTED = (

@@ -9,9 +9,9 @@ from pathlib import Path
 from services.chassis.database import CredentialsSource
 from services.chassis.field_encryption import FieldEncryption
 from services.chassis.secret_stores.environment import EnvironmentSecrets
+from services.chassis.secret_stores.settings import VaultSettings
 from services.chassis.secrets import SecretStore
 from services.chassis.supervision import keep_running
-from services.chassis.vault_settings import VaultSettings
 
 LOCAL_KEYS = Path("secrets") / "field-keys.json"
 """Where the local field keys lie below HOME."""

@@ -15,9 +15,9 @@ from services.chassis.client_credentials import ClientCredentials, TokenSource
 from services.chassis.custody import Custody, open_custody, without_vault
 from services.chassis.database import Database
 from services.chassis.pagination import PageTokens
+from services.chassis.secret_stores.settings import VaultSettings
 from services.chassis.settings import ChassisSettings
 from services.chassis.tokens import CLIENT_PREFIX, ServiceTokens
-from services.chassis.vault_settings import VaultSettings
 
 _MIN_SECRET_CHARACTERS = 32
 
