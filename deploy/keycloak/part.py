@@ -72,6 +72,7 @@ class Keycloak:
         services = {name: keep(f"keycloak-client-parley-{name}") for name in capabilities}
         realm = f"{self.url}/realms/{REALM}/protocol/openid-connect"
         return {
+            "PARLEY_IDENTITY_DIRECTORY": "keycloak",
             "PARLEY_ISSUER": self.issuer,
             "PARLEY_JWKS_URL": f"{realm}/certs",
             "PARLEY_SERVICE_TOKEN_URL": f"{realm}/token",

@@ -2,8 +2,13 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _shared(name: str) -> AliasChoices:
+    # `parley identity sync` reads the same variables without our prefix.
+    return AliasChoices(f"PARLEY_IDENTITY_{name}", f"PARLEY_{name}")
 
 
 class IdentitySettings(BaseSettings):
@@ -20,6 +25,12 @@ class IdentitySettings(BaseSettings):
 
     directory: Literal["builtin", "keycloak"] = "builtin"
     """Where users, sessions and organizations are kept: in PostgreSQL by this service, or in Keycloak."""
+    keycloak_url: str = Field(default="", validation_alias=_shared("KEYCLOAK_URL"))
+    """Keycloak's own URL, with its path, for the directory `keycloak`. PARLEY_KEYCLOAK_URL when not set."""
+    keycloak_realm: str = Field(default="parley", validation_alias=_shared("KEYCLOAK_REALM"))
+    """The realm of the users. PARLEY_KEYCLOAK_REALM when not set."""
+    keycloak_api_secret: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("KEYCLOAK_API_SECRET"))
+    """The secret of the client `parley-api`, by which people sign in. PARLEY_KEYCLOAK_API_SECRET when not set."""
     access_token_seconds: int = Field(default=30 * 60, ge=1, le=24 * 3600)
     """For how long an access token is good."""
     refresh_token_seconds: int = Field(default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600)

@@ -66,7 +66,7 @@ async def assemble(resources: Resources) -> Module:
 
     async def close() -> None:
         await publisher.close()
-        opened.close()
+        await opened.close()
 
     return Module(
         served=_served(ours, DiscoveryServicer(shared.issuer, keys)),
