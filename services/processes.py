@@ -5,6 +5,7 @@ from sqlalchemy.exc import OperationalError
 
 from services.chassis import logs
 from services.chassis.errors import ServiceError
+from services.chassis.events.opening import UnknownBus
 from services.chassis.jobs import make_broker, run_worker
 from services.chassis.method_options import AccessRuleMissing
 from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
@@ -23,6 +24,7 @@ EXPECTED = (
     SecretTooShort,
     ServiceError,
     ServiceSecretMissing,
+    UnknownBus,
     UnknownCapability,
     ValidationError,
 )

@@ -19,9 +19,9 @@ from pika.connection import Parameters
 
 from services.chassis.outbox import Event
 
-_HEARTBEAT_SECONDS = 30
+HEARTBEAT_SECONDS = 30
 _BLOCKED_SECONDS = 15
-_CONNECT_SECONDS = 5
+CONNECT_SECONDS = 5
 # A message that took twenty workers down with it is poison, and goes to the dead letters.
 _DELIVERY_LIMIT = 20
 
@@ -30,7 +30,8 @@ def _dead_lettering(queue: str) -> dict[str, Any]:
     return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": xq_name(queue)}
 
 
-def _work(queue: str) -> dict[str, Any]:
+def work_arguments(queue: str) -> dict[str, Any]:
+    """Return the arguments of a queue of work: on several nodes, and nothing of it is dropped."""
     return _dead_lettering(queue) | {
         "x-queue-type": "quorum",
         "x-delivery-limit": _DELIVERY_LIMIT,
@@ -40,6 +41,11 @@ def _work(queue: str) -> dict[str, Any]:
     }
 
 
+def dead_letter_arguments() -> dict[str, Any]:
+    """Return the arguments of a queue of dead letters: they are kept for a week."""
+    return {"x-message-ttl": DEAD_MESSAGE_TTL}
+
+
 class QuorumBroker(RabbitmqBroker):
     """Dramatiq's broker on RabbitMQ, with confirmed publishing and quorum queues for work."""
 
@@ -47,12 +53,12 @@ class QuorumBroker(RabbitmqBroker):
         super().__init__(url=url, middleware=middleware, confirm_delivery=True)
         self.url = url
         for parameters in [self.parameters] if isinstance(self.parameters, Parameters) else self.parameters:
-            parameters.heartbeat = _HEARTBEAT_SECONDS
+            parameters.heartbeat = HEARTBEAT_SECONDS
             parameters.blocked_connection_timeout = _BLOCKED_SECONDS
-            parameters.socket_timeout = _CONNECT_SECONDS
+            parameters.socket_timeout = CONNECT_SECONDS
 
     def _declare_queue(self, queue_name: str) -> Any:
-        return self.channel.queue_declare(queue=queue_name, durable=True, arguments=_work(queue_name))
+        return self.channel.queue_declare(queue=queue_name, durable=True, arguments=work_arguments(queue_name))
 
 
 class RabbitmqPublisher:
@@ -88,17 +94,16 @@ class RabbitmqPublisher:
     async def _open(self) -> AbstractChannel:
         if self._channel is None or self._channel.is_closed:
             await self.close()
-            self._connection = await aio_pika.connect(self._url, timeout=_CONNECT_SECONDS, heartbeat=_HEARTBEAT_SECONDS)
+            self._connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, heartbeat=HEARTBEAT_SECONDS)
             # What no queue takes raises.
             self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         return self._channel
 
     async def _declare(self, channel: AbstractChannel, queue: str) -> None:
-        dead: dict[str, Any] = {"x-message-ttl": DEAD_MESSAGE_TTL}
         for name, arguments in (
-            (queue, _work(queue)),
+            (queue, work_arguments(queue)),
             (dq_name(queue), _dead_lettering(queue)),
-            (xq_name(queue), dead),
+            (xq_name(queue), dead_letter_arguments()),
         ):
             await channel.declare_queue(name, durable=True, arguments=arguments)
         self._declared.add(queue)

@@ -14,6 +14,9 @@ from services.chassis.channels import open_channel
 from services.chassis.client_credentials import ClientCredentials, TokenSource
 from services.chassis.custody import Custody, open_custody, without_vault
 from services.chassis.database import Database
+from services.chassis.events.bus import EventBus
+from services.chassis.events.in_process import InProcessBus
+from services.chassis.events.opening import open_bus
 from services.chassis.pagination import PageTokens
 from services.chassis.secret_stores.settings import VaultSettings
 from services.chassis.settings import ChassisSettings
@@ -38,6 +41,8 @@ class Resources:
 
     custody: Custody = field(default_factory=without_vault)
     """Who keeps the secrets and the keys."""
+    events: EventBus = field(default_factory=InProcessBus)
+    """The bus of events."""
     channels: list[grpc.aio.Channel] = field(default_factory=list)
     """Those that services opened for themselves; closed with the rest."""
 
@@ -78,6 +83,7 @@ async def open_resources(
     Raises:
         SecretTooShort: PARLEY_SECRET has fewer than 32 characters.
         ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
+        UnknownBus: PARLEY_EVENTS_URL names no bus that there is.
         SecretsUnavailable: Vault is to be used, and is away or has no login for this process.
     """
     secret = settings.secret.get_secret_value()
@@ -91,12 +97,15 @@ async def open_resources(
             credentials=custody.credentials,
         )
         valkey = open_valkey(settings.valkey_url.get_secret_value())
-        resources = Resources(settings, database, valkey, _open_mesh(settings, process), PageTokens(secret), custody)
+        events = open_bus(settings.events_url.get_secret_value())
+        mesh = _open_mesh(settings, process)
+        resources = Resources(settings, database, valkey, mesh, PageTokens(secret), custody, events)
         try:
             yield resources
         finally:
             for channel in (*resources.channels, resources.mesh):
                 await channel.close(grace=1.0)
+            await events.close()
             await valkey.aclose()
             await database.close()
 

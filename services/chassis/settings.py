@@ -28,6 +28,8 @@ class ChassisSettings(BaseSettings):
     """Valkey or Redis."""
     broker_url: SecretStr = SecretStr("")
     """Where background jobs queue: redis://… or amqp://… (RabbitMQ); empty takes Valkey."""
+    events_url: SecretStr = SecretStr("")
+    """The bus of events: amqp://… (RabbitMQ) or kafka://HOST:PORT,…; empty keeps events within the process."""
     mesh_target: str = "127.0.0.1:8079"
     """HOST:PORT of Envoy's mesh listener, over which services call each other."""
     direct_target: str = ""

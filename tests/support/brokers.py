@@ -6,10 +6,13 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from deploy.kafka import server as kafka
 from deploy.local.folders import make_folders
 from deploy.local.part import Part, wait_until
+from deploy.local.probes import tcp_open
 from deploy.local.secrets import secret
 from deploy.local.valkey import valkey_part, valkey_url
 from deploy.rabbitmq.server import NAMES, USER, names_part, rabbitmq_part
@@ -17,6 +20,7 @@ from tests.support.polling import until
 from tests.support.stores import free_port
 
 _START_SECONDS = 60.0
+_CACHE = Path(__file__).parents[2] / ".cache" / "parley"
 
 
 class RunningBroker:
@@ -25,7 +29,7 @@ class RunningBroker:
     def __init__(self, url: str, parts: Sequence[Part], folder: Path) -> None:
         self.url = url
         self._parts = parts
-        self._folder = folder
+        self.folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -35,9 +39,9 @@ class RunningBroker:
                 continue
             if part.prepare is not None:
                 _run(part.prepare())
-            with (self._folder / f"{part.name}.log").open("ab") as log:
+            with (self.folder / f"{part.name}.log").open("ab") as log:
                 self._processes[part.name] = subprocess.Popen(
-                    part.argv, env=dict(part.env), stdout=log, stderr=log, start_new_session=True, cwd=self._folder
+                    part.argv, env=dict(part.env), stdout=log, stderr=log, start_new_session=True, cwd=self.folder
                 )
             if part.ready is not None:
                 _run(asyncio.wait_for(wait_until(part.ready), _START_SECONDS))
@@ -82,8 +86,23 @@ def running_rabbitmq(folder: Path) -> Iterator[RunningBroker]:
     folders = make_folders(folder)
     ports = {name: free_port() for name in NAMES}
     url = f"amqp://{USER}:{secret(folders.secrets, 'rabbitmq-password')}@127.0.0.1:{ports['rabbitmq']}/"
-    parts = [names_part(ports, os.environ), rabbitmq_part(folders, ports, os.environ)]
+    broker = rabbitmq_part(folders, ports, os.environ)
+
+    async def ready() -> bool:
+        # The console may be there before the broker itself listens.
+        return await tcp_open("127.0.0.1", ports["rabbitmq"]) and (broker.ready is None or await broker.ready())
+
+    parts = [names_part(ports, os.environ), replace(broker, ready=ready)]
     yield from _running(RunningBroker(url, parts, folder))
+
+
+@contextmanager
+def running_kafka(folder: Path) -> Iterator[RunningBroker]:
+    """Start a Kafka with the launcher's configuration."""
+    folders = make_folders(folder)
+    ports = {name: free_port() for name in kafka.NAMES}
+    part = kafka.kafka_part(folders, _CACHE, ports, os.environ)
+    yield from _running(RunningBroker(kafka.events_url(ports), [part], folder))
 
 
 def _running(broker: RunningBroker) -> Iterator[RunningBroker]:

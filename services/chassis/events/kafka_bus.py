@@ -1,0 +1,141 @@
+"""The bus on Kafka: a topic each, partitioned by key; dead letters go to `<topic>.DLQ`.
+
+A group has every event that its topic still holds, from before it first listened too.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
+from google.protobuf.message import DecodeError
+
+from services.chassis.events.bus import Handler, deal_with
+from services.chassis.events.cloud_events import CONTENT_TYPE, MAX_BYTES, pack, unpack
+from services.chassis.outbox import PARTITIONS, Event
+
+_BATCH = 100
+_POLL_MS = 500
+_REQUEST_BYTES = MAX_BYTES + 64 * 1024  # an event with its headers
+_SESSION_MS = 10_000
+
+
+class KafkaBus:
+    """Implements EventBus. `servers` are HOST:PORT, separated by commas."""
+
+    def __init__(self, servers: str, replicas: int = 1) -> None:
+        self._servers = servers
+        self._replicas = replicas
+        self._producer: Any = None
+        self._lock = asyncio.Lock()
+        self._topics: set[str] = set()
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """See EventBus."""
+        packed = [(event, pack(event)) for event in events]
+        try:
+            await self._ensure_topics({event.topic for event in events})
+            producer = await self._open()
+            sent = [
+                await producer.send(event.topic, body, key=event.key.encode(), headers=_headers(event))
+                for event, body in packed
+            ]
+            await asyncio.gather(*sent)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> Any:
+        async with self._lock:
+            if self._producer is None:
+                # Idempotent: what the client sends again after a lost answer is stored once, and stays in order.
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._servers,
+                    enable_idempotence=True,
+                    acks="all",
+                    max_request_size=_REQUEST_BYTES,
+                    request_timeout_ms=8_000,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _ensure_topics(self, topics: set[str]) -> None:
+        missing = topics - self._topics
+        if not missing:
+            return
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        try:
+            await admin.start()
+            for topic in sorted(missing):
+                wanted = NewTopic(
+                    topic, PARTITIONS, self._replicas, topic_configs={"max.message.bytes": str(_REQUEST_BYTES)}
+                )
+                with suppress(TopicAlreadyExistsError):
+                    await admin.create_topics([wanted])
+        finally:
+            await admin.close()
+        self._topics |= missing
+
+    def subscribe(self, topic: str, group: str, handler: Handler) -> Callable[[], Awaitable[None]]:
+        """See EventBus."""
+
+        async def listen() -> None:
+            await self._ensure_topics({topic, f"{topic}.DLQ"})
+            async with _consumer(topic, group, self._servers) as consumer:
+                while True:
+                    batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
+                    for partition, records in batches.items():
+                        for record in records:
+                            await self._take(record, group, handler)
+                        # Only now: what dies before this comes again.
+                        await consumer.commit({partition: records[-1].offset + 1})
+
+        return listen
+
+    async def _take(self, record: Any, group: str, handler: Handler) -> None:
+        try:
+            failure = await deal_with(unpack(record.value), group, handler)
+        except (DecodeError, ValueError) as error:
+            failure = error
+        if failure is not None:
+            producer = await self._open()
+            why = [("group", group.encode()), ("error", repr(failure).encode())]
+            headers = [*record.headers, *why]
+            await producer.send_and_wait(f"{record.topic}.DLQ", record.value, key=record.key, headers=headers)
+
+    async def close(self) -> None:
+        """See EventBus."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+
+@asynccontextmanager
+async def _consumer(topic: str, group: str, servers: str):  # type: ignore[no-untyped-def]
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=servers,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=_SESSION_MS,
+        max_partition_fetch_bytes=_REQUEST_BYTES,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def _headers(event: Event) -> list[tuple[str, bytes]]:
+    kept = {"content-type": CONTENT_TYPE, **event.headers}
+    return [(name, value.encode()) for name, value in kept.items()]

@@ -1,0 +1,28 @@
+"""Which bus carries the events, by the setting PARLEY_EVENTS_URL."""
+
+from services.chassis.events.bus import EventBus
+from services.chassis.events.in_process import InProcessBus
+from services.chassis.events.kafka_bus import KafkaBus
+from services.chassis.events.rabbitmq_bus import RabbitmqBus
+
+
+class UnknownBus(ValueError):
+    """The URL names no bus that there is."""
+
+
+def open_bus(url: str) -> EventBus:
+    """Return the bus: amqp://… for RabbitMQ, kafka://HOST:PORT,… for Kafka, the process itself when empty.
+
+    It connects when first used.
+
+    Raises:
+        UnknownBus: the URL has another scheme.
+    """
+    if not url:
+        return InProcessBus()
+    scheme, _, rest = url.partition("://")
+    if scheme in ("amqp", "amqps"):
+        return RabbitmqBus(url)
+    if scheme == "kafka":
+        return KafkaBus(rest.rstrip("/"))
+    raise UnknownBus("PARLEY_EVENTS_URL must begin with amqp:// or kafka://, or be empty")

@@ -1,0 +1,110 @@
+"""The bus on RabbitMQ: a topic exchange, and a quorum queue for each group.
+
+One consumer of a group is active at a time, so that the events of a key stay in order; when it is lost another of the
+group takes over. A group has the events that were published since it first listened.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from google.protobuf.message import DecodeError
+
+from services.chassis.events.bus import Handler, deal_with
+from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
+from services.chassis.outbox import Event
+from services.chassis.rabbitmq import CONNECT_SECONDS, HEARTBEAT_SECONDS, dead_letter_arguments, work_arguments
+
+EXCHANGE = "parley.events"
+_PREFETCH = 50
+
+
+class RabbitmqBus:
+    """Implements EventBus."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """See EventBus."""
+        packed = [(event, pack(event)) for event in events]
+        try:
+            exchange = await self._open()
+            # Written in this order on one channel; the confirmations are waited for together.
+            await asyncio.gather(*[exchange.publish(_message(*one), one[0].topic, mandatory=False) for one in packed])
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> AbstractExchange:
+        if self._exchange is None or self._connection is None or self._connection.is_closed:
+            await self.close()
+            self._connection = await self._connect()
+            self._exchange = await _exchange(await self._connection.channel(publisher_confirms=True))
+        return self._exchange
+
+    async def _connect(self) -> AbstractConnection:
+        return await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, heartbeat=HEARTBEAT_SECONDS)
+
+    def subscribe(self, topic: str, group: str, handler: Handler) -> Callable[[], Awaitable[None]]:
+        """See EventBus."""
+        queue_name = f"{topic}.{group}"
+
+        async def listen() -> None:
+            async with await self._connect() as connection:
+                channel = await connection.channel(publisher_confirms=True)
+                await channel.set_qos(_PREFETCH)
+                await channel.declare_queue(f"{queue_name}.XQ", durable=True, arguments=dead_letter_arguments())
+                arguments = work_arguments(queue_name) | {"x-single-active-consumer": True}
+                queue = await channel.declare_queue(queue_name, durable=True, arguments=arguments)
+                await queue.bind(await _exchange(channel), topic)
+                async with queue.iterator() as messages:
+                    async for message in messages:
+                        await _take(channel, message, queue_name, group, handler)
+            raise ConnectionError(f"the subscription of {group} to {topic} has ended")
+
+        return listen
+
+    async def close(self) -> None:
+        """See EventBus."""
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is not None:
+            await connection.close()
+
+
+async def _exchange(channel: AbstractChannel) -> AbstractExchange:
+    return await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+
+
+def _message(event: Event, packed: bytes) -> aio_pika.Message:
+    return aio_pika.Message(
+        packed,
+        content_type=CONTENT_TYPE,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=str(event.event_id),
+        headers=dict(event.headers),
+    )
+
+
+async def _take(
+    channel: AbstractChannel, message: AbstractIncomingMessage, queue_name: str, group: str, handler: Handler
+) -> None:
+    try:
+        failure = await deal_with(unpack(message.body), group, handler)
+    except (DecodeError, ValueError) as error:
+        failure = error
+    if failure is not None:
+        headers = {**message.headers, "error": repr(failure)}
+        dead = aio_pika.Message(
+            message.body,
+            content_type=message.content_type,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            headers=headers,
+        )
+        await channel.default_exchange.publish(dead, f"{queue_name}.XQ", mandatory=True)
+    # Only now: what dies before this comes again.
+    await message.ack()
