@@ -56,7 +56,7 @@ def open_directory(
 def _open_keycloak(settings: IdentitySettings, shared: ChassisSettings) -> OpenDirectory:
     secret = shared.service_client_secrets.get("identity")
     if not settings.keycloak_url or secret is None or not settings.keycloak_api_secret.get_secret_value():
-        needed = "PARLEY_KEYCLOAK_URL, PARLEY_KEYCLOAK_API_SECRET and the secret of identity in PARLEY_SERVICE_CLIENT_SECRETS"
+        needed = "PARLEY_KEYCLOAK_URL, _API_SECRET and the secret of identity in PARLEY_SERVICE_CLIENT_SECRETS"
         raise StartRefused(cause=f"PARLEY_IDENTITY_DIRECTORY=keycloak needs {needed}")
     realm = KeycloakRealm(
         settings.keycloak_url,
