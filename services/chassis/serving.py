@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -11,6 +11,8 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from services.chassis import garbage, logs
+from services.chassis.api_keys import PREFIX, ApiKeyVerifier
+from services.chassis.caller import Caller
 from services.chassis.channels import MAX_MESSAGE_BYTES
 from services.chassis.interceptors.call import InterceptorChain
 from services.chassis.interceptors.chain import interceptors
@@ -78,7 +80,7 @@ def build_server(
     infrastructure = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     if resources.settings.environment != "production":
         infrastructure.append(reflection.SERVICE_NAME)
-    chain = InterceptorChain(interceptors(_verifier(resources).verify), access_rules([*names, *infrastructure]))
+    chain = InterceptorChain(interceptors(_verify(resources)), access_rules([*names, *infrastructure]))
     server = grpc.aio.server(interceptors=[chain], options=_OPTIONS)
     for item in served:
         item.add_to_server(item.servicer, server)
@@ -89,15 +91,22 @@ def build_server(
     return server, health_servicer, names
 
 
-def _verifier(resources: Resources) -> TokenVerifier:
+def _verify(resources: Resources) -> Callable[[str], Awaitable[Caller]]:
     settings = resources.settings
-    return TokenVerifier(
+    revoked = RevokedSessions(resources.valkey)
+    keys = ApiKeyVerifier(resources.mesh, revoked)
+    tokens = TokenVerifier(
         issuer=settings.issuer,
         audience=settings.audience,
         secret="" if settings.service_token_url else settings.secret.get_secret_value(),
         keys=RemoteKeySet(settings.jwks_url),
-        revoked=RevokedSessions(resources.valkey),
+        revoked=revoked,
     )
+
+    async def verify(shown: str) -> Caller:
+        return await (keys.verify(shown) if shown.startswith(PREFIX) else tokens.verify(shown))
+
+    return verify
 
 
 @contextlib.asynccontextmanager
