@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from adapters.rest.app import build_app
 from adapters.rest.binding import BindingInvalid
+from adapters.rest.compression import Compression
 from adapters.rest.descriptors import DescriptorSetInvalid
 from adapters.rest.external_rules import RulesInvalid
 from adapters.rest.hosting import RestApplication
@@ -87,7 +88,7 @@ class RestServer(uvicorn.Server):
 def _config(app: RestApplication, settings: RestSettings) -> uvicorn.Config:
     # One process with the fastest loop and parser; headers go on as they came.
     return uvicorn.Config(
-        app,
+        Compression(app) if settings.compress else app,
         loop="uvloop",
         http=TrailersProtocol,
         ws="none",
