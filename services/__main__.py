@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from adapters.rest.arguments import add_arguments, given
+from services.operations.commands.arguments import add_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     identity.add_argument("action", choices=["sync"])
     identity.add_argument("--check", action="store_true", help="only tell the drift; exit code 1 when there is some")
     identity.set_defaults(run=_identity)
+    add_commands(commands)
     commands.add_parser("settings", help="print every setting, its value and its meaning").set_defaults(run=_settings)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
