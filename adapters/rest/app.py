@@ -75,7 +75,7 @@ def _warn(descriptors: DescriptorSet, gateway: Gateway) -> None:
 
 
 def _pages(settings: RestSettings, descriptors: DescriptorSet, gateway: Gateway) -> dict[str, Page]:
-    docs = Docs(descriptors, settings.name, settings.version, gateway.bindings)
+    docs = Docs(descriptors, settings.name, settings.version, gateway.bindings, raw_uploads=gateway.raw_uploads)
     health = gateway_health(settings.health_path)
     if not settings.is_parley:
         return {**docs.pages(), **health}

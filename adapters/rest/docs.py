@@ -1,6 +1,8 @@
 """Shows the API: Swagger UI from the installed package `fastapi-swagger`, so that no page needs the internet."""
 
+import re
 from importlib.resources import files
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -13,6 +15,7 @@ from adapters.rest.hosting import Page
 from adapters.rest.openapi import Bindings, Wanted, openapi_document
 
 _ROOT = "/api/docs"
+_VERSION = re.compile(r"/api/(v[0-9]+(?:(?:alpha|beta)[0-9]*)?)/")
 _ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -21,11 +24,12 @@ _ASSETS = {
 
 
 def _of_auth(method: MethodDescriptor, _binding: Binding) -> bool:
-    return method.containing_service.full_name in ("parley.identity.v1.AuthService", "parley.identity.v1.UserService")
+    service = method.containing_service
+    return service.file.package.startswith("parley.identity.") and service.name in ("AuthService", "UserService")
 
 
 def _of_chat(_method: MethodDescriptor, binding: Binding) -> bool:
-    return binding.template.startswith(("/api/v1/chat", "/api/v1/ai"))
+    return _VERSION.sub("/", binding.template).startswith(("/chat", "/ai"))
 
 
 def _of_admin(method: MethodDescriptor, _binding: Binding) -> bool:
@@ -34,31 +38,47 @@ def _of_admin(method: MethodDescriptor, _binding: Binding) -> bool:
 
 
 PARTS: dict[str, Wanted] = {"auth": _of_auth, "chat": _of_chat, "admin": _of_admin}
-"""The parts of the product that have a page of their own under /api/v1/<part>/docs."""
+"""The parts of the product that have a page of their own under /api/<version>/<part>/docs."""
+_FIRST_VERSION = "v1"
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 class Docs:
     """The documents and the pages that show them, made once."""
 
     def __init__(
-        self, descriptors: DescriptorSet, title: str, version: str, bindings: Bindings = http_bindings
+        self,
+        descriptors: DescriptorSet,
+        title: str,
+        version: str,
+        bindings: Bindings = http_bindings,
+        *,
+        raw_uploads: bool = False,
     ) -> None:
-        """Write the whole document and those of the parts that have at least one path."""
+        """Write the whole document, that of each version that paths name, and those of its parts that have paths."""
         self._title = title
-        self._documents = {_ROOT: dump_json(openapi_document(descriptors, title, version, bindings=bindings))}
-        self._parts: dict[str, str] = {}
-        for part, wanted in PARTS.items():
-            document = openapi_document(descriptors, f"{title}: {part}", version, wanted, bindings)
-            if document["paths"]:
-                self._parts[part] = f"/api/v1/{part}/docs"
-                self._documents[self._parts[part]] = dump_json(document)
+        self._documents: dict[str, bytes] = {}
+        self._links: dict[str, str] = {}
+        self._write(
+            _ROOT, "", openapi_document(descriptors, title, version, bindings=bindings, raw_uploads=raw_uploads)
+        )
+        for api in versions(descriptors, bindings):
+            every: dict[str, Wanted] = {"": lambda *_: True, **PARTS}
+            for part, wanted in every.items():
+                name = f"{title} {api}: {part}".removesuffix(": ")
+                of_version = _of_version(api, wanted)
+                document = openapi_document(descriptors, name, version, of_version, bindings, raw_uploads=raw_uploads)
+                # The parts of the first version are named without it, as they were before there was another.
+                names = (part,) if part and api == _FIRST_VERSION else (api, part)
+                path = f"/api/{api}/{part}/docs".replace("//", "/")
+                self._write(path, "_".join(filter(None, names)), document)
 
     def links(self) -> dict[str, str]:
         """Return where the pages are, by name."""
         return {
             "docs": _ROOT,
             "openapi": f"{_ROOT}/openapi.json",
-            **{f"{part}_docs": path for part, path in self._parts.items()},
+            **self._links,
         }
 
     def pages(self) -> dict[str, Page]:
@@ -73,6 +93,13 @@ class Docs:
             pages[f"{_ROOT}/assets/{name}"] = _sending(content, media_type, "public, max-age=86400")
         return pages
 
+    def _write(self, path: str, name: str, document: dict[str, Any]) -> None:
+        if not name:
+            self._documents[path] = dump_json(document)
+        elif document["paths"]:
+            self._documents[path] = dump_json(document)
+            self._links[f"{name}_docs"] = path
+
     def _page(self, path: str) -> bytes:
         page = get_swagger_ui_html(
             openapi_url=f"{path}/openapi.json",
@@ -82,6 +109,22 @@ class Docs:
             swagger_favicon_url=f"{_ROOT}/assets/favicon-32x32.png",
         )
         return bytes(page.body)
+
+
+def versions(descriptors: DescriptorSet, bindings: Bindings = http_bindings) -> list[str]:
+    """Return the versions that stand in the paths, such as v1 and v2, in their order."""
+    found = {
+        match[1]
+        for method in descriptors.methods()
+        for binding in bindings(method)
+        if (match := _VERSION.match(binding.template))
+    }
+    return sorted(found, key=lambda name: [int(part) if part.isdecimal() else part for part in _NUMBERS.split(name)])
+
+
+def _of_version(api: str, wanted: Wanted) -> Wanted:
+    beginning = f"/api/{api}/"
+    return lambda method, binding: binding.template.startswith(beginning) and wanted(method, binding)
 
 
 def _sending(body: bytes, media_type: str, cache: str = "no-cache") -> Page:

@@ -68,6 +68,7 @@ class Gateway:
         self._outgoing = Outgoing(dialect)
         self._errors = ErrorWriter(self._codec, descriptors.pool, dialect, self._outgoing)
         self.streams = OpenStreams()
+        self.raw_uploads = dialect.raw_uploads
         self._endpoints: list[Endpoint] = []
         self._bindings: dict[str, list[Binding]] = {}
         self.router: Router[Endpoint] = Router(dialect.unescape)

@@ -22,7 +22,10 @@ INFRASTRUCTURE = (
     "/grpc.reflection.v1alpha.ServerReflection/",
 )
 # Pages below /api/ that the REST adapter serves beside the RPCs.
-PUBLIC_PAGES = (r"/api(/v1/(auth|chat|admin))?/(docs(/.*)?|openapi\.json)", r"/api/v1/(ai|auth|chat|admin)/health")
+PUBLIC_PAGES = (
+    r"/api(/v[0-9a-z]+(/(auth|chat|admin))?)?/(docs(/.*)?|openapi\.json)",
+    r"/api/v1/(ai|auth|chat|admin)/health",
+)
 # Keycloak at the edge: refused whatever its case, else served when it is a plain path.
 KEYCLOAK_REFUSED = (r"(?i)/auth/admin(/.*)?", r"(?i)/auth/realms/master(/.*)?")
 KEYCLOAK_SERVED = r"/auth/(realms/[A-Za-z0-9_-]+|resources)(/[A-Za-z0-9._~!$&'()*+,=:@/-]*)?"
