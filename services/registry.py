@@ -13,6 +13,7 @@ CAPABILITIES = {
     "identity": "services.identity.wiring",
     "inference": "services.inference.wiring",
     "operations": "services.operations.wiring",
+    "tools": "services.tools.wiring",
 }
 
 Assemble = Callable[[Resources], Awaitable[Module]]

@@ -19,6 +19,7 @@ SETTINGS = (
     "services.identity.settings",
     "services.inference.settings",
     "services.operations.settings",
+    "services.tools.settings",
 )
 """The modules with settings; one sorted line each."""
 

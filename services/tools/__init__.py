@@ -1,0 +1,1 @@
+"""Tools: what models may ask to be done, the calls of them, and the people who approve these."""

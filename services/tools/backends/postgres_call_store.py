@@ -1,0 +1,173 @@
+"""Calls in PostgreSQL, with the leases of the workers that do them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.outbox import Outbox
+from services.tools.backends.tables import CALL, TOOL, call_of, stored_call, tool_of
+from services.tools.ports import CallFilter, Claim
+from services.tools.rules import Call, CallState, Outcome, lease_seconds
+
+TOPIC = "function_call"
+_GONE_LEASE_SECONDS = 30.0
+_NUDGE_AGAIN = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresCallStore:
+    """Implements the port CallStore on one connection."""
+
+    connection: AsyncConnection
+    outbox: Outbox
+
+    async def add(self, call: Call, owner: str) -> bool:
+        """See the port."""
+        waits = call.state is CallState.REQUESTED
+        statement = (
+            postgres_insert(CALL)
+            .values(**stored_call(call), owner=owner, nudged_at=func.now() if waits else None)
+            .on_conflict_do_nothing(index_elements=["id"])
+        )
+        stored = (await self.connection.execute(statement)).rowcount == 1
+        if stored and waits:
+            await self._nudge(call.call_id)
+        return stored
+
+    async def get(self, call_id: UUID, owner: str, *, lock: bool = False) -> Call | None:
+        """See the port."""
+        statement = select(CALL).where(CALL.c.id == call_id, CALL.c.owner == owner)
+        row = (await self.connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+        return None if row is None else call_of(row)
+
+    async def several(self, call_ids: Sequence[UUID]) -> list[Call]:
+        """See the port."""
+        rows = await self.connection.execute(select(CALL).where(CALL.c.id.in_(call_ids)))
+        found = {row.id: call_of(row) for row in rows}
+        return [found[call_id] for call_id in call_ids if call_id in found]
+
+    async def page(self, owner: str, wanted: CallFilter, before: UUID | None, size: int) -> list[Call]:
+        """See the port."""
+        statement = select(CALL).where(CALL.c.owner == owner)
+        if wanted.tool_id is not None:
+            statement = statement.where(CALL.c.tool_id == wanted.tool_id)
+        if wanted.conversation_id is not None:
+            statement = statement.where(CALL.c.conversation_id == wanted.conversation_id)
+        if wanted.waiting_only:
+            statement = statement.where(CALL.c.state == CallState.WAITING_FOR_APPROVAL.value)
+        if before is not None:
+            last = select(CALL.c.position).where(CALL.c.id == before, CALL.c.owner == owner).scalar_subquery()
+            statement = statement.where(CALL.c.position < last)
+        rows = await self.connection.execute(statement.order_by(CALL.c.position.desc()).limit(size))
+        return [call_of(row) for row in rows]
+
+    async def approve(self, call: Call, by: str) -> Call:
+        """See the port."""
+        values = {"state": CallState.REQUESTED.value, "decided_by": by, "nudged_at": func.now()}
+        statement = update(CALL).where(CALL.c.id == call.call_id).values(**values).returning(CALL)
+        row = (await self.connection.execute(statement)).one()
+        await self._nudge(call.call_id)
+        return call_of(row)
+
+    async def end(self, call_id: UUID, outcome: Outcome, by: str = "") -> Call:
+        """See the port."""
+        statement = update(CALL).where(CALL.c.id == call_id).values(**_ended(outcome), decided_by=by).returning(CALL)
+        return call_of((await self.connection.execute(statement)).one())
+
+    async def claim(self, call_id: UUID) -> Claim | None:
+        """See the port."""
+        requested = CALL.c.id == call_id, CALL.c.state == CallState.REQUESTED.value
+        row = (await self.connection.execute(select(CALL).where(*requested).with_for_update())).one_or_none()
+        if row is None:
+            return None
+        claim = await self._claim(row)
+        seconds = _GONE_LEASE_SECONDS if claim.tool is None else lease_seconds(claim.tool)
+        statement = (
+            update(CALL)
+            .where(CALL.c.id == call_id)
+            .values(
+                state=CallState.RUNNING.value,
+                attempt=CALL.c.attempt + 1,
+                fence=claim.fence,
+                started_at=func.coalesce(CALL.c.started_at, func.now()),
+                lease_until=func.now() + timedelta(seconds=seconds),
+            )
+            .returning(CALL)
+        )
+        started = (await self.connection.execute(statement)).one()
+        return Claim(call_of(started), claim.tool, claim.owner, claim.fence)
+
+    async def finish(self, claim: Claim, outcome: Outcome | None) -> Call | None:
+        """See the port."""
+        values: dict[str, Any] = {"lease_until": None}
+        values |= {"state": CallState.REQUESTED.value, "nudged_at": func.now()} if outcome is None else _ended(outcome)
+        statement = (
+            update(CALL)
+            .where(
+                CALL.c.id == claim.call.call_id,
+                CALL.c.fence == claim.fence,
+                CALL.c.state == CallState.RUNNING.value,
+            )
+            .values(**values)
+            .returning(CALL)
+        )
+        row = (await self.connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        if outcome is None:
+            await self._nudge(claim.call.call_id)
+        return call_of(row)
+
+    async def lost(self, limit: int) -> list[Claim]:
+        """See the port."""
+        running = CALL.c.state == CallState.RUNNING.value, CALL.c.lease_until < func.now()
+        rows = await self._locked(select(CALL).where(*running), limit)
+        claims = [await self._claim(row) for row in rows]
+        for claim in claims:
+            # The next fence: whatever the worker still does, if it only slept, leaves no trace.
+            statement = update(CALL).where(CALL.c.id == claim.call.call_id).values(fence=claim.fence)
+            await self.connection.execute(statement)
+        return claims
+
+    async def overdue(self, at: datetime, limit: int) -> list[UUID]:
+        """See the port."""
+        waiting = CALL.c.state == CallState.WAITING_FOR_APPROVAL.value, CALL.c.approval_until <= at
+        return [row.id for row in await self._locked(select(CALL).where(*waiting), limit)]
+
+    async def nudge_stranded(self, limit: int) -> int:
+        """See the port."""
+        stranded = CALL.c.state == CallState.REQUESTED.value, CALL.c.nudged_at < func.now() - _NUDGE_AGAIN
+        rows = await self._locked(select(CALL).where(*stranded), limit)
+        for row in rows:
+            await self.connection.execute(update(CALL).where(CALL.c.id == row.id).values(nudged_at=func.now()))
+            await self._nudge(row.id)
+        return len(rows)
+
+    async def _locked(self, statement: Select[Any], limit: int) -> list[Row[Any]]:
+        skipping = statement.order_by(CALL.c.id).limit(limit).with_for_update(skip_locked=True)
+        return list((await self.connection.execute(skipping)).all())
+
+    async def _claim(self, row: Row[Any]) -> Claim:
+        statement = select(TOOL).where(TOOL.c.id == row.tool_id, TOOL.c.owner == row.owner)
+        found = (await self.connection.execute(statement)).one_or_none()
+        return Claim(call_of(row), None if found is None else tool_of(found), row.owner, row.fence + 1)
+
+    async def _nudge(self, call_id: UUID) -> None:
+        await self.outbox.add(self.connection, TOPIC, str(call_id), {"call_id": str(call_id)})
+
+
+def _ended(outcome: Outcome) -> dict[str, Any]:
+    # PostgreSQL stores no NUL in a text, and a tool may answer anything.
+    return {
+        "state": outcome.state.value,
+        "result": outcome.result.replace("\x00", "\ufffd"),
+        "error_reason": outcome.error_reason,
+        "error_message": outcome.error_message.replace("\x00", "\ufffd")[:2000],
+        "ended_at": func.now(),
+    }

@@ -1,0 +1,108 @@
+"""The tables of this service, as its migrations create them, and how their rows become dataclasses."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, Row, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.chassis.outbox import outbox_table
+from services.tools.rules import Call, CallState, GrpcSource, HttpSource, McpSource, SecretHeader, Source, Tool
+
+_METADATA = MetaData()
+SCHEMA = "tools"
+_TIME = DateTime(timezone=True)
+_KINDS: dict[type[Source], str] = {HttpSource: "http", GrpcSource: "grpc", McpSource: "mcp"}
+
+TOOL = Table(
+    "tool",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("owner", Text),
+    Column("name", Text),
+    Column("description", Text),
+    Column("arguments_schema", Text),
+    Column("source", JSONB),
+    Column("secret_headers", JSONB),
+    Column("idempotent", Boolean),
+    Column("needs_approval", Boolean),
+    Column("timeout_seconds", Integer),
+    Column("retries", Integer),
+    Column("revision", Integer),
+    Column("request_id", Uuid),
+    Column("created_at", _TIME),
+    Column("updated_at", _TIME),
+    schema=SCHEMA,
+)
+CALL = Table(
+    "call",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("position", BigInteger),
+    Column("owner", Text),
+    Column("user_id", Text),
+    Column("tool_id", Uuid),
+    Column("tool_name", Text),
+    Column("tool_revision", Integer),
+    Column("arguments", Text),
+    Column("state", Text),
+    Column("result", Text),
+    Column("error_reason", Text),
+    Column("error_message", Text),
+    Column("attempt", Integer),
+    Column("conversation_id", Uuid),
+    Column("run_id", Uuid),
+    Column("decided_by", Text),
+    Column("approval_until", _TIME),
+    Column("fence", Integer),
+    Column("lease_until", _TIME),
+    Column("nudged_at", _TIME),
+    Column("created_at", _TIME),
+    Column("started_at", _TIME),
+    Column("ended_at", _TIME),
+    schema=SCHEMA,
+)
+OUTBOX = outbox_table(_METADATA, SCHEMA)
+
+
+def tool_of(row: Row[Any]) -> Tool:
+    """Return the tool in a row of TOOL."""
+    values = _columns(row, Tool, "tool_id")
+    values["source"] = _source(*row.source.items())
+    values["secret_headers"] = tuple(SecretHeader(**one) for one in row.secret_headers)
+    return Tool(row.id, **values)
+
+
+def _source(stored: tuple[str, dict[str, Any]]) -> Source:
+    kind, values = stored
+    if kind == "grpc":
+        return GrpcSource(**{**values, "descriptor_set": bytes.fromhex(values["descriptor_set"])})
+    if kind == "mcp":
+        return McpSource(**values)
+    headers = tuple((name, value) for name, value in values["headers"])
+    return HttpSource(values["method"], values["url"], tuple(values["query"]), headers)
+
+
+def stored_tool(tool: Tool) -> dict[str, Any]:
+    """Return a tool as it is stored."""
+    values = asdict(tool)
+    source = dict(values["source"])
+    if isinstance(tool.source, GrpcSource):
+        source["descriptor_set"] = tool.source.descriptor_set.hex()
+    return {"id": values.pop("tool_id"), **values, "source": {_KINDS[type(tool.source)]: source}}
+
+
+def call_of(row: Row[Any]) -> Call:
+    """Return the call in a row of CALL."""
+    return Call(row.id, **{**_columns(row, Call, "call_id"), "state": CallState(row.state)})
+
+
+def stored_call(call: Call) -> dict[str, Any]:
+    """Return a call as it is stored."""
+    values = asdict(call)
+    return {"id": values.pop("call_id"), **values, "state": call.state.value}
+
+
+def _columns(row: Row[Any], kind: type, id_field: str) -> dict[str, Any]:
+    fields: dict[str, Any] = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    return {name: getattr(row, name) for name in fields if name != id_field}

@@ -1,0 +1,118 @@
+"""Register, list, change and delete tools."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.chassis.errors import InvalidFields
+from services.chassis.identifiers import new_id
+from services.chassis.pagination import PageTokens, page_size
+from services.tools.errors import RequestIdReused, ToolNotFound
+from services.tools.ports import Egress, Transactions
+from services.tools.rules import Tool, Who, check_etag, check_source, owner_of, updated, validator_of
+
+
+@dataclass(frozen=True, slots=True)
+class KeepTools:
+    """The operations on tools. Every one acts for an owner; another owner's tool is not found."""
+
+    transactions: Transactions
+    page_tokens: PageTokens
+    egress: Egress
+
+    async def create(self, who: Who, wanted: Tool, request_id: UUID | None) -> Tool:
+        """Register a tool and return it; the same `request_id` again returns the same tool.
+
+        Raises:
+            InvalidFields, SchemaInvalid, SourceInvalid, EgressRefused: the tool cannot be used.
+            ToolNameTaken: the owner has one of this name.
+            RequestIdReused: the request id came before with another tool.
+        """
+        await self.check(wanted)
+        now = datetime.now(UTC)
+        tool = replace(wanted, tool_id=new_id(), created_at=now, updated_at=now)
+        async with self.transactions.begin() as tx:
+            before = None if request_id is None else await tx.tools.by_request(who.owner, request_id)
+            if before is None:
+                if await tx.tools.add(tool, who.owner, request_id):
+                    return tool
+                assert request_id is not None  # noqa: S101 - nothing else can clash
+                before = await tx.tools.by_request(who.owner, request_id)
+        if before is None or before.name != tool.name:
+            raise RequestIdReused(request_id=request_id)
+        return before
+
+    async def create_all(self, who: Who, wanted: Sequence[Tool]) -> list[Tool]:
+        """Register several tools, all of them or none, and return them. Raises as `create`."""
+        for tool in wanted:
+            await self.check(tool)
+        now = datetime.now(UTC)
+        made = [replace(tool, tool_id=new_id(), created_at=now, updated_at=now) for tool in wanted]
+        async with self.transactions.begin() as tx:
+            for tool in made:
+                await tx.tools.add(tool, who.owner, None)
+        return made
+
+    async def check(self, tool: Tool) -> None:
+        """Raise InvalidFields, SchemaInvalid, SourceInvalid or EgressRefused when a tool cannot be used."""
+        if not tool.name:
+            raise InvalidFields([("tool.name", "is required")])
+        validator_of(tool.arguments_schema)
+        check_source(tool.source, bool(tool.secret_headers))
+        await self.egress.check(tool.source, has_secrets=bool(tool.secret_headers))
+
+    async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Tool], str]:
+        """Return a page of the owner's tools, the last made first, and the token of the next one."""
+        name = f"tools/{who.owner}"
+        last = self.page_tokens.read(name, token)
+        size = page_size(size)
+        async with self.transactions.read() as tx:
+            found = await tx.tools.page(who.owner, UUID(last) if last else None, size + 1)
+        page = found[:size]
+        return page, self.page_tokens.sign(name, str(page[-1].tool_id)) if len(found) > size else ""
+
+    async def get(self, who: Who, tool_id: UUID) -> Tool:
+        """Return one tool. Raises ToolNotFound."""
+        async with self.transactions.read() as tx:
+            found = await tx.tools.get(tool_id, who.owner)
+        if found is None:
+            raise ToolNotFound(tool_id=tool_id)
+        return found
+
+    async def describe(self, tool_ids: Sequence[UUID], user_id: str, organization_id: str) -> list[Tool]:
+        """Return the tools that are the user's or the organisation's, in the order in which they were asked for."""
+        owners = [owner_of(user_id, ""), owner_of(user_id, organization_id)]
+        async with self.transactions.read() as tx:
+            found = {tool.tool_id: tool for tool, _ in await tx.tools.several(tool_ids, owners)}
+        return [found[tool_id] for tool_id in dict.fromkeys(tool_ids) if tool_id in found]
+
+    async def update(self, who: Who, wanted: Tool, paths: Sequence[str], given: Sequence[str], etag: str) -> Tool:
+        """Change the fields that the mask names, or else the given ones, and return the tool.
+
+        Raises:
+            ToolNotFound: the owner has none with this id.
+            EtagMismatch: it has changed since `etag`.
+            FieldNotUpdatable: the mask names a field that does not exist or is the server's.
+            InvalidFields, SchemaInvalid, SourceInvalid, EgressRefused: the tool could not be used.
+            ToolNameTaken: the owner has another one of this name.
+        """
+        found = await self.get(who, wanted.tool_id)
+        # Names are resolved before the transaction: that may take seconds.
+        await self.check(updated(found, wanted, paths, given))
+        async with self.transactions.begin() as tx:
+            locked = await tx.tools.get(wanted.tool_id, who.owner, lock=True)
+            if locked is None:
+                raise ToolNotFound(tool_id=wanted.tool_id)
+            check_etag(locked, etag or f'"{found.revision}"')
+            changed = updated(locked, wanted, paths, given)
+            changed = replace(changed, revision=locked.revision + 1, updated_at=datetime.now(UTC))
+            await tx.tools.save(changed)
+        return changed
+
+    async def delete(self, who: Who, tool_id: UUID) -> None:
+        """Delete a tool; calls that wait for it fail when they are taken up. Raises ToolNotFound."""
+        async with self.transactions.begin() as tx:
+            if await tx.tools.get(tool_id, who.owner, lock=True) is None:
+                raise ToolNotFound(tool_id=tool_id)
+            await tx.tools.delete(tool_id)

@@ -1,0 +1,201 @@
+"""Ask for calls, wait for them, list them, and decide about those that need a person."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from services.chassis.identifiers import new_id
+from services.chassis.pagination import PageTokens, page_size
+from services.tools.errors import (
+    ArgumentsInvalid,
+    CallNotFound,
+    DepthExceeded,
+    NotWaiting,
+    RequestIdReused,
+    ToolNotFound,
+)
+from services.tools.ports import CallFilter, Endings, Transactions
+from services.tools.rules import Call, CallState, Outcome, Tool, Who, arguments_of, owner_of
+
+_INVOKE_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A call that is asked for."""
+
+    call_id: UUID
+    tool_id: UUID
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """For whom and where calls are asked for; `depth` counts the rounds of calls before."""
+
+    user_id: str
+    organization_id: str = ""
+    conversation_id: UUID | None = None
+    run_id: UUID | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many rounds of calls an answer may take, and for how many seconds an approval is waited for."""
+
+    depth: int
+    approval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCalls:
+    """The operations on calls."""
+
+    transactions: Transactions
+    page_tokens: PageTokens
+    endings: Endings
+    limits: Limits
+
+    async def request(self, wanted: Sequence[Wanted], origin: Origin) -> list[Call]:
+        """Store calls for the workers, or for a person to approve, and return them. A known id is not stored again.
+
+        What is wrong with one call alone, such as its arguments, ends that call as FAILED: a model reads why.
+
+        Raises:
+            DepthExceeded: too many rounds of calls came before.
+            RequestIdReused: a call id was used before for another owner's call.
+        """
+        if origin.depth >= self.limits.depth:
+            raise DepthExceeded(depth=origin.depth + 1, most=self.limits.depth)
+        owners = [owner_of(origin.user_id, ""), owner_of(origin.user_id, origin.organization_id)]
+        async with self.transactions.begin() as tx:
+            found = {tool.tool_id: (tool, owner) for tool, owner in await tx.tools.several(_tool_ids(wanted), owners)}
+            for one in wanted:
+                tool, owner = found.get(one.tool_id, (None, owners[-1]))
+                if not await tx.calls.add(self._call(one, tool, origin), owner):
+                    before = [await tx.calls.get(one.call_id, known) for known in owners]
+                    if not any(before):
+                        raise RequestIdReused(request_id=one.call_id)
+            calls = await tx.calls.several([one.call_id for one in wanted])
+        self.transactions.nudge_committed()
+        return calls
+
+    def _call(self, wanted: Wanted, tool: Tool | None, origin: Origin) -> Call:
+        now = datetime.now(UTC)
+        call = Call(
+            call_id=wanted.call_id,
+            tool_id=wanted.tool_id,
+            tool_name=tool.name if tool else "",
+            tool_revision=tool.revision if tool else 0,
+            arguments=wanted.arguments or "{}",
+            state=CallState.REQUESTED,
+            user_id=origin.user_id,
+            created_at=now,
+            conversation_id=origin.conversation_id,
+            run_id=origin.run_id,
+        )
+        try:
+            if tool is None:
+                return _failed(call, "TOOL_GONE", "there is no such tool")
+            arguments_of(tool.arguments_schema, wanted.arguments)
+        except ArgumentsInvalid as wrong:
+            return _failed(call, "ARGUMENTS_INVALID", wrong.message)
+        if tool.needs_approval:
+            until = now + timedelta(seconds=self.limits.approval_seconds)
+            return replace(call, state=CallState.WAITING_FOR_APPROVAL, approval_until=until)
+        return call
+
+    async def invoke(self, who: Who, tool_id: UUID, arguments: str, request_id: UUID | None) -> Call:
+        """Call the owner's tool and return the call when it has ended, or as it stands after 30 s.
+
+        Raises:
+            ToolNotFound: the owner has none with this id.
+            ArgumentsInvalid: the arguments are not as its schema wants them.
+            RequestIdReused: the request id came before with another call.
+        """
+        call_id = request_id or new_id()
+        async with self.transactions.begin() as tx:
+            tool = await tx.tools.get(tool_id, who.owner)
+            if tool is None:
+                raise ToolNotFound(tool_id=tool_id)
+            arguments_of(tool.arguments_schema, arguments)
+            wanted = self._call(Wanted(call_id, tool_id, arguments), tool, Origin(who.user_id))
+            if not await tx.calls.add(wanted, who.owner):
+                before = await tx.calls.get(call_id, who.owner)
+                if before is None or (before.tool_id, before.arguments) != (tool_id, arguments or "{}"):
+                    raise RequestIdReused(request_id=call_id)
+        self.transactions.nudge_committed()
+        if wanted.state is CallState.WAITING_FOR_APPROVAL:
+            return await self.get(who, call_id)
+        (call,) = await self.wait([call_id], _INVOKE_SECONDS)
+        return call
+
+    async def wait(self, call_ids: Sequence[UUID], seconds: float) -> list[Call]:
+        """Return the calls once all of them have ended, or as they stand after some seconds."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        async with self.endings.waiting(call_ids) as ended:
+            while True:
+                async with self.transactions.read() as tx:
+                    calls = await tx.calls.several(call_ids)
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0 or all(call.state.has_ended for call in calls):
+                    return calls
+                # An announcement may be lost: look now and then.
+                await ended.wait(min(_LOOK_SECONDS, left))
+
+    async def page(self, who: Who, wanted: CallFilter, size: int, token: str) -> tuple[Sequence[Call], str]:
+        """Return a page of the owner's calls, the last one first, and the token of the next one."""
+        name = f"calls/{who.owner}/{wanted}"
+        last = self.page_tokens.read(name, token)
+        size = page_size(size)
+        async with self.transactions.read() as tx:
+            found = await tx.calls.page(who.owner, wanted, UUID(last) if last else None, size + 1)
+        page = found[:size]
+        return page, self.page_tokens.sign(name, str(page[-1].call_id)) if len(found) > size else ""
+
+    async def get(self, who: Who, call_id: UUID) -> Call:
+        """Return one call. Raises CallNotFound."""
+        async with self.transactions.read() as tx:
+            found = await tx.calls.get(call_id, who.owner)
+        if found is None:
+            raise CallNotFound(call_id=call_id)
+        return found
+
+    async def approve(self, who: Who, call_id: UUID) -> Call:
+        """Let a waiting call be done and return it. Raises CallNotFound, NotWaiting."""
+        async with self.transactions.begin() as tx:
+            call = _waiting(await tx.calls.get(call_id, who.owner, lock=True), call_id)
+            if call.approval_until is not None and call.approval_until <= datetime.now(UTC):
+                raise NotWaiting(state="too late")
+            approved = await tx.calls.approve(call, who.user_id)
+        self.transactions.nudge_committed()
+        return approved
+
+    async def deny(self, who: Who, call_id: UUID, why: str) -> Call:
+        """End a waiting call without doing it, and return it. Raises CallNotFound, NotWaiting."""
+        outcome = Outcome(CallState.DENIED, "", "DENIED", why or "a person denied the call")
+        async with self.transactions.begin() as tx:
+            _waiting(await tx.calls.get(call_id, who.owner, lock=True), call_id)
+            denied = await tx.calls.end(call_id, outcome, who.user_id)
+        await self.endings.announce(call_id)
+        return denied
+
+
+def _tool_ids(wanted: Sequence[Wanted]) -> list[UUID]:
+    return [one.tool_id for one in wanted]
+
+
+def _failed(call: Call, reason: str, message: str) -> Call:
+    return replace(call, state=CallState.FAILED, error_reason=reason, error_message=message, ended_at=call.created_at)
+
+
+def _waiting(call: Call | None, call_id: UUID) -> Call:
+    if call is None:
+        raise CallNotFound(call_id=call_id)
+    if call.state is not CallState.WAITING_FOR_APPROVAL:
+        raise NotWaiting(state=call.state.value)
+    return call

@@ -1,0 +1,180 @@
+"""What the operations need from outside."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from services.tools.rules import Call, McpSource, Outcome, SecretHeader, Source, Tool
+
+
+class ToolStore(Protocol):
+    """Tools, inside one transaction."""
+
+    async def add(self, tool: Tool, owner: str, request_id: UUID | None) -> bool:
+        """Store a new tool; False, having stored nothing, when the owner used the request id before.
+
+        Raises ToolNameTaken; roll back then.
+        """
+
+    async def by_request(self, owner: str, request_id: UUID) -> Tool | None:
+        """Return the tool that was made with a request id."""
+
+    async def get(self, tool_id: UUID, owner: str, *, lock: bool = False) -> Tool | None:
+        """Return the owner's tool; `lock` keeps others from changing it until the transaction ends."""
+
+    async def several(self, tool_ids: Sequence[UUID], owners: Sequence[str]) -> list[tuple[Tool, str]]:
+        """Return those tools that one of the owners has, with their owners."""
+
+    async def page(self, owner: str, before: UUID | None, size: int) -> list[Tool]:
+        """Return the owner's tools made before `before`, the last made first."""
+
+    async def save(self, tool: Tool) -> None:
+        """Store a changed tool. Raises ToolNameTaken; roll back then."""
+
+    async def delete(self, tool_id: UUID) -> None:
+        """Delete a tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A call that this worker is to do. `tool` is None when it is gone; `fence` rises with every claim."""
+
+    call: Call
+    tool: Tool | None
+    owner: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls are wanted; None means all."""
+
+    tool_id: UUID | None = None
+    conversation_id: UUID | None = None
+    waiting_only: bool = False
+
+
+class CallStore(Protocol):
+    """Calls, inside one transaction."""
+
+    async def add(self, call: Call, owner: str) -> bool:
+        """Store a new call, and nudge the workers if it is to be done at once; False when the id was used before."""
+
+    async def get(self, call_id: UUID, owner: str, *, lock: bool = False) -> Call | None:
+        """Return the owner's call."""
+
+    async def several(self, call_ids: Sequence[UUID]) -> list[Call]:
+        """Return calls by their ids, whoever owns them."""
+
+    async def page(self, owner: str, wanted: CallFilter, before: UUID | None, size: int) -> list[Call]:
+        """Return the owner's calls before `before`, the last one first."""
+
+    async def approve(self, call: Call, by: str) -> Call:
+        """Hand a waiting call to the workers. Call it with the call locked."""
+
+    async def end(self, call_id: UUID, outcome: Outcome, by: str = "") -> Call:
+        """End a call that no worker has. Call it with the call locked."""
+
+    async def claim(self, call_id: UUID) -> Claim | None:
+        """Take up a call that is requested; None when it is not (any more)."""
+
+    async def finish(self, claim: Claim, outcome: Outcome | None) -> Call | None:
+        """End a claimed call, or give it back when there is no outcome; None when another worker has it by now."""
+
+    async def lost(self, limit: int) -> list[Claim]:
+        """Take over running calls whose worker is gone."""
+
+    async def overdue(self, at: datetime, limit: int) -> list[UUID]:
+        """Lock and return calls that nobody approved in time."""
+
+    async def nudge_stranded(self, limit: int) -> int:
+        """Nudge the workers about requested calls that nobody took up; return how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What one transaction gives access to."""
+
+    tools: ToolStore
+    calls: CallStore
+
+
+class Transactions(Protocol):
+    """Opens transactions."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction; it commits when the block ends and rolls back when it raises."""
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a view for reading: each read sees what is committed by then."""
+
+    def nudge_committed(self) -> None:
+        """Say that a nudge has been committed, so that the relay of this process looks at once."""
+
+
+class CallFailed(Exception):
+    """A try of a call did not succeed.
+
+    `done` says whether the tool has done anything: False (certainly not), True (it answered), None (nobody knows).
+    `passing` says whether another try may succeed.
+    """
+
+    def __init__(self, reason: str, message: str, *, done: bool | None, passing: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.done = done
+        self.passing = passing
+
+
+class Caller(Protocol):
+    """Calls tools of one kind of source."""
+
+    async def call(
+        self, source: Source, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
+    ) -> str:
+        """Do it and return the answer as text or JSON. `headers` hold the secrets and the idempotency key.
+
+        Raises CallFailed.
+        """
+
+
+class McpServers(Protocol):
+    """MCP servers, to be asked what they can do."""
+
+    async def tools(self, server: McpSource, headers: Mapping[str, str]) -> list[tuple[str, str, str, bool, bool]]:
+        """Return (name, description, schema, is idempotent, is read-only) of each tool. Raises CallFailed."""
+
+
+class Egress(Protocol):
+    """The guard of what leaves the house."""
+
+    async def check(self, source: Source, *, has_secrets: bool) -> None:
+        """Raise EgressRefused when a source leads, now, to where tools may not go."""
+
+
+class Secrets(Protocol):
+    """The secrets of owners."""
+
+    async def headers(self, owner: str, wanted: Sequence[SecretHeader]) -> dict[str, str]:
+        """Return the headers with their secrets. Raises CallFailed when one is not set or cannot be had."""
+
+
+class Endings(Protocol):
+    """Tells those who wait that a call has ended."""
+
+    async def announce(self, call_id: UUID) -> None:
+        """Say that a call has ended. May be lost."""
+
+    def waiting(self, call_ids: Sequence[UUID]) -> AbstractAsyncContextManager["Ended"]:
+        """Listen for the end of calls."""
+
+
+class Ended(Protocol):
+    """Somebody who waits."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return when one of the calls has ended, or after some seconds."""

@@ -1,0 +1,294 @@
+"""What tools and their calls are, and the decisions about them. Pure: times and ids come in as arguments."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import jsonschema_rs
+
+from services.tools.errors import (
+    ArgumentsInvalid,
+    EtagMismatch,
+    FieldNotUpdatable,
+    SchemaInvalid,
+    SourceInvalid,
+)
+
+DEFAULT_TIMEOUT_SECONDS = 30
+MAX_CLAIMS = 5
+"""A repeatable call that was taken up this often and never ended fails."""
+_IN_URL = re.compile(r"\{([^{}]*)\}")
+_SHOWN_VIOLATIONS = 5
+# Patterns of strangers: of linear time whatever they are, and small.
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
+
+
+class CallState(Enum):
+    """Where a call stands; the values are what is stored."""
+
+    REQUESTED = "requested"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    DENIED = "denied"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to the call any more."""
+        return self in (CallState.SUCCEEDED, CallState.FAILED, CallState.UNKNOWN, CallState.DENIED)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretHeader:
+    """A header whose value is `prefix` and a secret."""
+
+    name: str
+    secret: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """An HTTP request; `{name}` in the path of the URL is an argument, and so is each of `query`."""
+
+    method: str
+    url: str
+    query: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSource:
+    """A unary gRPC method; `descriptor_set` holds it and what it imports."""
+
+    target: str
+    method: str
+    descriptor_set: bytes
+    plaintext: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class McpSource:
+    """A tool of an MCP server: at a URL, or a command of the operators."""
+
+    url: str
+    command: str
+    tool: str
+
+
+Source = HttpSource | GrpcSource | McpSource
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that a model may ask to be done. `revision` counts its changes from 1."""
+
+    tool_id: UUID
+    name: str
+    description: str
+    arguments_schema: str
+    source: Source
+    secret_headers: tuple[SecretHeader, ...] = ()
+    idempotent: bool = False
+    needs_approval: bool = False
+    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+    retries: int = 0
+    revision: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool, for its owner."""
+
+    call_id: UUID
+    tool_id: UUID
+    tool_name: str
+    tool_revision: int
+    arguments: str
+    state: CallState
+    user_id: str
+    created_at: datetime
+    result: str = ""
+    error_reason: str = ""
+    error_message: str = ""
+    attempt: int = 0
+    conversation_id: UUID | None = None
+    run_id: UUID | None = None
+    decided_by: str = ""
+    approval_until: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended."""
+
+    state: CallState
+    result: str = ""
+    error_reason: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """On whose behalf something is done, and by whom."""
+
+    owner: str
+    user_id: str
+
+
+def owner_of(user_id: str, organization_id: str) -> str:
+    """Return who owns what this caller makes: the organisation if there is one, else the user."""
+    return f"organization:{organization_id}" if organization_id else f"user:{user_id}"
+
+
+def secret_name(owner: str, secret: str) -> str:
+    """Return the name in the secret store of an owner's secret; one owner cannot name another's."""
+    return f"tools/{owner.replace(':', '-')}-{secret}"
+
+
+def etag_of(tool: Tool) -> str:
+    """Return what changes with every change of a tool."""
+    return f'"{tool.revision}"'
+
+
+def check_etag(tool: Tool, etag: str) -> None:
+    """Raise EtagMismatch when `etag` is given and is of another revision."""
+    if etag and etag != etag_of(tool):
+        raise EtagMismatch(etag=etag_of(tool))
+
+
+_FIELDS = (
+    "name",
+    "description",
+    "arguments_schema",
+    "source",
+    "secret_headers",
+    "idempotent",
+    "needs_approval",
+    "timeout_seconds",
+    "retries",
+)
+_SOURCES = ("http", "grpc", "mcp")
+
+
+def updated(tool: Tool, wanted: Tool, paths: Iterable[str], given: Iterable[str]) -> Tool:
+    """Return `tool` with the fields that the mask names taken from `wanted`.
+
+    An empty mask means what is `given`: the fields of the request that are not empty.
+
+    Raises:
+        FieldNotUpdatable: a path names a field that does not exist or is the server's.
+    """
+    names = ["source" if path in _SOURCES else path for path in list(paths) or given]
+    for name in names:
+        if name not in _FIELDS:
+            raise FieldNotUpdatable(field=name)
+    return replace(tool, **{name: getattr(wanted, name) for name in names})
+
+
+@lru_cache(maxsize=512)
+def validator_of(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """Return what checks arguments against a JSON Schema (Draft 2020-12) of an object.
+
+    References to anything outside of the schema are not followed. Raises SchemaInvalid.
+    """
+    try:
+        parsed = json.loads(schema or "{}")
+        if not isinstance(parsed, dict) or parsed.get("type", "object") != "object":
+            raise SchemaInvalid(cause="must be a schema of an object")
+        return jsonschema_rs.Draft202012Validator(parsed, offline=True, pattern_options=_PATTERNS)
+    except (json.JSONDecodeError, RecursionError):
+        raise SchemaInvalid(cause="is not JSON") from None
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        raise SchemaInvalid(cause=str(error).splitlines()[0][:500]) from None
+
+
+def arguments_of(schema: str, arguments: str) -> dict[str, Any]:
+    """Return arguments, read from JSON and checked against a schema. Raises ArgumentsInvalid, naming what is wrong."""
+    try:
+        parsed = json.loads(arguments or "{}")
+    except (json.JSONDecodeError, RecursionError):
+        raise ArgumentsInvalid(cause="they are not JSON") from None
+    if not isinstance(parsed, dict):
+        raise ArgumentsInvalid(cause="they are not a JSON object")
+    wrong = [
+        f"{'.'.join(map(str, error.instance_path)) or 'arguments'}: {error.message[:200]}"
+        for error, _ in zip(validator_of(schema).iter_errors(parsed), range(_SHOWN_VIOLATIONS), strict=False)
+    ]
+    if wrong:
+        raise ArgumentsInvalid(cause="; ".join(wrong))
+    return parsed
+
+
+def check_source(source: Source, has_secrets: bool) -> None:
+    """Raise SourceInvalid when a source says too little or what makes no sense. Where it leads is checked elsewhere."""
+    match source:
+        case HttpSource():
+            if not source.method or not source.url:
+                raise SourceInvalid(cause="http needs a method and a url")
+            if _IN_URL.sub("", source.url).strip("{}") != _IN_URL.sub("", source.url):
+                raise SourceInvalid(cause="the braces in the url do not match")
+            split = urlsplit(source.url)
+            if "{" in split.scheme + split.netloc + split.query + split.fragment:
+                # Else a model would choose which host gets the secrets.
+                raise SourceInvalid(cause="arguments may stand in the path of the url only")
+            if any(name.lower() in _OURS for name, _ in source.headers):
+                raise SourceInvalid(cause=f"the headers {', '.join(sorted(_OURS))} are set by Parley")
+        case GrpcSource():
+            if not source.target or not source.method or not source.descriptor_set:
+                raise SourceInvalid(cause="grpc needs a target, a method and a descriptor_set")
+            if has_secrets and source.plaintext:
+                raise SourceInvalid(cause="secrets are sent over TLS only")
+        case McpSource():
+            if bool(source.url) == bool(source.command) or not source.tool:
+                raise SourceInvalid(cause="mcp needs either a url or a command, and a tool")
+
+
+_OURS = {"host", "content-length", "transfer-encoding", "connection", "idempotency-key", "accept-encoding"}
+
+
+def path_arguments(url: str) -> list[str]:
+    """Return the names of the arguments that stand in a URL."""
+    return _IN_URL.findall(url)
+
+
+def filled_url(url: str, values: dict[str, str]) -> str:
+    """Return a URL with (escaped) values in the place of its arguments."""
+    return _IN_URL.sub(lambda match: values[match[1]], url)
+
+
+def lease_seconds(tool: Tool) -> float:
+    """Return after how long a worker that called the tool must be dead: every try, the pauses, and a margin."""
+    return (tool.timeout_seconds + 1.0) * (tool.retries + 1) + sum(pause(n) for n in range(tool.retries)) + 10.0
+
+
+def pause(tries: int) -> float:
+    """Return the seconds to wait after so many failed tries."""
+    return float(min(0.5 * 2**tries, 8.0))
+
+
+def after_a_crash(tool: Tool | None, call: Call) -> Outcome | None:
+    """Return how a call ends whose worker is gone; None when it may be done again."""
+    if tool is not None and tool.idempotent and call.attempt < MAX_CLAIMS:
+        return None
+    if tool is not None and tool.idempotent:
+        return Outcome(CallState.FAILED, "", "INTERNAL", f"the call was taken up {MAX_CLAIMS} times and never ended")
+    return Outcome(
+        CallState.UNKNOWN,
+        "",
+        "OUTCOME_UNKNOWN",
+        "the call was begun and its worker was lost: it may have been done or not",
+    )

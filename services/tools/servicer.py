@@ -1,0 +1,136 @@
+"""The gRPC services: each RPC reads the request, calls one operation and builds the response."""
+
+from typing import Any
+from uuid import UUID
+
+from parley.tools.v1 import tool_call_service_pb2 as call_pb
+from parley.tools.v1 import tool_call_service_pb2_grpc as call_grpc
+from parley.tools.v1 import tool_service_pb2 as tool_pb
+from parley.tools.v1 import tool_service_pb2_grpc as tool_grpc
+
+from services.chassis import caller
+from services.tools.operations.import_tools import ImportTools
+from services.tools.operations.keep_tools import KeepTools
+from services.tools.operations.request_calls import RequestCalls
+from services.tools.ports import CallFilter
+from services.tools.rules import Who
+from services.tools.translation import (
+    call_to,
+    described_to,
+    given_in,
+    listed_to,
+    mcp_from,
+    optional_id,
+    requested_from,
+    secret_headers_from,
+    tool_from,
+    tool_to,
+    who,
+)
+
+
+def _who() -> Who:
+    return who(caller.current())
+
+
+class ToolServicer(tool_grpc.ToolServiceServicer):
+    """Serves parley.tools.v1.ToolService."""
+
+    def __init__(self, tools: KeepTools, imports: ImportTools) -> None:
+        self._tools = tools
+        self._imports = imports
+
+    async def CreateTool(self, request: tool_pb.CreateToolRequest, context: Any) -> tool_pb.CreateToolResponse:
+        tool = await self._tools.create(_who(), tool_from(request.tool), optional_id(request.request_id))
+        return tool_pb.CreateToolResponse(tool=tool_to(tool))
+
+    async def ListTools(self, request: tool_pb.ListToolsRequest, context: Any) -> tool_pb.ListToolsResponse:
+        page, following = await self._tools.page(_who(), request.page_size, request.page_token)
+        return tool_pb.ListToolsResponse(tools=map(listed_to, page), next_page_token=following)
+
+    async def GetTool(self, request: tool_pb.GetToolRequest, context: Any) -> tool_pb.GetToolResponse:
+        return tool_pb.GetToolResponse(tool=tool_to(await self._tools.get(_who(), UUID(request.tool_id))))
+
+    async def UpdateTool(self, request: tool_pb.UpdateToolRequest, context: Any) -> tool_pb.UpdateToolResponse:
+        wanted = tool_from(request.tool, UUID(request.tool_id))
+        tool = await self._tools.update(
+            _who(), wanted, list(request.update_mask.paths), given_in(request.tool), request.etag
+        )
+        return tool_pb.UpdateToolResponse(tool=tool_to(tool))
+
+    async def DeleteTool(self, request: tool_pb.DeleteToolRequest, context: Any) -> tool_pb.DeleteToolResponse:
+        await self._tools.delete(_who(), UUID(request.tool_id))
+        return tool_pb.DeleteToolResponse()
+
+    async def ImportOpenApi(self, request: tool_pb.ImportOpenApiRequest, context: Any) -> tool_pb.ImportOpenApiResponse:
+        made = await self._imports.openapi(
+            _who(),
+            request.document,
+            list(request.operation_ids),
+            request.server_url,
+            secret_headers_from(request.secret_headers),
+        )
+        return tool_pb.ImportOpenApiResponse(tools=map(tool_to, made))
+
+    async def ImportMcp(self, request: tool_pb.ImportMcpRequest, context: Any) -> tool_pb.ImportMcpResponse:
+        made = await self._imports.mcp(
+            _who(), mcp_from(request.server), list(request.tools), secret_headers_from(request.secret_headers)
+        )
+        return tool_pb.ImportMcpResponse(tools=map(tool_to, made))
+
+    async def DescribeTools(self, request: tool_pb.DescribeToolsRequest, context: Any) -> tool_pb.DescribeToolsResponse:
+        tools = await self._tools.describe(
+            [UUID(one) for one in request.tool_ids], request.user_id, request.organization_id
+        )
+        return tool_pb.DescribeToolsResponse(tools=map(described_to, tools))
+
+
+class ToolCallServicer(call_grpc.ToolCallServiceServicer):
+    """Serves parley.tools.v1.ToolCallService."""
+
+    def __init__(self, calls: RequestCalls) -> None:
+        self._calls = calls
+
+    async def InvokeTool(self, request: call_pb.InvokeToolRequest, context: Any) -> call_pb.InvokeToolResponse:
+        call = await self._calls.invoke(
+            _who(), UUID(request.tool_id), request.arguments, optional_id(request.request_id)
+        )
+        return call_pb.InvokeToolResponse(call=call_to(call))
+
+    async def ListToolCalls(self, request: call_pb.ListToolCallsRequest, context: Any) -> call_pb.ListToolCallsResponse:
+        wanted = CallFilter(optional_id(request.tool_id), optional_id(request.conversation_id))
+        page, following = await self._calls.page(_who(), wanted, request.page_size, request.page_token)
+        return call_pb.ListToolCallsResponse(calls=map(call_to, page), next_page_token=following)
+
+    async def GetToolCall(self, request: call_pb.GetToolCallRequest, context: Any) -> call_pb.GetToolCallResponse:
+        return call_pb.GetToolCallResponse(call=call_to(await self._calls.get(_who(), UUID(request.call_id))))
+
+    async def ListPendingApprovals(
+        self, request: call_pb.ListPendingApprovalsRequest, context: Any
+    ) -> call_pb.ListPendingApprovalsResponse:
+        page, following = await self._calls.page(
+            _who(), CallFilter(waiting_only=True), request.page_size, request.page_token
+        )
+        return call_pb.ListPendingApprovalsResponse(calls=map(call_to, page), next_page_token=following)
+
+    async def ApproveToolCall(
+        self, request: call_pb.ApproveToolCallRequest, context: Any
+    ) -> call_pb.ApproveToolCallResponse:
+        call = await self._calls.approve(_who(), UUID(request.call_id))
+        return call_pb.ApproveToolCallResponse(call=call_to(call))
+
+    async def DenyToolCall(self, request: call_pb.DenyToolCallRequest, context: Any) -> call_pb.DenyToolCallResponse:
+        call = await self._calls.deny(_who(), UUID(request.call_id), request.reason)
+        return call_pb.DenyToolCallResponse(call=call_to(call))
+
+    async def RequestToolCalls(
+        self, request: call_pb.RequestToolCallsRequest, context: Any
+    ) -> call_pb.RequestToolCallsResponse:
+        calls = await self._calls.request(*requested_from(request))
+        return call_pb.RequestToolCallsResponse(calls=map(call_to, calls))
+
+    async def AwaitToolCalls(
+        self, request: call_pb.AwaitToolCallsRequest, context: Any
+    ) -> call_pb.AwaitToolCallsResponse:
+        calls = await self._calls.wait([UUID(one) for one in request.call_ids], request.seconds)
+        return call_pb.AwaitToolCallsResponse(calls=map(call_to, calls))

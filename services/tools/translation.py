@@ -1,0 +1,174 @@
+"""Between the messages of the contract and the dataclasses of the rules."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from parley.tools.v1 import tool_call_pb2, tool_call_service_pb2, tool_pb2
+
+from services.chassis.caller import Caller
+from services.tools.operations.request_calls import Origin, Wanted
+from services.tools.rules import (
+    DEFAULT_TIMEOUT_SECONDS,
+    Call,
+    CallState,
+    GrpcSource,
+    HttpSource,
+    McpSource,
+    SecretHeader,
+    Source,
+    Tool,
+    Who,
+    etag_of,
+    owner_of,
+)
+
+_STATES = {state: tool_call_pb2.ToolCallState.Value(f"TOOL_CALL_STATE_{state.name}") for state in CallState}
+_NO_ID = UUID(int=0)
+
+
+def who(caller: Caller) -> Who:
+    """Return on whose behalf a caller acts."""
+    return Who(owner_of(caller.user_id, caller.organization_id), caller.user_id)
+
+
+def optional_id(text: str) -> UUID | None:
+    """Return the id in `text`, None when it is empty."""
+    return UUID(text) if text else None
+
+
+def secret_headers_from(protos: Sequence[tool_pb2.SecretHeader]) -> tuple[SecretHeader, ...]:
+    """Return the secret headers of a request."""
+    return tuple(SecretHeader(one.name, one.secret, one.prefix) for one in protos)
+
+
+def mcp_from(proto: tool_pb2.McpSource) -> McpSource:
+    """Return an MCP source of a request."""
+    return McpSource(proto.url, proto.command, proto.tool)
+
+
+def tool_from(proto: tool_pb2.Tool, tool_id: UUID = _NO_ID) -> Tool:
+    """Return the wanted values of a tool; what the server sets is left empty."""
+    return Tool(
+        tool_id=tool_id,
+        name=proto.name,
+        description=proto.description,
+        arguments_schema=proto.arguments_schema or '{"type": "object"}',
+        source=_source_from(proto),
+        secret_headers=secret_headers_from(proto.secret_headers),
+        idempotent=proto.idempotent,
+        needs_approval=proto.needs_approval,
+        timeout_seconds=proto.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+        retries=proto.retries,
+    )
+
+
+def given_in(proto: tool_pb2.Tool) -> list[str]:
+    """Return the fields of a tool that are not empty and that a client may set."""
+    ours = ("id", "etag", "create_time", "update_time")
+    return [field.name for field, _ in proto.ListFields() if field.name not in ours]
+
+
+def _source_from(proto: tool_pb2.Tool) -> Source:
+    match proto.WhichOneof("source"):
+        case "grpc":
+            grpc = proto.grpc
+            return GrpcSource(grpc.target, grpc.method, grpc.descriptor_set, grpc.plaintext)
+        case "mcp":
+            return mcp_from(proto.mcp)
+        case _:
+            http = proto.http
+            return HttpSource(http.method, http.url, tuple(http.query), tuple(sorted(http.headers.items())))
+
+
+def tool_to(tool: Tool) -> tool_pb2.Tool:
+    """Return a tool for an answer."""
+    proto = described_to(tool)
+    match tool.source:
+        case HttpSource() as http:
+            proto.http.CopyFrom(
+                tool_pb2.HttpSource(method=http.method, url=http.url, query=http.query, headers=dict(http.headers))
+            )
+        case GrpcSource() as grpc:
+            proto.grpc.CopyFrom(
+                tool_pb2.GrpcSource(
+                    target=grpc.target,
+                    method=grpc.method,
+                    descriptor_set=grpc.descriptor_set,
+                    plaintext=grpc.plaintext,
+                )
+            )
+        case McpSource() as mcp:
+            proto.mcp.CopyFrom(tool_pb2.McpSource(url=mcp.url, command=mcp.command, tool=mcp.tool))
+    for header in tool.secret_headers:
+        proto.secret_headers.add(name=header.name, secret=header.secret, prefix=header.prefix)
+    return proto
+
+
+def listed_to(tool: Tool) -> tool_pb2.Tool:
+    """Return a tool for a list: a descriptor set may be large."""
+    proto = tool_to(tool)
+    if proto.HasField("grpc"):
+        proto.grpc.ClearField("descriptor_set")
+    return proto
+
+
+def described_to(tool: Tool) -> tool_pb2.Tool:
+    """Return a tool for a model: without where it is done and with which secrets."""
+    return tool_pb2.Tool(
+        id=str(tool.tool_id),
+        name=tool.name,
+        description=tool.description,
+        arguments_schema=tool.arguments_schema,
+        idempotent=tool.idempotent,
+        needs_approval=tool.needs_approval,
+        timeout_seconds=tool.timeout_seconds,
+        retries=tool.retries,
+        etag=etag_of(tool),
+        create_time=_time(tool.created_at),
+        update_time=_time(tool.updated_at),
+    )
+
+
+def call_to(call: Call) -> tool_call_pb2.ToolCall:
+    """Return a call for an answer."""
+    error = tool_call_pb2.ToolCallError(reason=call.error_reason, message=call.error_message)
+    return tool_call_pb2.ToolCall(
+        id=str(call.call_id),
+        tool_id=str(call.tool_id),
+        tool_name=call.tool_name,
+        arguments=call.arguments,
+        state=_STATES[call.state],
+        result=call.result,
+        error=error if call.error_reason else None,
+        attempt=call.attempt,
+        conversation_id=str(call.conversation_id or ""),
+        run_id=str(call.run_id or ""),
+        decided_by=call.decided_by,
+        approval_expire_time=_time(call.approval_until),
+        create_time=_time(call.created_at),
+        start_time=_time(call.started_at),
+        end_time=_time(call.ended_at),
+    )
+
+
+def requested_from(request: tool_call_service_pb2.RequestToolCallsRequest) -> tuple[list[Wanted], Origin]:
+    """Return the calls that are asked for, and for whom."""
+    wanted = [Wanted(UUID(one.call_id), UUID(one.tool_id), one.arguments) for one in request.calls]
+    origin = Origin(
+        request.user_id,
+        request.organization_id,
+        optional_id(request.conversation_id),
+        optional_id(request.run_id),
+        request.depth,
+    )
+    return wanted, origin
+
+
+def _time(at: datetime | None) -> Timestamp | None:
+    if at is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp
