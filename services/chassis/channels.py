@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 
+from services.chassis import tracing
 from services.chassis.client_credentials import TokenSource
 from services.chassis.errors import ServiceTokenUnavailable
 from services.chassis.interceptors import request_id
@@ -47,6 +48,8 @@ def _adorning(tokens: TokenSource) -> Adorn:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, empty, empty, details=error.message) from error
         if current := request_id.current.get():
             metadata.add(request_id.METADATA_KEY, current)
+        for name, value in tracing.headers().items():
+            metadata.add(name, value)
         return grpc.aio.ClientCallDetails(
             method=details.method,
             timeout=DEFAULT_DEADLINE_SECONDS if details.timeout is None else details.timeout,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -110,7 +111,8 @@ def _connect_as(engine: AsyncEngine, credentials: CredentialsSource) -> None:
 def _reachable() -> Iterator[None]:
     try:
         yield
-    except ConnectionError as error:
+    except (ConnectionError, PoolTimeoutError) as error:
+        # Refused, or every connection of the pool has been taken for long.
         raise StoreUnavailable from error
     except DBAPIError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", "") in _AWAY:

@@ -92,6 +92,10 @@ class SessionCheckUnavailable(ServiceError):
     reason = "SESSION_CHECK_UNAVAILABLE"
     template = "the session cannot be checked now; try again"
 
+    @property
+    def retry_after_seconds(self) -> float:
+        return 1.0
+
 
 class ServiceTokenUnavailable(ServiceError):
     """This service cannot get a token of its own from the issuer, so no other service would let it in."""
@@ -107,3 +111,7 @@ class StoreUnavailable(ServiceError):
     kind = Kind.UNAVAILABLE
     reason = "STORE_UNAVAILABLE"
     template = "the database cannot be reached now; try again"
+
+    @property
+    def retry_after_seconds(self) -> float:
+        return 1.0

@@ -23,22 +23,34 @@ def headers() -> dict[str, str]:
     return carrier
 
 
+def begin(carrier: Mapping[str, object]) -> str:
+    """Go on with the trace that `carrier` names until the task ends; with a new one when it names none that is good.
+
+    Returns the trace's id (32 hexadecimal digits), which stands in all logs from here on as `trace_id`.
+    """
+    trace_id, within = _extracted(carrier)
+    context.attach(within)
+    structlog.contextvars.bind_contextvars(trace_id=trace_id)
+    return trace_id
+
+
 @contextmanager
 def continued(carrier: Mapping[str, object]) -> Iterator[str]:
-    """Go on with the trace that `carrier` names, with a new one when it names none that is good.
+    """Do as `begin` does, for a block only. Yields the trace's id."""
+    trace_id, within = _extracted(carrier)
+    token = context.attach(within)
+    try:
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
+            yield trace_id
+    finally:
+        context.detach(token)
 
-    Yields the trace's id (32 hexadecimal digits), which stands in all logs of the block as `trace_id`.
-    """
+
+def _extracted(carrier: Mapping[str, object]) -> tuple[str, context.Context]:
     given = {name: value for name in _FIELDS if isinstance(value := carrier.get(name), str)}
     within = _PROPAGATOR.extract(given)
     span = trace.get_current_span(within).get_span_context()
     if not span.is_valid:
         span = trace.SpanContext(secrets.randbits(128), secrets.randbits(64), is_remote=False)
         within = trace.set_span_in_context(trace.NonRecordingSpan(span), within)
-    token = context.attach(within)
-    trace_id = trace.format_trace_id(span.trace_id)
-    try:
-        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
-            yield trace_id
-    finally:
-        context.detach(token)
+    return trace.format_trace_id(span.trace_id), within

@@ -10,6 +10,7 @@ from services.chassis.interceptors.client_address import locate_client
 from services.chassis.interceptors.error_status import answer_errors
 from services.chassis.interceptors.logging import log_call
 from services.chassis.interceptors.request_id import identify_request
+from services.chassis.interceptors.trace import continue_trace
 from services.chassis.interceptors.validation import validate
 
 
@@ -18,6 +19,7 @@ def interceptors(verify: Callable[[str], Awaitable[Caller]]) -> tuple[Intercepto
     return (
         identify_request,  # first: logs and errors carry the id
         locate_client,  # limits and audit events go by it
+        continue_trace,  # beside it: logs carry the trace too
         log_call,  # outside of the errors, so that it sees the status that was answered
         answer_errors,  # outside of all that may refuse
         authenticate_with(verify),

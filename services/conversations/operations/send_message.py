@@ -1,11 +1,12 @@
 """Accept messages and list them."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.chassis.errors import InvalidFields
+from services.chassis.errors import InvalidFields, StoreUnavailable
 from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
 from services.conversations.errors import ConversationNotFound, RequestIdReused
@@ -13,6 +14,7 @@ from services.conversations.ports import NewMessage, RequestIdSeen, Transactions
 from services.conversations.rules import Message, Run, title_of
 
 _LIST = "messages"
+_ACCEPT_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class SendMessages:
             InvalidFields: there is nothing but space in `text`.
             ConversationNotFound: the owner has none with this id.
             RequestIdReused: the request id came before with another text.
+            StoreUnavailable: the database is away, or takes longer than 8 s.
         """
         if not text.strip():
             raise InvalidFields([("text", "must not be blank")])
@@ -47,10 +50,13 @@ class SendMessages:
             at=datetime.now(UTC),
         )
         try:
-            async with self.transactions.begin() as tx:
+            async with asyncio.timeout(_ACCEPT_SECONDS), self.transactions.begin() as tx:
                 accepted = await tx.runs.accept(new)
         except RequestIdSeen:
             return await self._repeated(new)
+        except TimeoutError as error:
+            # A database that hangs: whoever waits is told so, instead of heaping up.
+            raise StoreUnavailable from error
         if accepted is None:
             raise ConversationNotFound(conversation_id=conversation_id)
         self.transactions.nudge_committed()
