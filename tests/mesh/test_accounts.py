@@ -19,6 +19,8 @@ USER_FIELDS = {
     "isActive",
     "createTime",
     "updateTime",
+    "emailVerified",
+    "organizationId",
 }
 UNKNOWN_ID = "0198b6d4-0000-7000-8000-000000000000"
 
