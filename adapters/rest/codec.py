@@ -9,6 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from adapters.rest.decoding import Decoders, Fill, guarded
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import Dialect
+from adapters.rest.duplicate_keys import second_place
 from adapters.rest.encoding import Encoders
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.go_json import syntax_error
@@ -108,7 +109,8 @@ def parse_json(data: bytes) -> Any:
     except RecursionError:
         raise JsonInvalid("malformed JSON: nested too deeply") from None
     except ValueInvalid as error:
-        raise JsonInvalid(f"malformed JSON: {error.problem}", syntax_error(data) or error.go) from None
+        go = error.go.replace("proto: ", f"proto: {second_place(data.decode())}", 1)
+        raise JsonInvalid(f"malformed JSON: {error.problem}", syntax_error(data) or go) from None
     except ValueError:
         raise JsonInvalid("malformed JSON: a number has too many digits") from None
 

@@ -201,3 +201,17 @@ def test_grpc_gateway_ignores_unknown_enum_names(trial_types: DescriptorSet) -> 
 def test_what_is_no_json(text: bytes) -> None:
     with pytest.raises(JsonInvalid):
         parse_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a":1,"a":2}', "1:8"),
+        ('{"é":1,\n  "b":{"c":"}\\"", "c":1}}', "2:19"),
+        ('[{"a":1},{"a":1,"\\u0061" : 2}]', "1:17"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_shown_in_its_place(text: str, place: str) -> None:
+    with pytest.raises(JsonInvalid) as caught:
+        parse_json(text.encode())
+    assert caught.value.go.startswith(f"proto: (line {place}): duplicate field ")
