@@ -2,7 +2,8 @@
 
 No answer may be a 5xx, and every status must stand in the document by its number: `default` is taken out of it first.
 The runs: an administrator with made-up ids, the same with ids of things that are there, somebody without a token, and
-signing out. The same seed sends the same requests, but for the ids.
+signing out. It goes on with the next seed until `--cases` requests were sent. The same seed sends the same requests,
+but for the ids.
 """
 
 import argparse
@@ -73,14 +74,14 @@ class Result(NamedTuple):
 def main() -> int:
     """Start the house, run and report; the exit code is 1 when anything was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.rest.fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=10_000, help="how many requests, about")
+    parser.add_argument("--cases", type=int, default=10_000, help="how many requests at least")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=1800, help="the longest that it may take")
     parser.add_argument("--only", default="", help="comma-separated names of runs")
     options = parser.parse_args()
     with TemporaryDirectory() as folder, running_mesh(Path(folder) / "home") as mesh:
         result = fuzz(mesh.url, Path(folder), options.cases, options.seed, options.seconds, options.only)
-    return 1 if result.failures else 0
+    return 1 if result.failures or result.cases < options.cases else 0
 
 
 def fuzz(url: str, folder: Path, cases: int, seed: int, seconds: float, only: str = "") -> Result:
@@ -90,22 +91,41 @@ def fuzz(url: str, folder: Path, cases: int, seed: int, seconds: float, only: st
     strict = folder / "openapi.json"
     strict.write_text(json.dumps(document))
     deadline = time.monotonic() + seconds
+    wanted = [run for run in runs if not only or run.name in only.split(",")]
+    total = Result(0, Counter(), [])
+    used = seed
+    while total.cases < cases and not (total.failures and used > seed) and time.monotonic() < deadline - 1:
+        total = _plus(total, _round(wanted, url, strict, folder, (cases - total.cases, operations), used, deadline))
+        used += 1
+    enough = f"at least {cases} were wanted" if total.cases >= cases else f"FEWER than the {cases} that were wanted"
+    print(
+        f"{total.cases} cases ({enough}) in {time.monotonic() - deadline + seconds:.0f} s, seeds {seed} to {used - 1}"
+    )
+    print(f"{_shown(total.statuses)}; {len(total.failures)} failures", flush=True)
+    return total
+
+
+def _round(
+    runs: list[Run], url: str, document: Path, folder: Path, amount: tuple[int, int], seed: int, deadline: float
+) -> Result:
+    cases, operations = amount
     total = Result(0, Counter(), [])
     for run in runs:
-        if only and run.name not in only.split(","):
-            continue
         left = deadline - time.monotonic()
         if left <= 1:
             print("  the time is up")
             break
         each = max(1, round(cases * run.share / operations))
-        result = _schemathesis(run, url, strict, folder, each, seed, left)
-        print(f"  {run.name}: {result.cases} cases, {_shown(result.statuses)}", flush=True)
+        result = _schemathesis(run, url, document, folder, each, seed, left)
+        print(f"  {run.name}, seed {seed}: {result.cases} cases, {_shown(result.statuses)}", flush=True)
         for failure in result.failures:
             print(f"    {failure}")
-        total = Result(total.cases + result.cases, total.statuses + result.statuses, total.failures + result.failures)
-    print(f"{total.cases} cases, seed {seed}: {_shown(total.statuses)}; {len(total.failures)} failures")
+        total = _plus(total, result)
     return total
+
+
+def _plus(one: Result, other: Result) -> Result:
+    return Result(one.cases + other.cases, one.statuses + other.statuses, one.failures + other.failures)
 
 
 async def _prepare(url: str) -> tuple[dict[str, Any], list[Run]]:
@@ -142,7 +162,7 @@ async def _things_of(person: Person) -> dict[str, str]:
 
 
 def _schemathesis(run: Run, url: str, document: Path, folder: Path, examples: int, seed: int, seconds: float) -> Result:
-    name = run.name.replace(" ", "-")
+    name = f"{run.name.replace(' ', '-')}-{seed}"
     config, har = folder / f"{name}.toml", folder / f"{name}.har"
     config.write_text(run.config)
     header = [f"--header=Authorization: Bearer {run.token}"] if run.token else []
