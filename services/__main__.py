@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     identity.add_argument("--check", action="store_true", help="only tell the drift; exit code 1 when there is some")
     identity.set_defaults(run=_identity)
     add_commands(commands)
+    encryption = commands.add_parser("encryption", help="change the keys that encrypt private texts")
+    encryption.add_argument("action", choices=["rotate", "rewrap"], help="a new key; or encrypt with it what older did")
+    encryption.set_defaults(run=_encryption)
     commands.add_parser("settings", help="print every setting, its value and its meaning").set_defaults(run=_settings)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
@@ -101,6 +104,12 @@ def _migrate(options: argparse.Namespace) -> int:
     from services.processes import migrate_capabilities
 
     return _run_process("migrate", lambda: migrate_capabilities(options.capabilities))
+
+
+def _encryption(options: argparse.Namespace) -> int:
+    from services.processes import change_encryption
+
+    return _run_process("encryption", lambda: change_encryption(options.action))
 
 
 def _run_process(title: str, run: Callable[[], Coroutine[Any, Any, None]]) -> int:

@@ -66,6 +66,25 @@ async def migrate_capabilities(capabilities: list[str]) -> None:
         await migrate(resources.database.engine, names)
 
 
+async def change_encryption(action: str) -> None:
+    """`rotate` the key with which fields are encrypted, or `rewrap` what older keys encrypted; prints how far it is."""
+    settings = _configure()
+    names = chosen([])
+    async with open_resources(settings, names[0]) as resources:
+        if action == "rotate":
+            if VaultSettings().field_keys == "local":
+                await resources.custody.field_encryption(names[0]).rotate()  # one file has the keys of all
+                print("rotated; now `parley encryption rewrap`")  # noqa: T201 - what the command is for
+            else:
+                print("an operator of Vault rotates its keys: see docs/security.md")  # noqa: T201 - as above
+            return
+        for name, module in zip(names, await assemble(names, resources), strict=True):
+            if module.rewrap is not None:
+                async for done, left in module.rewrap():
+                    print(f"{name}: {done} done, {left} left")  # noqa: T201 - as above
+            await module.close()
+
+
 def _configure() -> ChassisSettings:
     settings = ChassisSettings()
     logs.configure(settings.log_level)

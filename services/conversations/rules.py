@@ -50,6 +50,8 @@ class Conversation:
     message_count: int
     created_at: datetime
     updated_at: datetime
+    private: bool = False
+    """Whether what is said is encrypted wherever it rests."""
 
 
 @dataclass(frozen=True, slots=True)

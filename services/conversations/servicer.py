@@ -41,7 +41,11 @@ class ConversationServicer(conversation_grpc.ConversationServiceServicer):
         self, request: conversation_pb.CreateConversationRequest, context: Any
     ) -> conversation_pb.CreateConversationResponse:
         created = await self._conversations.create(
-            caller.current().user_id, request.title, context_from(request.context), optional_id(request.request_id)
+            caller.current().user_id,
+            request.title,
+            context_from(request.context),
+            optional_id(request.request_id),
+            private=request.private,
         )
         return conversation_pb.CreateConversationResponse(conversation=conversation_to(created))
 

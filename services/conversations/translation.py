@@ -45,6 +45,7 @@ def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
         title=conversation.title,
         context=context_to(conversation.context),
         message_count=conversation.message_count,
+        private=conversation.private,
         create_time=_time(conversation.created_at),
         update_time=_time(conversation.updated_at),
     )

@@ -11,13 +11,17 @@ from parley.conversations.v1 import (
     run_service_pb2_grpc,
 )
 
+from services.chassis.data_keys import DataKeys
 from services.chassis.jobs import open_publisher
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
 from services.chassis.wake_ups import WakeUps
 from services.conversations.backends.mesh_answer_model import MeshAnswerModel
+from services.conversations.backends.postgres_data_keys import PostgresDataKeys
 from services.conversations.backends.postgres_transactions import PostgresTransactions
+from services.conversations.backends.sealed_run_events import SealedRunEvents
+from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import OUTBOX
 from services.conversations.backends.valkey_run_events import ValkeyRunEvents
 from services.conversations.jobs import Answering
@@ -37,8 +41,10 @@ async def assemble(resources: Resources) -> Module:
     wake_ups = WakeUps(resources.valkey)
     outbox = Outbox(resources.database, OUTBOX)
     publisher = open_publisher(resources.settings)
-    transactions = PostgresTransactions(resources.database, outbox)
-    events = ValkeyRunEvents(resources.valkey, wake_ups)
+    encryption = resources.custody.field_encryption("conversations")
+    seals = Seals(DataKeys(encryption))
+    transactions = PostgresTransactions(resources.database, outbox, seals)
+    events = SealedRunEvents(ValkeyRunEvents(resources.valkey, wake_ups), resources.database, seals)
     conversations = KeepConversations(transactions, events, resources.page_tokens)
     messages = SendMessages(transactions, resources.page_tokens)
     runs = FollowRuns(transactions, events)
@@ -87,5 +93,6 @@ async def assemble(resources: Resources) -> Module:
         ),
         background=(relay, recovery.keep_recovering),
         register_jobs=answering.register,
+        rewrap=PostgresDataKeys(resources.database, encryption).rewrap,
         close=close,
     )

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from redis.asyncio import Redis
 
+from services.chassis.data_keys import DataKeys
 from services.chassis.database import Database
+from services.chassis.field_keys.local import LocalFieldEncryption
 from services.chassis.outbox import Outbox
 from services.chassis.pagination import PageTokens
 from services.chassis.wake_ups import WakeUps
 from services.conversations.backends.postgres_transactions import PostgresTransactions
+from services.conversations.backends.sealed_run_events import SealedRunEvents
+from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import OUTBOX
 from services.conversations.backends.valkey_run_events import ValkeyRunEvents
 from services.conversations.operations.answer_messages import AnswerMessages
@@ -58,11 +63,13 @@ def failure(*, retryable: bool) -> ModelFailed:
 class House:
     """Everything wired, for one test module."""
 
-    def __init__(self, database: Database, valkey: Redis) -> None:
+    def __init__(self, database: Database, valkey: Redis, keys: Path) -> None:
         self.wake_ups = WakeUps(valkey)
         self.model = ScriptedModel()
-        self.transactions = PostgresTransactions(database, Outbox(database, OUTBOX))
-        self.events = ValkeyRunEvents(valkey, self.wake_ups)
+        self.encryption = LocalFieldEncryption(keys / "field-keys.json", "conversations")
+        seals = Seals(DataKeys(self.encryption))
+        self.transactions = PostgresTransactions(database, Outbox(database, OUTBOX), seals)
+        self.events = SealedRunEvents(ValkeyRunEvents(valkey, self.wake_ups), database, seals)
         tokens = PageTokens("a secret of the tests, long enough")
         self.conversations = KeepConversations(self.transactions, self.events, tokens)
         self.messages = SendMessages(self.transactions, tokens)

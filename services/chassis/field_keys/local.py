@@ -112,7 +112,7 @@ def _read(file: Path) -> tuple[str, dict[str, str]]:
 
 
 def _draft(file: Path, newest: str, keys: dict[str, str]) -> Path:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft = file.with_name(f".{file.name}.{token_hex(8)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         json.dump({"newest": newest, "keys": keys}, out)
         out.flush()

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import (
     CONVERSATION,
     MESSAGE,
@@ -22,9 +23,11 @@ class PostgresConversationStore:
     """Implements the port ConversationStore on one connection."""
 
     connection: AsyncConnection
+    seals: Seals
 
     async def add(self, conversation: Conversation, owner_id: str, request_id: UUID | None) -> bool:
         """See the port."""
+        seal = await self.seals.new(conversation.conversation_id) if conversation.private else None
         statement = (
             postgres_insert(CONVERSATION)
             .values(
@@ -35,6 +38,7 @@ class PostgresConversationStore:
                 request_id=request_id,
                 last_sequence=0,
                 fence=0,
+                data_key=None if seal is None else seal.wrapped,
                 created_at=conversation.created_at,
                 updated_at=conversation.updated_at,
             )
@@ -92,7 +96,8 @@ class PostgresConversationStore:
             .order_by(MESSAGE.c.sequence)
             .limit(size)
         )
-        return [message_of(row) for row in await self.connection.execute(statement)]
+        seal = await self.seals.of_conversation(self.connection, conversation_id)
+        return [message_of(row, seal) for row in await self.connection.execute(statement)]
 
     async def last_messages(self, conversation_id: UUID, size: int) -> list[Message]:
         """See the port."""
@@ -102,9 +107,12 @@ class PostgresConversationStore:
             .order_by(MESSAGE.c.sequence.desc())
             .limit(size)
         )
-        return [message_of(row) for row in await self.connection.execute(statement)][::-1]
+        seal = await self.seals.of_conversation(self.connection, conversation_id)
+        return [message_of(row, seal) for row in await self.connection.execute(statement)][::-1]
 
     async def message(self, message_id: UUID) -> Message | None:
         """See the port."""
         row = (await self.connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id))).one_or_none()
-        return None if row is None else message_of(row)
+        if row is None:
+            return None
+        return message_of(row, await self.seals.of_conversation(self.connection, row.conversation_id))

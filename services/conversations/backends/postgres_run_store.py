@@ -5,7 +5,7 @@ lease, and each write of a worker names its fence, so that one that slept throug
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from services.chassis.outbox import Outbox
-from services.conversations.backends.tables import CONVERSATION, MESSAGE, RUN, context_of, message_of, run_of
+from services.conversations.backends.seals import Seals
+from services.conversations.backends.tables import (
+    CONVERSATION,
+    MESSAGE,
+    RUN,
+    about_message,
+    context_of,
+    message_of,
+    run_of,
+)
 from services.conversations.ports import Claim, LeaseLost, NewMessage, RequestIdSeen
 from services.conversations.rules import Message, Outcome, Run, RunState
 
@@ -168,11 +177,17 @@ class PostgresRunStore:
 
     connection: AsyncConnection
     outbox: Outbox
+    seals: Seals
 
     async def accept(self, new: NewMessage) -> tuple[Message, Run] | None:
         """See the port."""
+        seal = await self.seals.of_conversation(self.connection, new.conversation_id)
+        stored = new
+        if seal is not None:
+            # A title made of the message would tell what it says.
+            stored = replace(new, text=seal.seal(new.text, about_message(new.message_id)), title="")
         try:
-            sequence = await self.connection.scalar(_ACCEPT, asdict(new))
+            sequence = await self.connection.scalar(_ACCEPT, asdict(stored))
         except IntegrityError as error:
             raise RequestIdSeen from error
         if sequence is None:
@@ -190,7 +205,8 @@ class PostgresRunStore:
         if (row := found.one_or_none()) is None:
             return None
         run = (await self.connection.execute(select(RUN).where(RUN.c.id == row.run_id))).one()
-        return message_of(row), run_of(run)
+        seal = await self.seals.of_conversation(self.connection, conversation_id)
+        return message_of(row, seal), run_of(run)
 
     async def get(self, conversation_id: UUID, run_id: UUID, owner_id: str) -> Run | None:
         """See the port."""
@@ -200,7 +216,12 @@ class PostgresRunStore:
             .where(RUN.c.id == run_id, CONVERSATION.c.id == conversation_id, CONVERSATION.c.owner_id == owner_id)
         )
         row = (await self.connection.execute(statement)).one_or_none()
-        return None if row is None else run_of(row)
+        if row is None:
+            return None
+        is_known, seal = self.seals.known(conversation_id)
+        if is_known:
+            self.seals.remember(run_id, seal)  # a reader is about to follow the run
+        return run_of(row)
 
     async def open_runs(self, conversation_id: UUID) -> list[UUID]:
         """See the port."""
@@ -226,6 +247,7 @@ class PostgresRunStore:
         """See the port."""
         run = claim.run
         output_id = message_id if outcome.text else None
+        seal = await self.seals.of_conversation(self.connection, run.conversation_id)
         held = await self.connection.execute(
             _FINISH,
             {
@@ -233,7 +255,7 @@ class PostgresRunStore:
                 "fence": claim.fence,
                 "says": int(bool(outcome.text)),
                 "message_id": message_id,
-                "text": outcome.text,
+                "text": outcome.text if seal is None else seal.seal(outcome.text, about_message(message_id)),
                 "run_id": run.run_id,
                 "metadata": asdict(outcome.metadata),
                 "state": outcome.state.value,
@@ -288,7 +310,10 @@ class PostgresRunStore:
         history = await self.connection.execute(
             _HISTORY, {"conversation_id": run.conversation_id, "ordinal": run.ordinal, "size": history_size}
         )
-        return Claim(run, fence, context_of(context), tuple(message_of(one) for one in history)[::-1])
+        seal = await self.seals.of_conversation(self.connection, run.conversation_id)
+        # The worker is about to write this run's events.
+        self.seals.remember(run.run_id, seal)
+        return Claim(run, fence, context_of(context), tuple(message_of(one, seal) for one in history)[::-1])
 
     async def _nudge(self, conversation_id: UUID) -> None:
         key = str(conversation_id)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, Row, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.chassis.data_keys import Seal
 from services.chassis.outbox import outbox_table
 from services.conversations.rules import Context, Conversation, Message, Metadata, Run, RunState
 
@@ -27,6 +28,7 @@ CONVERSATION = Table(
     Column("fence", Integer),
     Column("lease_until", _TIME),
     Column("nudged_at", _TIME),
+    Column("data_key", Text),
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
     schema=SCHEMA,
@@ -66,6 +68,11 @@ MESSAGE = Table(
 OUTBOX = outbox_table(_METADATA, SCHEMA)
 
 
+def about_message(message_id: object) -> str:
+    """Return what a message's sealed text is bound to, beside its conversation."""
+    return f"message/{message_id}"
+
+
 def conversation_of(row: Row[Any]) -> Conversation:
     """Return the conversation in a row of CONVERSATION."""
     return Conversation(
@@ -75,6 +82,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
         message_count=row.last_sequence,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        private=row.data_key is not None,
     )
 
 
@@ -88,14 +96,14 @@ def stored_context(context: Context) -> dict[str, Any]:
     return {name: value for name, value in asdict(context).items() if value}
 
 
-def message_of(row: Row[Any]) -> Message:
-    """Return the message in a row of MESSAGE."""
+def message_of(row: Row[Any], seal: Seal | None) -> Message:
+    """Return the message in a row of MESSAGE, opened with its conversation's seal. Raises Undecipherable."""
     return Message(
         message_id=row.id,
         conversation_id=row.conversation_id,
         sequence=row.sequence,
         role=row.role,
-        text=row.text,
+        text=row.text if seal is None else seal.open(row.text, about_message(row.id)),
         run_id=row.run_id,
         metadata=None if row.metadata is None else Metadata(**row.metadata),
         created_at=row.created_at,

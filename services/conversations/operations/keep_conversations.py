@@ -22,21 +22,24 @@ class KeepConversations:
     events: RunEvents
     page_tokens: PageTokens
 
-    async def create(self, owner_id: str, title: str, context: Context, request_id: UUID | None) -> Conversation:
+    async def create(
+        self, owner_id: str, title: str, context: Context, request_id: UUID | None, *, private: bool = False
+    ) -> Conversation:
         """Open a conversation and return it; the same `request_id` again returns the same conversation.
 
         Raises:
-            RequestIdReused: the request id came before with another title or context.
+            RequestIdReused: the request id came before with another title, context or privacy.
+            SecretsUnavailable: it is private, and the keeper of the keys is away.
         """
         now = datetime.now(UTC)
-        wanted = Conversation(new_id(), title, context, 0, now, now)
+        wanted = Conversation(new_id(), title, context, 0, now, now, private)
         async with self.transactions.begin() as tx:
             if await tx.conversations.add(wanted, owner_id, request_id):
                 return wanted
             assert request_id is not None  # noqa: S101 - nothing else can clash
             found = await tx.conversations.by_request(owner_id, request_id)
         # A conversation that was without a title may have got one from its first message meanwhile.
-        if found is None or found.context != context or (title and found.title != title):
+        if found is None or (found.context, found.private) != (context, private) or (title and found.title != title):
             raise RequestIdReused(request_id=request_id)
         return found
 

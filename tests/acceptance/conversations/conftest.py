@@ -1,6 +1,7 @@
 """The house on real stores."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -11,9 +12,9 @@ from tests.support.house import House
 
 
 @pytest.fixture
-async def house(database: Database, valkey: Redis) -> AsyncIterator[House]:
+async def house(database: Database, valkey: Redis, tmp_path: Path) -> AsyncIterator[House]:
     """The operations, wired; each test has its own."""
-    house = House(database, valkey)
+    house = House(database, valkey, tmp_path)
     yield house
     await house.wake_ups.close()
 

@@ -67,12 +67,15 @@ class Conversation(_message.Message):
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The conversation's id (UUIDv7). Set by the server."""
     title: _builtins.str
     """What the conversation is called."""
     message_count: _builtins.int
     """How many messages there are. Set by the server."""
+    private: _builtins.bool
+    """Whether what is said is encrypted wherever it rests. Chosen when the conversation is opened, and never changed."""
     @_builtins.property
     def context(self) -> Global___ConversationContext:
         """What the assistant should know."""
@@ -94,10 +97,11 @@ class Conversation(_message.Message):
         message_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        private: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "id", b"id", "message_count", b"message_count", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "id", b"id", "message_count", b"message_count", "private", b"private", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

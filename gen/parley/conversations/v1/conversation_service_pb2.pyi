@@ -29,10 +29,15 @@ class CreateConversationRequest(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRIVATE_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """What the conversation is called; named after its first message when empty."""
     request_id: _builtins.str
     """Makes a retry safe: the same id again answers with the same conversation."""
+    private: _builtins.bool
+    """Encrypts what is said wherever it rests. Such a conversation is not named after its first message. Title and context
+    are not encrypted.
+    """
     @_builtins.property
     def context(self) -> _conversation_pb2.ConversationContext:
         """What the assistant should know."""
@@ -43,10 +48,11 @@ class CreateConversationRequest(_message.Message):
         title: _builtins.str = ...,
         context: _conversation_pb2.ConversationContext | None = ...,
         request_id: _builtins.str = ...,
+        private: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "private", b"private", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
