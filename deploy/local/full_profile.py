@@ -95,4 +95,5 @@ def _capabilities() -> list[str]:
     """Return the names of the services: the folders with a wiring, found without importing any."""
     spec = importlib.util.find_spec("services")
     roots = (spec.submodule_search_locations or []) if spec else []
-    return sorted(path.parent.name for root in roots for path in Path(root).glob("*/wiring.py"))
+    # A wiring is a file or a folder of files.
+    return sorted({path.parent.name for root in roots for path in Path(root).glob("*/wiring*")})

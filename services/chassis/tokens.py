@@ -137,11 +137,10 @@ class TokenVerifier:
         # ID tokens, refresh tokens and logout tokens carry the same signature.
         if claims.get("typ") != _ACCESS_TOKEN:
             raise jwt.InvalidTokenError("not an access token")
-        return self._user(claims) if "sid" in claims else _service_account(claims)
+        return self._user(claims) if "sid" in claims else self._service_account(claims)
 
     def _user(self, claims: dict[str, Any]) -> Caller:
-        audiences = [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
-        if self._audience not in audiences:
+        if self._audience not in _audiences(claims):
             raise jwt.InvalidAudienceError("a user's token for somebody else")
         return Caller(
             user_id=str(claims["sub"]),
@@ -151,15 +150,19 @@ class TokenVerifier:
             expires_at=int(claims["exp"]),
         )
 
+    def _service_account(self, claims: dict[str, Any]) -> Caller:
+        """Return the service whose account the token is of: only clients have `client_id` in it, and no session."""
+        client = str(claims.get("client_id", ""))
+        name = client.removeprefix(CLIENT_PREFIX)
+        known = name != client and claims.get("azp") == client and _SERVICE_ROLE in _roles(claims)
+        audiences = _audiences(claims)
+        if not known or SERVICE_AUDIENCE not in audiences or self._audience in audiences:
+            raise jwt.InvalidTokenError("neither a user's token nor a service's")
+        return Caller(service=name, expires_at=int(claims["exp"]))
 
-def _service_account(claims: dict[str, Any]) -> Caller:
-    """Return the service whose account the token is of: only clients have `client_id` in it, and no session."""
-    client = str(claims.get("client_id", ""))
-    name = client.removeprefix(CLIENT_PREFIX)
-    known = name != client and claims.get("azp") == client and _SERVICE_ROLE in _roles(claims)
-    if not known or claims["aud"] != SERVICE_AUDIENCE:
-        raise jwt.InvalidTokenError("neither a user's token nor a service's")
-    return Caller(service=name, expires_at=int(claims["exp"]))
+
+def _audiences(claims: dict[str, Any]) -> list[str]:
+    return [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
 
 
 def _roles(claims: dict[str, Any]) -> frozenset[str]:
