@@ -10,14 +10,14 @@ def second_place(text: str) -> str:
     """Return `(line 1:2): ` for the first key of an object that was there before, or nothing when there is none."""
     open_objects: list[set[str] | None] = []  # None stands for a list
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token in "{[":
-            open_objects.append(set() if token == "{" else None)
-        elif token in "}]":
+        found = match[0]
+        if found in "{[":
+            open_objects.append(set() if found == "{" else None)
+        elif found in "}]":
             if open_objects:
                 open_objects.pop()
         elif open_objects and (keys := open_objects[-1]) is not None and _is_key(text, match.end()):
-            key = str(json.loads(token, strict=False))
+            key = str(json.loads(found, strict=False))
             if key in keys:
                 line, start = text.count("\n", 0, match.start()) + 1, text.rfind("\n", 0, match.start())
                 return f"(line {line}:{match.start() - start}): "
