@@ -9,7 +9,8 @@ from hvac.exceptions import InvalidRequest
 from services.chassis.field_encryption import Cipher, Plain, Undecipherable
 from services.chassis.vault import VaultSession
 
-_BATCH = 500
+# OpenBao refuses requests with more than a thousand strings in their JSON; an item has four.
+_BATCH = 200
 
 
 class VaultFieldEncryption:

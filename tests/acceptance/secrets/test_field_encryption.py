@@ -37,6 +37,14 @@ async def test_what_was_encrypted_opens_in_its_order(encryption: FieldEncryption
     assert opened == [item.value for item in _TEXTS]
 
 
+async def test_batches_may_be_large(encryption: FieldEncryption) -> None:
+    texts = [Plain(f"conversation-{number}", str(number).encode()) for number in range(700)]
+    sealed = await encryption.encrypt(texts)
+    ciphers = [Cipher(item.context, text) for item, text in zip(texts, sealed, strict=True)]
+    assert await encryption.decrypt(ciphers) == [item.value for item in texts]
+    assert len(await encryption.rewrap(ciphers)) == 700
+
+
 async def test_it_does_not_open_elsewhere_nor_changed(encryption: FieldEncryption) -> None:
     (sealed,) = await encryption.encrypt(_TEXTS[:1])
     end = "A" if sealed[-6] != "A" else "B"
