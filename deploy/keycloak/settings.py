@@ -33,7 +33,7 @@ class KeycloakSettings(BaseSettings):
     console_password: SecretStr = SecretStr("")
     """The password of that user when it is made; an existing user keeps the password."""
     web_origins: str = ""
-    """Origins of the pages that sign people in by the client `parley-web`, separated by commas; `:*` is any port."""
+    """Origins of the pages that sign people in by the client `parley-web`, separated by commas."""
     api_secret: SecretStr = SecretStr("")
     """The secret of the client `parley-api`, by which the identity service signs people in."""
     service_client_secrets: dict[str, SecretStr] = Field(

@@ -93,6 +93,7 @@ async def _render(
         "environment": settings.environment,
         "cors-origins": settings.cors_origins,
         "access-log": str(access_log),
+        "jwks-cache": f"{settings.jwks_cache_seconds}s",
         "output": str(configuration),
     }
     if places.keycloak:

@@ -42,6 +42,8 @@ class LocalSettings(BaseSettings):
     """HOST:PORT of the WebSocket adapter."""
     mesh_target: str = ""
     """HOST:PORT of Envoy's mesh listener."""
+    jwks_cache_seconds: int = 60
+    """For how long Envoy keeps the issuer's keys: a new key must be published for longer before it signs."""
     workers: int = 1
     """How many worker processes are started."""
     envoy_concurrency: int = 2
