@@ -144,7 +144,8 @@ async def test_a_replay_goes_on_where_it_was_after_the_services_were_killed(offi
     path = f"/api/v1/admin/{begun['name']}"
 
     async def under_way() -> bool:
-        return 0 < (await office.admin.get(path))["metadata"]["replayed"] < 40
+        replayed: int = (await office.admin.get(path))["metadata"]["replayed"]
+        return 0 < replayed < 40
 
     await eventually(under_way, seconds=20, what="a replay that is under way")
     os.kill(office.mesh.pid("services"), signal.SIGKILL)
@@ -158,7 +159,7 @@ async def test_a_replay_goes_on_where_it_was_after_the_services_were_killed(offi
 
     async def all_back() -> bool:
         answer = await office.admin.ask("GET", LETTERS, params={"filter.text": word, "pageSize": "100"})
-        return answer.status_code == 200 and [one["failures"] for one in answer.json()["deadLetters"]] == [2] * 40
+        return answer.status_code == 200 and all(one["failures"] == 2 for one in answer.json()["deadLetters"])
 
     await eventually(all_back, seconds=60, what="forty letters that came back once each")
 
@@ -221,9 +222,9 @@ async def test_a_bad_schedule_is_refused(office: Office, fields: Json, field: st
 @pytest.mark.parametrize("method", METHODS, ids=contract.name)
 async def test_the_desk_is_for_operators_only(office: Office, method: MethodDescriptor) -> None:
     ada = await office.admin.edge.register()
-    request: Any = contract.request(method).SerializeToString()
+    request = contract.request(method).SerializeToString()
+    channel: Any = ada.edge.channel
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        channel: Any = ada.edge.channel
         await channel.unary_unary(contract.path(method))(request, metadata=ada.metadata)
     assert failure.value.code() is grpc.StatusCode.PERMISSION_DENIED
     for route in contract.routes(method):
