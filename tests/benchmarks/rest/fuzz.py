@@ -21,7 +21,9 @@ from tests.support.callers import Person, edge_of
 from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD, running_mesh
 
 _SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
-_LOGOUT, _STREAM = "AuthService_Logout", "RunService_StreamRun"
+_STREAM = "RunService_StreamRun"
+# They end the session that the other requests go out with.
+_ENDING = ("AuthService_Logout", "AuthService_LogoutEverywhere")
 _CONFIG = """
 continue-on-failure = true
 warnings = false
@@ -137,13 +139,13 @@ async def _prepare(url: str) -> tuple[dict[str, Any], list[Run]]:
         for operation in item.values():
             del operation["responses"]["default"]
     config = _CONFIG.format(stream=_STREAM)
-    keep = (f"--exclude-operation-id={_LOGOUT}",)
+    keep = tuple(f"--exclude-operation-id={name}" for name in _ENDING)
     stay = (*keep, "--exclude-method=DELETE")
     return document, [
         Run("made-up ids", admin.token, config, keep, 0.55),
         Run("known ids", admin.token, config + _KNOWN.format(**known), stay, 0.25),
         Run("nobody", "", config, keep, 0.2),
-        Run("signing out", leaver.token, config, (f"--include-operation-id={_LOGOUT}",), 0.2),
+        Run("signing out", leaver.token, config, tuple(f"--include-operation-id={name}" for name in _ENDING), 0.2),
     ]
 
 
