@@ -239,10 +239,10 @@ def check_source(source: Source, has_secrets: bool) -> None:
         case HttpSource():
             if not source.method or not source.url:
                 raise SourceInvalid(cause="http needs a method and a url")
-            if _IN_URL.sub("", source.url).strip("{}") != _IN_URL.sub("", source.url):
+            if set("{}") & set(_IN_URL.sub("", source.url)):
                 raise SourceInvalid(cause="the braces in the url do not match")
             split = urlsplit(source.url)
-            if "{" in split.scheme + split.netloc + split.query + split.fragment:
+            if not split.netloc or "{" in split.scheme + split.netloc + split.query + split.fragment:
                 # Else a model would choose which host gets the secrets.
                 raise SourceInvalid(cause="arguments may stand in the path of the url only")
             if any(name.lower() in _OURS for name, _ in source.headers):

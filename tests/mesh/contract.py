@@ -90,6 +90,8 @@ def _fill(message: Message, field: FieldDescriptor) -> None:
                 setattr(part, inner, "Something")
     elif field.type == FieldDescriptor.TYPE_STRING:
         setattr(message, field.name, "01a1fe14-5fb0-7625-8f9e-dc80e2bf6867" if is_id(field) else "something")
+    elif field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64):
+        setattr(message, field.name, 1)
     else:
         raise AssertionError(f"say what stands in {field.full_name}")
 

@@ -125,9 +125,9 @@ class EgressGuard:
 
 def is_public(address: Address) -> bool:
     """Whether an address is one of the open internet, and carries no other address in it."""
-    return address.is_global and not any(
-        address in network for network in _DENIED if network.version == address.version
-    )
+    denied = any(address in network for network in _DENIED if network.version == address.version)
+    # What IANA keeps in reserve is global to Python's `ipaddress`, and nobody's.
+    return address.is_global and not address.is_reserved and not denied
 
 
 def host_and_port(target: str) -> tuple[str, int]:

@@ -1,0 +1,100 @@
+"""The operations of `tools` on real stores."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from services.chassis.database import Database
+from services.chassis.identifiers import new_id
+from services.chassis.outbox import Outbox
+from services.chassis.pagination import PageTokens
+from services.chassis.secret_stores.environment import EnvironmentSecrets
+from services.chassis.secrets import SecretStore
+from services.chassis.wake_ups import WakeUps
+from services.tools.backends.egress_guard import EgressGuard
+from services.tools.backends.http_caller import HttpCaller
+from services.tools.backends.mcp_caller import McpCaller
+from services.tools.backends.postgres_transactions import PostgresTransactions
+from services.tools.backends.stored_secrets import StoredSecrets
+from services.tools.backends.tables import OUTBOX
+from services.tools.backends.valkey_endings import ValkeyEndings
+from services.tools.operations.dispatch_call import DispatchCalls
+from services.tools.operations.import_tools import ImportTools
+from services.tools.operations.keep_tools import KeepTools
+from services.tools.operations.recover_calls import RecoverCalls
+from services.tools.operations.request_calls import Limits, Origin, RequestCalls, Wanted
+from services.tools.rules import Call, HttpSource, Tool, Who, owner_of
+from tests.acceptance.tools.servers import Seen, serving, web
+
+NO_ID = UUID(int=0)
+ANY = '{"type": "object"}'
+
+
+class House:
+    """Everything wired as in the product, with an HTTP server that tools may reach."""
+
+    def __init__(self, database: Database, valkey: Redis, port: int, seen: Seen) -> None:
+        self.database, self.port, self.seen = database, port, seen
+        self.wake_ups = WakeUps(valkey)
+        self.transactions = PostgresTransactions(database, Outbox(database, OUTBOX))
+        self.guard = EgressGuard([80, 443], [f"127.0.0.1:{port}"])
+        self.endings = ValkeyEndings(valkey, self.wake_ups)
+        tokens = PageTokens("a secret of the tests, long enough")
+        self.tools = KeepTools(self.transactions, tokens, self.guard)
+        self.secrets = StoredSecrets(SecretStore(EnvironmentSecrets(), 60))
+        mcp = McpCaller(self.guard, 100_000, {})
+        self.imports = ImportTools(self.tools, mcp, self.secrets, self.guard)
+        self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0))
+        callers = {HttpSource: HttpCaller(self.guard, 100_000)}
+        self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings)
+        self.recovery = RecoverCalls(self.transactions, self.endings)
+
+    async def tool(self, who: Who, path: str, **changes: object) -> Tool:
+        """Register a tool that is a request to the server."""
+        source = HttpSource("POST", f"http://127.0.0.1:{self.port}{path}")
+        values: dict[str, object] = {"timeout_seconds": 5, **changes}
+        wanted = Tool(NO_ID, f"t_{new_id().hex}", "", str(values.pop("schema", ANY)), source, **values)  # type: ignore[arg-type]
+        return await self.tools.create(who, wanted, None)
+
+    async def request(self, who: Who, *tools: Tool, arguments: str = "{}", depth: int = 0) -> list[Call]:
+        """Ask for one call of each tool."""
+        wanted = [Wanted(new_id(), tool.tool_id, arguments) for tool in tools]
+        return await self.calls.request(wanted, Origin(who.user_id, "", new_id(), new_id(), depth))
+
+    async def done(self, who: Who, *tools: Tool, arguments: str = "{}") -> list[Call]:
+        """Ask for one call of each tool, let a worker do them, and return them."""
+        calls = await self.request(who, *tools, arguments=arguments)
+        await asyncio.gather(*[self.dispatching.dispatch(call.call_id) for call in calls])
+        return await self.calls.wait([call.call_id for call in calls], 0)
+
+
+@pytest.fixture
+async def house(database: Database, valkey: Redis) -> AsyncIterator[House]:
+    """The operations, wired; each test has its own."""
+    seen = Seen()
+    async with serving(web(seen)) as port:
+        house = House(database, valkey, port, seen)
+        yield house
+        seen.go_on.set()
+        await house.wake_ups.close()
+
+
+def somebody() -> Who:
+    """Return a user that nobody else is."""
+    user_id = str(new_id())
+    return Who(owner_of(user_id, ""), user_id)
+
+
+@pytest.fixture
+def ann() -> Who:
+    """A user of this test alone."""
+    return somebody()
+
+
+@pytest.fixture
+def bob() -> Who:
+    """Another user."""
+    return somebody()

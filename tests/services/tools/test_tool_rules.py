@@ -1,0 +1,142 @@
+"""What tools decide: schemas, arguments, sources and what becomes of a call whose worker is gone."""
+
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from services.tools.errors import ArgumentsInvalid, EtagMismatch, FieldNotUpdatable, SchemaInvalid, SourceInvalid
+from services.tools.rules import (
+    MAX_CLAIMS,
+    Call,
+    CallState,
+    GrpcSource,
+    HttpSource,
+    McpSource,
+    Source,
+    Tool,
+    after_a_crash,
+    arguments_of,
+    check_etag,
+    check_source,
+    secret_name,
+    updated,
+    validator_of,
+)
+
+ID = UUID(int=1)
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string", "pattern": "^(a+)+$"}, "days": {"type": "integer", "minimum": 1}},
+        "required": ["days"],
+        "additionalProperties": False,
+    }
+)
+TOOL = Tool(ID, "weather", "", SCHEMA, HttpSource("GET", "https://weather.example/{city}"))
+CALL = Call(ID, ID, "weather", 1, "{}", CallState.RUNNING, "ann", datetime(2026, 1, 1, tzinfo=UTC), attempt=1)
+
+
+def test_arguments_that_fit_are_read() -> None:
+    assert arguments_of(SCHEMA, '{"city": "aa", "days": 2}') == {"city": "aa", "days": 2}
+    assert arguments_of('{"type": "object"}', "") == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("{}", "days"),
+        ('{"days": 0}', "days"),
+        ('{"days": 1.5}', "days"),
+        ('{"days": 1, "town": "x"}', "town"),
+        ('{"days": "1"}', "days"),
+        ("[1]", "not a JSON object"),
+        ("{days: 1}", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(arguments: str, named: str) -> None:
+    with pytest.raises(ArgumentsInvalid, match=named):
+        arguments_of(SCHEMA, arguments)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"type": "string"}',
+        "[]",
+        "{",
+        '{"type": "objekt"}',
+        '{"properties": {"a": {"$ref": "http://127.0.0.1:9/schema"}}}',
+        '{"properties": {"a": {"$ref": "file:///etc/passwd"}}}',
+        '{"properties": {"a": {"pattern": "(?=lookahead)"}}}',
+        '{"properties": {"a": {"minimum": "one"}}}',
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused(schema: str) -> None:
+    with pytest.raises(SchemaInvalid):
+        validator_of(schema)
+
+
+def test_a_hostile_pattern_takes_no_time() -> None:
+    began = time.process_time()
+    with pytest.raises(ArgumentsInvalid, match="city"):
+        arguments_of(SCHEMA, json.dumps({"days": 1, "city": "a" * 50_000 + "!"}))
+    # Backtracking would take longer than the universe is old.
+    assert time.process_time() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("source", "has_secrets"),
+    [
+        (HttpSource("GET", ""), False),
+        (HttpSource("", "https://a.example/"), False),
+        (HttpSource("GET", "https://{host}.example/"), False),
+        (HttpSource("GET", "{scheme}://a.example/"), False),
+        (HttpSource("GET", "https://a.example/?q={q}"), False),
+        (HttpSource("GET", "https://a.example/{a"), False),
+        (HttpSource("GET", "https://a.example/", (), (("Host", "b.example"),)), False),
+        (HttpSource("GET", "https://a.example/", (), (("idempotency-key", "1"),)), False),
+        (GrpcSource("a.example:443", "/a.B/C", b""), False),
+        (GrpcSource("a.example:443", "/a.B/C", b"x", plaintext=True), True),
+        (McpSource("https://a.example/", "command", "t"), False),
+        (McpSource("", "", "t"), False),
+        (McpSource("https://a.example/", "", ""), False),
+    ],
+)
+def test_a_source_that_makes_no_sense_is_refused(source: Source, has_secrets: bool) -> None:
+    with pytest.raises(SourceInvalid):
+        check_source(source, has_secrets)
+
+
+def test_a_mask_changes_what_it_names() -> None:
+    wanted = replace(TOOL, name="rain", retries=3, source=McpSource("https://m.example/", "", "t"))
+    assert updated(TOOL, wanted, ["retries"], ["name"]) == replace(TOOL, retries=3)
+    assert updated(TOOL, wanted, [], ["name"]) == replace(TOOL, name="rain")
+    assert updated(TOOL, wanted, ["mcp"], []).source == wanted.source
+    for path in ("id", "etag", "http.url", "tool_id"):
+        with pytest.raises(FieldNotUpdatable):
+            updated(TOOL, wanted, [path], [])
+    with pytest.raises(EtagMismatch):
+        check_etag(TOOL, '"7"')
+
+
+def test_a_call_whose_worker_is_gone_is_repeated_only_if_that_does_no_harm() -> None:
+    lost = after_a_crash(TOOL, CALL)
+    assert lost is not None
+    assert (lost.state, lost.error_reason) == (CallState.UNKNOWN, "OUTCOME_UNKNOWN")
+    assert after_a_crash(replace(TOOL, idempotent=True), CALL) is None
+    given_up = after_a_crash(replace(TOOL, idempotent=True), replace(CALL, attempt=MAX_CLAIMS))
+    assert given_up is not None
+    assert given_up.state is CallState.FAILED
+    gone = after_a_crash(None, CALL)
+    assert gone is not None
+    assert gone.state is CallState.UNKNOWN
+
+
+def test_an_owner_cannot_name_the_secret_of_another() -> None:
+    assert secret_name("user:7f", "key") == "tools/user-7f-key"
+    assert secret_name("organization:7f", "key") != secret_name("user:7f", "key")
