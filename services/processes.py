@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from services.chassis import logs
+from services.chassis.certificates import CertificateMissing
 from services.chassis.errors import ServiceError
 from services.chassis.events.opening import UnknownBus
 from services.chassis.jobs import make_broker, run_worker
@@ -18,6 +19,7 @@ from services.registry import UnknownCapability, assemble, chosen
 EXPECTED = (
     AccessRuleMissing,
     CannotListen,
+    CertificateMissing,
     ConnectionError,
     OperationalError,
     SchemaNotCurrent,

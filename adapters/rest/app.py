@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import grpc
 from fastapi import FastAPI, Request, Response
 
 from adapters.rest.codec import dump_json
@@ -16,6 +15,7 @@ from adapters.rest.gateway import Gateway
 from adapters.rest.health import HealthReader, gateway_health, health_links, health_pages
 from adapters.rest.hosting import Page, RestApplication
 from adapters.rest.settings import RestSettings
+from services.chassis.mesh_tls import mesh_channel
 
 _log = logging.getLogger(__name__)
 _MARGIN_BYTES = 1024 * 1024
@@ -57,7 +57,7 @@ def build_app(settings: RestSettings, dialect: Dialect | None = None) -> RestApp
             ("grpc.max_receive_message_length", message_bytes),
             ("grpc.max_send_message_length", message_bytes),
         )
-        async with grpc.aio.insecure_channel(settings.upstream, options=options) as channel:
+        async with mesh_channel(settings.upstream, settings.mesh_certificates, options) as channel:
             gateway.connect(channel)
             app.state.health = HealthReader(channel)
             yield

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import random
 
-import grpc
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from adapters.rest.descriptors import read_descriptor_set
@@ -13,6 +12,7 @@ from adapters.websocket.connection import Connection
 from adapters.websocket.handshake import Handshake
 from adapters.websocket.settings import WebSocketSettings
 from adapters.websocket.upstream import Upstream
+from services.chassis.mesh_tls import mesh_channel
 
 _log = logging.getLogger(__name__)
 _MESSAGE_BYTES = 11 * 1024 * 1024
@@ -50,7 +50,7 @@ class WebSocketServer:
         """Serve until `stop` is set, then drain. Raises OSError when the address cannot be listened on."""
         settings = self._settings
         host, _, port = settings.listen.rpartition(":")
-        async with grpc.aio.insecure_channel(settings.upstream, options=_CHANNEL_OPTIONS) as channel:
+        async with mesh_channel(settings.upstream, settings.mesh_certificates, _CHANNEL_OPTIONS) as channel:
             upstream = Upstream(channel, self._descriptors, settings.call_seconds)
 
             async def handle(socket: ServerConnection) -> None:

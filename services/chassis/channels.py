@@ -1,6 +1,7 @@
 """How services reach each other: one gRPC channel over the mesh, with a token and a deadline on every call."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -9,6 +10,7 @@ from services.chassis import tracing
 from services.chassis.client_credentials import TokenSource
 from services.chassis.errors import ServiceTokenUnavailable
 from services.chassis.interceptors import request_id
+from services.chassis.mesh_tls import mesh_channel
 
 DEFAULT_DEADLINE_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 11 * 1024 * 1024
@@ -25,13 +27,13 @@ _OPTIONS = (
 )
 
 
-def open_channel(target: str, tokens: TokenSource) -> grpc.aio.Channel:
+def open_channel(target: str, tokens: TokenSource, certificates: Path | None = None) -> grpc.aio.Channel:
     """Return a lazy channel to `target` (HOST:PORT).
 
-    Every call carries the service's token, the request id and a deadline.
+    Every call carries the service's token, the request id and a deadline. With a folder of `certificates` it is mTLS.
     """
     adorn = _adorning(tokens)
-    return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=[_UnaryUnary(adorn), _UnaryStream(adorn)])
+    return mesh_channel(target, certificates, _OPTIONS, [_UnaryUnary(adorn), _UnaryStream(adorn)])
 
 
 Adorn = Callable[[grpc.aio.ClientCallDetails], Awaitable[grpc.aio.ClientCallDetails]]

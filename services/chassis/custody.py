@@ -27,6 +27,8 @@ class Custody:
     """Given the name of a capability, encrypts with its key."""
     credentials: CredentialsSource | None = None
     """Names the database user; None: the URL does."""
+    mesh_certificates: Path | None = None
+    """The folder of this process's certificate; None: the mesh is plain."""
 
 
 def without_vault(home: Path = Path(".parley")) -> Custody:
@@ -45,7 +47,7 @@ async def open_custody(settings: VaultSettings, home: Path) -> AsyncIterator[Cus
     if not settings.needs_vault:
         store = SecretStore(EnvironmentSecrets(), settings.secrets_poll_seconds)
         async with _beside(store.keep_fresh):
-            yield Custody(store, lambda name: _local(home, name))
+            yield Custody(store, lambda name: _local(home, name), mesh_certificates=settings.mesh_certificates)
         return
     async with _open_vault(settings, home) as custody, _beside(custody.secrets.keep_fresh):
         yield custody
@@ -74,7 +76,7 @@ async def _open_vault(settings: VaultSettings, home: Path) -> AsyncIterator[Cust
             return VaultFieldEncryption(session, name) if settings.field_keys == "vault" else _local(home, name)
 
         async with _beside(*loops):
-            yield Custody(store, field_encryption, credentials)
+            yield Custody(store, field_encryption, credentials, settings.mesh_certificates)
     finally:
         await session.close()
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import grpc
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -52,7 +53,7 @@ class Resources:
         Raises:
             ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
         """
-        mesh = _open_mesh(self.settings, service)
+        mesh = _open_mesh(self.settings, service, self.custody.mesh_certificates)
         self.channels.append(mesh)
         return replace(self, mesh=mesh)
 
@@ -61,8 +62,8 @@ class ServiceSecretMissing(Exception):
     """PARLEY_SERVICE_TOKEN_URL is set, and a service has no secret to show there."""
 
 
-def _open_mesh(settings: ChassisSettings, service: str) -> grpc.aio.Channel:
-    return open_channel(settings.direct_target or settings.mesh_target, _tokens(settings, service))
+def _open_mesh(settings: ChassisSettings, service: str, certificates: Path | None) -> grpc.aio.Channel:
+    return open_channel(settings.direct_target or settings.mesh_target, _tokens(settings, service), certificates)
 
 
 def _tokens(settings: ChassisSettings, service: str) -> TokenSource:
@@ -98,7 +99,7 @@ async def open_resources(
         )
         valkey = open_valkey(settings.valkey_url.get_secret_value())
         events = open_bus(settings.events_url.get_secret_value())
-        mesh = _open_mesh(settings, process)
+        mesh = _open_mesh(settings, process, custody.mesh_certificates)
         resources = Resources(settings, database, valkey, mesh, PageTokens(secret), custody, events)
         try:
             yield resources

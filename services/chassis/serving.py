@@ -13,10 +13,12 @@ from grpc_reflection.v1alpha import reflection
 from services.chassis import garbage, logs
 from services.chassis.api_keys import PREFIX, ApiKeyVerifier
 from services.chassis.caller import Caller
+from services.chassis.certificates import CertificateFolder
 from services.chassis.channels import MAX_MESSAGE_BYTES
 from services.chassis.interceptors.call import InterceptorChain
 from services.chassis.interceptors.chain import interceptors
 from services.chassis.key_sets import RemoteKeySet
+from services.chassis.mesh_tls import server_credentials
 from services.chassis.method_options import access_rules
 from services.chassis.module import Module
 from services.chassis.resources import Resources
@@ -44,11 +46,16 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
     Raises:
         AccessRuleMissing: an RPC has no access rule.
         CannotListen: the address of PARLEY_SERVE_LISTEN cannot be had.
+        CertificateMissing: the mesh is to be mTLS, and there is no certificate.
     """
     server, health_servicer, names = build_server(modules, resources)
     listen = resources.settings.serve_listen
+    certificates = resources.custody.mesh_certificates
     try:
-        port = server.add_insecure_port(listen)
+        if certificates is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, server_credentials(CertificateFolder(certificates)))
     except RuntimeError as error:
         raise CannotListen(f"cannot listen on {listen}: is the port in use?") from error
     for module in modules:

@@ -31,7 +31,7 @@ class VaultSettings(BaseSettings):
     field_keys: Literal["local", "vault"] = "local"
     """Who holds the keys that encrypt private texts: a file in PARLEY_HOME/secrets, or Vault's transit engine."""
     mesh_certificates: Path | None = None
-    """Folder with `certificate.pem`, `key.pem` and `authority.pem`: the mesh then speaks mTLS. Without it, plain."""
+    """Folder that `parley certificates` keeps for this process: the mesh then speaks mTLS. Without it, plain."""
 
     @property
     def needs_vault(self) -> bool:

@@ -1,0 +1,53 @@
+"""Keeps the certificates of mesh identities fresh: asks Vault's PKI and lays them into folders, in time."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from services.chassis import logs
+from services.chassis.certificates import TRUST_DOMAIN, Certificate, CertificateFolder
+from services.chassis.vault import VaultSession
+
+_log = logs.get(__name__)
+_RENEW_AT = 2 / 3
+
+
+class CertificateAgent:
+    """Keeps one identity's certificate, which may be asked for `seconds`."""
+
+    def __init__(self, session: VaultSession, identity: str, folder: CertificateFolder, seconds: float) -> None:
+        self._session = session
+        self._identity = identity
+        self._folder = folder
+        self._seconds = seconds
+
+    async def keep(self) -> None:
+        """Lay a certificate, and the next one when two thirds of its life are over, for ever.
+
+        Raises:
+            SecretsUnavailable: Vault is away.
+            VaultError: Vault refuses.
+        """
+        while True:
+            await self.renew()
+            await asyncio.sleep(self._seconds * _RENEW_AT)
+
+    async def renew(self) -> None:
+        """Lay a fresh certificate. Raises as `keep`."""
+        wishes = {"uri_sans": f"{TRUST_DOMAIN}{self._identity}", "ttl": f"{max(1, round(self._seconds))}s"}
+        issued = await self._session.call(
+            lambda client: client.secrets.pki.generate_certificate(
+                self._identity, server_name(self._identity), extra_params=wishes
+            )
+        )
+        data = issued["data"]
+        authority = data["issuing_ca"].encode() + b"\n"
+        chain = data["certificate"].encode() + b"\n" + authority
+        certificate = Certificate(chain, data["private_key"].encode(), authority)
+        version = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+        await asyncio.to_thread(self._folder.replace, certificate, version)
+        _log.info("certificate laid", identity=self._identity, serial=data["serial_number"], seconds=self._seconds)
+
+
+def server_name(identity: str) -> str:
+    """Return the DNS name in an identity's certificate."""
+    return f"{identity}.parley.internal"
