@@ -17,6 +17,22 @@ class ConversationNotFound(ConversationsError):
     template = "conversation_id: there is no conversation {conversation_id}"
 
 
+class MessageNotFound(ConversationsError):
+    """The conversation has no such message."""
+
+    kind = Kind.NOT_FOUND
+    reason = "MESSAGE_NOT_FOUND"
+    template = "message_id: there is no message {message_id}"
+
+
+class MessageNotEditable(ConversationsError):
+    """What the assistant said cannot be edited."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "MESSAGE_NOT_EDITABLE"
+    template = "message_id: {message_id} was said by the assistant: only what a user said can be edited"
+
+
 class RunNotFound(ConversationsError):
     """The conversation has no such run."""
 

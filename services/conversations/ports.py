@@ -47,6 +47,20 @@ class NewMessage:
     """The conversation's title, if it has none yet."""
     request_id: UUID | None
     at: datetime
+    edits: UUID | None = None
+    """The message whose place it takes, on a branch of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnswer:
+    """A further answer, to a user message that is there."""
+
+    run_id: UUID
+    conversation_id: UUID
+    owner_id: str
+    message_id: UUID
+    request_id: UUID | None
+    at: datetime
 
 
 class RequestIdSeen(Exception):
@@ -96,6 +110,18 @@ class RunStore(Protocol):
 
     async def accepted(self, conversation_id: UUID, request_id: UUID) -> tuple[Message, Run] | None:
         """Return what `accept` stored for a request id."""
+
+    async def answer_again(self, new: NewAnswer) -> Run | None:
+        """Queue a further answer and nudge the workers, or return None when the conversation is not the owner's.
+
+        Raises RequestIdSeen as `accept` does.
+        """
+
+    async def answered_again(self, conversation_id: UUID, request_id: UUID) -> Run | None:
+        """Return what `answer_again` queued for a request id."""
+
+    async def activate(self, conversation_id: UUID, owner_id: str, message_id: UUID) -> bool:
+        """Make the branch through a message the active one; False when the owner's conversation has no such message."""
 
     async def get(self, conversation_id: UUID, run_id: UUID, owner_id: str) -> Run | None:
         """Return a run of the owner's conversation."""

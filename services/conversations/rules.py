@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
-from services.conversations.errors import FieldNotUpdatable
+from services.conversations.errors import FieldNotUpdatable, MessageNotEditable
 
 MAX_ATTEMPTS = 5
 """A run that was taken up this often and never ended is poison: it fails, so that the conversation goes on."""
@@ -52,6 +52,8 @@ class Conversation:
     updated_at: datetime
     private: bool = False
     """Whether what is said is encrypted wherever it rests."""
+    active_message_id: UUID | None = None
+    """The message that ends the active branch; the next one follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Message:
     run_id: UUID
     metadata: Metadata | None
     created_at: datetime
+    parent_id: UUID | None = None
+    """What it follows or answers. Messages make a tree: an edited question or another answer begins a branch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,26 @@ class PromptMessage:
 
     role: str
     text: str
+
+
+def question_of(message: Message) -> UUID:
+    """Return the user message that a further answer to `message` answers: itself, or what it answers."""
+    return message.message_id if message.role == "user" or message.parent_id is None else message.parent_id
+
+
+def check_editable(message: Message) -> None:
+    """Raise MessageNotEditable unless a user said the message."""
+    if message.role != "user":
+        raise MessageNotEditable(message_id=message.message_id)
+
+
+def may_take_slot(held: int, free: int) -> bool:
+    """Whether a tenant that holds `held` of a worker's slots may take another one while `free` are free.
+
+    The dynamic threshold of Choudhury and Hahne (1998): alone a tenant has half of the slots at most, two have a third
+    each, and some are always free for one who comes with a single message.
+    """
+    return free > 0 and held < free
 
 
 def title_of(text: str) -> str:

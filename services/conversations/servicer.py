@@ -14,6 +14,7 @@ from parley.conversations.v1 import run_service_pb2 as run_pb
 from parley.conversations.v1 import run_service_pb2_grpc as run_grpc
 
 from services.chassis import caller
+from services.conversations.operations.branch_messages import BranchMessages
 from services.conversations.operations.chat import Chat
 from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
@@ -82,14 +83,44 @@ class ConversationServicer(conversation_grpc.ConversationServiceServicer):
 class MessageServicer(message_grpc.MessageServiceServicer):
     """Serves parley.conversations.v1.MessageService."""
 
-    def __init__(self, messages: SendMessages) -> None:
+    def __init__(self, messages: SendMessages, branches: BranchMessages) -> None:
         self._messages = messages
+        self._branches = branches
 
     async def SendMessage(self, request: message_pb.SendMessageRequest, context: Any) -> message_pb.SendMessageResponse:
         message, run = await self._messages.send(
             caller.current().user_id, UUID(request.conversation_id), request.text, optional_id(request.request_id)
         )
         return message_pb.SendMessageResponse(message=message_to(message), run=run_to(run))
+
+    async def EditMessage(self, request: message_pb.EditMessageRequest, context: Any) -> message_pb.EditMessageResponse:
+        message, run = await self._messages.send(
+            caller.current().user_id,
+            UUID(request.conversation_id),
+            request.text,
+            optional_id(request.request_id),
+            edits=UUID(request.message_id),
+        )
+        return message_pb.EditMessageResponse(message=message_to(message), run=run_to(run))
+
+    async def RegenerateMessage(
+        self, request: message_pb.RegenerateMessageRequest, context: Any
+    ) -> message_pb.RegenerateMessageResponse:
+        run = await self._branches.regenerate(
+            caller.current().user_id,
+            UUID(request.conversation_id),
+            UUID(request.message_id),
+            optional_id(request.request_id),
+        )
+        return message_pb.RegenerateMessageResponse(run=run_to(run))
+
+    async def ActivateMessage(
+        self, request: message_pb.ActivateMessageRequest, context: Any
+    ) -> message_pb.ActivateMessageResponse:
+        conversation = await self._branches.activate(
+            caller.current().user_id, UUID(request.conversation_id), UUID(request.message_id)
+        )
+        return message_pb.ActivateMessageResponse(conversation=conversation_to(conversation))
 
     async def ListMessages(
         self, request: message_pb.ListMessagesRequest, context: Any

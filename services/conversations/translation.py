@@ -48,6 +48,7 @@ def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
         private=conversation.private,
         create_time=_time(conversation.created_at),
         update_time=_time(conversation.updated_at),
+        active_message_id=str(conversation.active_message_id or ""),
     )
 
 
@@ -71,6 +72,7 @@ def message_to(message: Message) -> message_pb.Message:
         text=message.text,
         run_id=str(message.run_id),
         create_time=_time(message.created_at),
+        parent_id=str(message.parent_id or ""),
     )
     if message.metadata is not None:
         proto.metadata.model = message.metadata.model

@@ -22,10 +22,11 @@ from services.conversations.backends.postgres_data_keys import PostgresDataKeys
 from services.conversations.backends.postgres_transactions import PostgresTransactions
 from services.conversations.backends.sealed_run_events import SealedRunEvents
 from services.conversations.backends.seals import Seals
-from services.conversations.backends.tables import OUTBOX
+from services.conversations.backends.tables import EVENT_OUTBOX, OUTBOX
 from services.conversations.backends.valkey_run_events import ValkeyRunEvents
 from services.conversations.jobs import Answering
 from services.conversations.operations.answer_messages import AnswerMessages
+from services.conversations.operations.branch_messages import BranchMessages
 from services.conversations.operations.chat import Chat
 from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
@@ -39,11 +40,11 @@ async def assemble(resources: Resources) -> Module:
     """Return the service, ready to be served or to work."""
     settings = ConversationsSettings()
     wake_ups = WakeUps(resources.valkey)
-    outbox = Outbox(resources.database, OUTBOX)
+    outbox, told = Outbox(resources.database, OUTBOX), Outbox(resources.database, EVENT_OUTBOX)
     publisher = open_publisher(resources.settings)
     encryption = resources.custody.field_encryption("conversations")
     seals = Seals(DataKeys(encryption))
-    transactions = PostgresTransactions(resources.database, outbox, seals)
+    transactions = PostgresTransactions(resources.database, outbox, told, seals)
     events = SealedRunEvents(ValkeyRunEvents(resources.valkey, wake_ups), resources.database, seals)
     conversations = KeepConversations(transactions, events, resources.page_tokens)
     messages = SendMessages(transactions, resources.page_tokens)
@@ -62,6 +63,9 @@ async def assemble(resources: Resources) -> Module:
 
     async def relay() -> None:
         await outbox.relay(publisher.publish)
+
+    async def tell() -> None:
+        await told.relay(resources.events.publish)
 
     async def close() -> None:
         await answering.close()
@@ -82,7 +86,7 @@ async def assemble(resources: Resources) -> Module:
             ),
             Served(
                 message_service_pb2_grpc.add_MessageServiceServicer_to_server,
-                MessageServicer(messages),
+                MessageServicer(messages, BranchMessages(transactions)),
                 message_service_pb2.DESCRIPTOR.services_by_name["MessageService"].full_name,
             ),
             Served(
@@ -91,7 +95,7 @@ async def assemble(resources: Resources) -> Module:
                 run_service_pb2.DESCRIPTOR.services_by_name["RunService"].full_name,
             ),
         ),
-        background=(relay, recovery.keep_recovering),
+        background=(relay, tell, recovery.keep_recovering),
         register_jobs=answering.register,
         rewrap=PostgresDataKeys(resources.database, encryption).rewrap,
         close=close,

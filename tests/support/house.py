@@ -16,15 +16,16 @@ from services.chassis.wake_ups import WakeUps
 from services.conversations.backends.postgres_transactions import PostgresTransactions
 from services.conversations.backends.sealed_run_events import SealedRunEvents
 from services.conversations.backends.seals import Seals
-from services.conversations.backends.tables import OUTBOX
+from services.conversations.backends.tables import EVENT_OUTBOX, OUTBOX
 from services.conversations.backends.valkey_run_events import ValkeyRunEvents
 from services.conversations.operations.answer_messages import AnswerMessages
+from services.conversations.operations.branch_messages import BranchMessages
 from services.conversations.operations.chat import Chat
 from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
 from services.conversations.operations.send_message import SendMessages
 from services.conversations.ports import ModelFailed, Summary
-from services.conversations.rules import Metadata, PromptMessage
+from services.conversations.rules import Metadata, PromptMessage, Run
 
 Step = str | Exception | asyncio.Event
 Script = Callable[[Sequence[PromptMessage]], list[Step]]
@@ -68,11 +69,20 @@ class House:
         self.model = ScriptedModel()
         self.encryption = LocalFieldEncryption(keys / "field-keys.json", "conversations")
         seals = Seals(DataKeys(self.encryption))
-        self.transactions = PostgresTransactions(database, Outbox(database, OUTBOX), seals)
+        self.transactions = PostgresTransactions(
+            database, Outbox(database, OUTBOX), Outbox(database, EVENT_OUTBOX), seals
+        )
         self.events = SealedRunEvents(ValkeyRunEvents(valkey, self.wake_ups), database, seals)
         tokens = PageTokens("a secret of the tests, long enough")
         self.conversations = KeepConversations(self.transactions, self.events, tokens)
         self.messages = SendMessages(self.transactions, tokens)
+        self.branches = BranchMessages(self.transactions)
         self.runs = FollowRuns(self.transactions, self.events)
         self.chat = Chat(self.transactions, self.conversations, self.messages, self.runs, 20.0)
         self.answers = AnswerMessages(self.transactions, self.events, self.model, "Be kind.", 60.0, 100)
+
+    async def answered(self, owner: str, run: Run) -> Run:
+        """Follow a run to its end and return it."""
+        async for _ in self.runs.follow(owner, run.conversation_id, run.run_id, 0):
+            pass
+        return await self.runs.get(owner, run.conversation_id, run.run_id)

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis import caller
 from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import (
     CONVERSATION,
@@ -33,6 +34,7 @@ class PostgresConversationStore:
             .values(
                 id=conversation.conversation_id,
                 owner_id=owner_id,
+                organization_id=caller.current().organization_id or None,
                 title=conversation.title,
                 context=stored_context(conversation.context),
                 request_id=request_id,

@@ -16,10 +16,11 @@ from services.conversations.ports import Transaction
 class PostgresTransactions:
     """Implements the port Transactions."""
 
-    def __init__(self, database: Database, outbox: Outbox, seals: Seals) -> None:
+    def __init__(self, database: Database, outbox: Outbox, events: Outbox, seals: Seals) -> None:
         self._database = database
         self._seals = seals
         self._outbox = outbox
+        self._events = events
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -36,9 +37,10 @@ class PostgresTransactions:
     def _on(self, connection: AsyncConnection) -> Transaction:
         return Transaction(
             PostgresConversationStore(connection, self._seals),
-            PostgresRunStore(connection, self._outbox, self._seals),
+            PostgresRunStore(connection, self._outbox, self._events, self._seals),
         )
 
     def nudge_committed(self) -> None:
         """See the port."""
         self._outbox.wake()
+        self._events.wake()

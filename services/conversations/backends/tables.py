@@ -29,6 +29,7 @@ CONVERSATION = Table(
     Column("lease_until", _TIME),
     Column("nudged_at", _TIME),
     Column("data_key", Text),
+    Column("active_message_id", Uuid),
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
     schema=SCHEMA,
@@ -49,6 +50,7 @@ RUN = Table(
     Column("created_at", _TIME),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
+    Column("request_id", Uuid),
     schema=SCHEMA,
 )
 MESSAGE = Table(
@@ -63,9 +65,11 @@ MESSAGE = Table(
     Column("metadata", JSONB(none_as_null=True)),
     Column("request_id", Uuid),
     Column("created_at", _TIME),
+    Column("parent_id", Uuid),
     schema=SCHEMA,
 )
 OUTBOX = outbox_table(_METADATA, SCHEMA)
+EVENT_OUTBOX = outbox_table(_METADATA, SCHEMA, "event_outbox")
 
 
 def about_message(message_id: object) -> str:
@@ -83,6 +87,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
         created_at=row.created_at,
         updated_at=row.updated_at,
         private=row.data_key is not None,
+        active_message_id=row.active_message_id,
     )
 
 
@@ -107,6 +112,7 @@ def message_of(row: Row[Any], seal: Seal | None) -> Message:
         run_id=row.run_id,
         metadata=None if row.metadata is None else Metadata(**row.metadata),
         created_at=row.created_at,
+        parent_id=row.parent_id,
     )
 
 

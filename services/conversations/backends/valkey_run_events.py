@@ -146,5 +146,6 @@ def _decode(payload: bytes, number: int) -> RunEvent:
             run_id=UUID(message["run_id"]),
             metadata=Metadata(**message["metadata"]) if message["metadata"] else None,
             created_at=datetime.fromisoformat(message["created_at"]),
+            parent_id=UUID(parent) if (parent := message.get("parent_id")) else None,
         )
     return RunEvent(**{**fields, "sequence": number})

@@ -9,9 +9,9 @@ from uuid import UUID
 from services.chassis.errors import InvalidFields, StoreUnavailable
 from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
-from services.conversations.errors import ConversationNotFound, RequestIdReused
-from services.conversations.ports import NewMessage, RequestIdSeen, Transactions
-from services.conversations.rules import Message, Run, title_of
+from services.conversations.errors import ConversationNotFound, MessageNotFound, RequestIdReused
+from services.conversations.ports import NewMessage, RequestIdSeen, Transaction, Transactions
+from services.conversations.rules import Message, Run, check_editable, title_of
 
 _LIST = "messages"
 _ACCEPT_SECONDS = 8.0
@@ -25,15 +25,23 @@ class SendMessages:
     page_tokens: PageTokens
 
     async def send(
-        self, owner_id: str, conversation_id: UUID, text: str, request_id: UUID | None
+        self,
+        owner_id: str,
+        conversation_id: UUID,
+        text: str,
+        request_id: UUID | None,
+        edits: UUID | None = None,
     ) -> tuple[Message, Run]:
         """Store a user message with the run that will answer it, and return both at once.
 
+        With `edits` it takes the place of that message, on a branch of its own; the other branch stays.
         The message, its run and the nudge for the workers are one transaction: what was accepted will be answered.
 
         Raises:
             InvalidFields: there is nothing but space in `text`.
             ConversationNotFound: the owner has none with this id.
+            MessageNotFound: the conversation has no message `edits`.
+            MessageNotEditable: the assistant said it.
             RequestIdReused: the request id came before with another text.
             StoreUnavailable: the database is away, or takes longer than 8 s.
         """
@@ -48,9 +56,12 @@ class SendMessages:
             title=title_of(text),
             request_id=request_id,
             at=datetime.now(UTC),
+            edits=edits,
         )
         try:
             async with asyncio.timeout(_ACCEPT_SECONDS), self.transactions.begin() as tx:
+                if edits is not None:
+                    await _check_edited(tx, owner_id, conversation_id, edits)
                 accepted = await tx.runs.accept(new)
         except RequestIdSeen:
             return await self._repeated(new)
@@ -84,3 +95,12 @@ class SendMessages:
             found = await tx.conversations.messages(conversation_id, int(last or 0), size + 1)
         page = found[:size]
         return page, self.page_tokens.sign(name, str(page[-1].sequence)) if len(found) > size else ""
+
+
+async def _check_edited(tx: Transaction, owner_id: str, conversation_id: UUID, message_id: UUID) -> None:
+    if await tx.conversations.get(conversation_id, owner_id) is None:
+        raise ConversationNotFound(conversation_id=conversation_id)
+    message = await tx.conversations.message(message_id)
+    if message is None or message.conversation_id != conversation_id:
+        raise MessageNotFound(message_id=message_id)
+    check_editable(message)

@@ -52,6 +52,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED: the answer was cancelled while the caller waited for it.
     Sample: {"reason": "ANSWER_CANCELLED", "domain": "conversations.parley", "metadata": {"run_id": "0198..."}}
     """
+    ERROR_REASON_MESSAGE_NOT_FOUND: _ErrorReason.ValueType  # 8
+    """NOT_FOUND: the conversation has no message with this id.
+    Sample: {"reason": "MESSAGE_NOT_FOUND", "domain": "conversations.parley", "metadata": {"message_id": "0198..."}}
+    """
+    ERROR_REASON_MESSAGE_NOT_EDITABLE: _ErrorReason.ValueType  # 9
+    """FAILED_PRECONDITION: the assistant said the message; only what a user said can be edited. Regenerate it instead.
+    Sample: {"reason": "MESSAGE_NOT_EDITABLE", "domain": "conversations.parley", "metadata": {"message_id": "0198..."}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -87,5 +95,13 @@ Sample: {"reason": "ANSWER_TIMEOUT", "domain": "conversations.parley", "metadata
 ERROR_REASON_ANSWER_CANCELLED: ErrorReason.ValueType  # 7
 """ABORTED: the answer was cancelled while the caller waited for it.
 Sample: {"reason": "ANSWER_CANCELLED", "domain": "conversations.parley", "metadata": {"run_id": "0198..."}}
+"""
+ERROR_REASON_MESSAGE_NOT_FOUND: ErrorReason.ValueType  # 8
+"""NOT_FOUND: the conversation has no message with this id.
+Sample: {"reason": "MESSAGE_NOT_FOUND", "domain": "conversations.parley", "metadata": {"message_id": "0198..."}}
+"""
+ERROR_REASON_MESSAGE_NOT_EDITABLE: ErrorReason.ValueType  # 9
+"""FAILED_PRECONDITION: the assistant said the message; only what a user said can be edited. Regenerate it instead.
+Sample: {"reason": "MESSAGE_NOT_EDITABLE", "domain": "conversations.parley", "metadata": {"message_id": "0198..."}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

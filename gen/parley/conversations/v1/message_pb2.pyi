@@ -31,6 +31,7 @@ class Message(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The message's id (UUIDv7)."""
     conversation_id: _builtins.str
@@ -43,6 +44,10 @@ class Message(_message.Message):
     """What was said."""
     run_id: _builtins.str
     """The run that answers this user message, or that wrote this assistant message."""
+    parent_id: _builtins.str
+    """The message that it follows or answers; empty for the first one. An edited question or a further answer begins a
+    branch.
+    """
     @_builtins.property
     def metadata(self) -> Global___MessageMetadata:
         """How an assistant message came about."""
@@ -62,10 +67,11 @@ class Message(_message.Message):
         run_id: _builtins.str = ...,
         metadata: Global___MessageMetadata | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        parent_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "id", b"id", "metadata", b"metadata", "role", b"role", "run_id", b"run_id", "sequence", b"sequence", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "id", b"id", "metadata", b"metadata", "parent_id", b"parent_id", "role", b"role", "run_id", b"run_id", "sequence", b"sequence", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,21 @@ class MessageServiceStub:
                 request_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.SendMessageRequest.SerializeToString,
                 response_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.SendMessageResponse.FromString,
                 _registered_method=True)
+        self.EditMessage = channel.unary_unary(
+                '/parley.conversations.v1.MessageService/EditMessage',
+                request_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.EditMessageRequest.SerializeToString,
+                response_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.EditMessageResponse.FromString,
+                _registered_method=True)
+        self.RegenerateMessage = channel.unary_unary(
+                '/parley.conversations.v1.MessageService/RegenerateMessage',
+                request_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.RegenerateMessageRequest.SerializeToString,
+                response_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.RegenerateMessageResponse.FromString,
+                _registered_method=True)
+        self.ActivateMessage = channel.unary_unary(
+                '/parley.conversations.v1.MessageService/ActivateMessage',
+                request_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.ActivateMessageRequest.SerializeToString,
+                response_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.ActivateMessageResponse.FromString,
+                _registered_method=True)
         self.ListMessages = channel.unary_unary(
                 '/parley.conversations.v1.MessageService/ListMessages',
                 request_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.ListMessagesRequest.SerializeToString,
@@ -53,6 +68,30 @@ class MessageServiceServicer:
 
     def SendMessage(self, request, context):
         """Stores a user message and starts the run that answers it. Answers at once; RunService.StreamRun brings the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditMessage(self, request, context):
+        """Says something else in the place of a user message, on a branch of its own that becomes the active one, and starts
+        the run that answers it. Fails with NOT_FOUND (MESSAGE_NOT_FOUND) or FAILED_PRECONDITION (MESSAGE_NOT_EDITABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateMessage(self, request, context):
+        """Starts a run that answers a question once more: a user message, or the one that an assistant message answers. The
+        new answer begins a branch; the old one stays. Fails with NOT_FOUND (MESSAGE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateMessage(self, request, context):
+        """Makes the branch through a message the active one, to where its last answers end. Fails with NOT_FOUND
+        (MESSAGE_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +111,21 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.SendMessage,
                     request_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.SendMessageRequest.FromString,
                     response_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.SendMessageResponse.SerializeToString,
+            ),
+            'EditMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditMessage,
+                    request_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.EditMessageRequest.FromString,
+                    response_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.EditMessageResponse.SerializeToString,
+            ),
+            'RegenerateMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegenerateMessage,
+                    request_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.RegenerateMessageRequest.FromString,
+                    response_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.RegenerateMessageResponse.SerializeToString,
+            ),
+            'ActivateMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateMessage,
+                    request_deserializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.ActivateMessageRequest.FromString,
+                    response_serializer=parley_dot_conversations_dot_v1_dot_message__service__pb2.ActivateMessageResponse.SerializeToString,
             ),
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
@@ -107,6 +161,87 @@ class MessageService:
             '/parley.conversations.v1.MessageService/SendMessage',
             parley_dot_conversations_dot_v1_dot_message__service__pb2.SendMessageRequest.SerializeToString,
             parley_dot_conversations_dot_v1_dot_message__service__pb2.SendMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.conversations.v1.MessageService/EditMessage',
+            parley_dot_conversations_dot_v1_dot_message__service__pb2.EditMessageRequest.SerializeToString,
+            parley_dot_conversations_dot_v1_dot_message__service__pb2.EditMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.conversations.v1.MessageService/RegenerateMessage',
+            parley_dot_conversations_dot_v1_dot_message__service__pb2.RegenerateMessageRequest.SerializeToString,
+            parley_dot_conversations_dot_v1_dot_message__service__pb2.RegenerateMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.conversations.v1.MessageService/ActivateMessage',
+            parley_dot_conversations_dot_v1_dot_message__service__pb2.ActivateMessageRequest.SerializeToString,
+            parley_dot_conversations_dot_v1_dot_message__service__pb2.ActivateMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,18 @@ class MessageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MessageServiceAsyncStub: ...
     SendMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.SendMessageRequest, _message_service_pb2.SendMessageResponse]
     """Stores a user message and starts the run that answers it. Answers at once; RunService.StreamRun brings the answer."""
+    EditMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.EditMessageRequest, _message_service_pb2.EditMessageResponse]
+    """Says something else in the place of a user message, on a branch of its own that becomes the active one, and starts
+    the run that answers it. Fails with NOT_FOUND (MESSAGE_NOT_FOUND) or FAILED_PRECONDITION (MESSAGE_NOT_EDITABLE).
+    """
+    RegenerateMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.RegenerateMessageRequest, _message_service_pb2.RegenerateMessageResponse]
+    """Starts a run that answers a question once more: a user message, or the one that an assistant message answers. The
+    new answer begins a branch; the old one stays. Fails with NOT_FOUND (MESSAGE_NOT_FOUND).
+    """
+    ActivateMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ActivateMessageRequest, _message_service_pb2.ActivateMessageResponse]
+    """Makes the branch through a message the active one, to where its last answers end. Fails with NOT_FOUND
+    (MESSAGE_NOT_FOUND).
+    """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]
     """Lists the messages of a conversation in their order, the first one first."""
 
@@ -45,6 +57,18 @@ class MessageServiceAsyncStub(MessageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SendMessageRequest, _message_service_pb2.SendMessageResponse]  # type: ignore[assignment]
     """Stores a user message and starts the run that answers it. Answers at once; RunService.StreamRun brings the answer."""
+    EditMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.EditMessageRequest, _message_service_pb2.EditMessageResponse]  # type: ignore[assignment]
+    """Says something else in the place of a user message, on a branch of its own that becomes the active one, and starts
+    the run that answers it. Fails with NOT_FOUND (MESSAGE_NOT_FOUND) or FAILED_PRECONDITION (MESSAGE_NOT_EDITABLE).
+    """
+    RegenerateMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RegenerateMessageRequest, _message_service_pb2.RegenerateMessageResponse]  # type: ignore[assignment]
+    """Starts a run that answers a question once more: a user message, or the one that an assistant message answers. The
+    new answer begins a branch; the old one stays. Fails with NOT_FOUND (MESSAGE_NOT_FOUND).
+    """
+    ActivateMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ActivateMessageRequest, _message_service_pb2.ActivateMessageResponse]  # type: ignore[assignment]
+    """Makes the branch through a message the active one, to where its last answers end. Fails with NOT_FOUND
+    (MESSAGE_NOT_FOUND).
+    """
     ListMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists the messages of a conversation in their order, the first one first."""
 
@@ -58,6 +82,36 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.SendMessageResponse, _abc.Awaitable[_message_service_pb2.SendMessageResponse]]:
         """Stores a user message and starts the run that answers it. Answers at once; RunService.StreamRun brings the answer."""
+
+    @_abc_1.abstractmethod
+    def EditMessage(
+        self,
+        request: _message_service_pb2.EditMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.EditMessageResponse, _abc.Awaitable[_message_service_pb2.EditMessageResponse]]:
+        """Says something else in the place of a user message, on a branch of its own that becomes the active one, and starts
+        the run that answers it. Fails with NOT_FOUND (MESSAGE_NOT_FOUND) or FAILED_PRECONDITION (MESSAGE_NOT_EDITABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def RegenerateMessage(
+        self,
+        request: _message_service_pb2.RegenerateMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.RegenerateMessageResponse, _abc.Awaitable[_message_service_pb2.RegenerateMessageResponse]]:
+        """Starts a run that answers a question once more: a user message, or the one that an assistant message answers. The
+        new answer begins a branch; the old one stays. Fails with NOT_FOUND (MESSAGE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def ActivateMessage(
+        self,
+        request: _message_service_pb2.ActivateMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.ActivateMessageResponse, _abc.Awaitable[_message_service_pb2.ActivateMessageResponse]]:
+        """Makes the branch through a message the active one, to where its last answers end. Fails with NOT_FOUND
+        (MESSAGE_NOT_FOUND).
+        """
 
     @_abc_1.abstractmethod
     def ListMessages(

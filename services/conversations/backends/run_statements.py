@@ -1,0 +1,199 @@
+"""What the store of runs says to PostgreSQL: the hot road is written out, each statement one round trip."""
+
+import re
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Integer, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from services.conversations.backends.tables import MESSAGE
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "at": DateTime(timezone=True),
+    "fence": BigInteger(),
+    "limit": Integer(),
+    "metadata": JSONB(none_as_null=True),
+    "says": Integer(),
+    "size": Integer(),
+    **dict.fromkeys(
+        ("conversation_id", "edits", "message_id", "output_id", "question_id", "request_id", "run_id"), Uuid()
+    ),
+    **dict.fromkeys(("message", "owner_id", "reason", "state", "text", "title"), Text()),
+}
+
+
+# The statements of the hot road are written out: each is one round trip, and is compiled once.
+def _sql(statement: str) -> TextClause:
+    names = set(re.findall(r"(?<!:):(\w+)", statement))
+    return text(statement).bindparams(*[bindparam(name, type_=_TYPES[name]) for name in names])
+
+
+# The update locks the conversation: its messages are numbered one after the other. A message follows the one that ends
+# the active branch, an edited one takes the place of the one that it edits.
+ACCEPT = _sql("""
+    WITH before AS (
+        SELECT id, active_message_id FROM conversations.conversation
+        WHERE id = :conversation_id AND owner_id = :owner_id FOR UPDATE
+    ), numbered AS (
+        UPDATE conversations.conversation AS c
+        SET last_sequence = last_sequence + 1, updated_at = :at, nudged_at = now(), active_message_id = :message_id,
+            title = CASE title WHEN '' THEN :title ELSE title END
+        FROM before WHERE c.id = before.id
+        RETURNING c.last_sequence, coalesce(c.organization_id, c.owner_id) AS tenant,
+            CASE WHEN CAST(:edits AS uuid) IS NULL THEN before.active_message_id
+                ELSE (SELECT parent_id FROM conversations.message WHERE id = :edits) END AS parent_id
+    ), said AS (
+        INSERT INTO conversations.message
+            (id, conversation_id, sequence, role, text, run_id, request_id, created_at, parent_id)
+        SELECT :message_id, :conversation_id, last_sequence, 'user', :text, :run_id, :request_id, :at, parent_id
+        FROM numbered
+    ), queued AS (
+        INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at)
+        SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at FROM numbered
+    )
+    SELECT last_sequence, tenant, parent_id FROM numbered
+""")
+
+# A further answer to a message that is there: it takes its turn behind all that waits.
+ANSWER_AGAIN = _sql("""
+    WITH locked AS (
+        UPDATE conversations.conversation
+        SET updated_at = :at, nudged_at = now(), active_message_id = :message_id
+        WHERE id = :conversation_id AND owner_id = :owner_id
+        RETURNING last_sequence, coalesce(organization_id, owner_id) AS tenant
+    ), queued AS (
+        INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at, request_id)
+        SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at, :request_id FROM locked
+    )
+    SELECT last_sequence, tenant FROM locked
+""")
+
+# The branch through a message ends where the last answer to the last question ends.
+ACTIVATE = _sql("""
+    WITH RECURSIVE branch AS (
+        SELECT id, 0 AS depth FROM conversations.message
+        WHERE id = :message_id AND conversation_id = :conversation_id
+        UNION ALL
+        SELECT child.id, depth + 1 FROM branch, LATERAL (
+            SELECT id FROM conversations.message WHERE parent_id = branch.id ORDER BY sequence DESC LIMIT 1
+        ) AS child
+    )
+    UPDATE conversations.conversation
+    SET active_message_id = (SELECT id FROM branch ORDER BY depth DESC LIMIT 1), updated_at = now()
+    WHERE id = :conversation_id AND owner_id = :owner_id AND EXISTS (SELECT 1 FROM branch)
+""")
+
+# The inner select may see what another worker has just ended; the state in the outer condition is looked at again
+# under the row's lock. A lease without a run is given back by the caller.
+CLAIM = _sql("""
+    WITH leased AS (
+        UPDATE conversations.conversation AS c
+        SET fence = fence + 1, lease_until = now() + interval '8 seconds'
+        WHERE id = :conversation_id AND (lease_until IS NULL OR lease_until < now()) AND EXISTS (
+            SELECT 1 FROM conversations.run WHERE conversation_id = c.id AND state IN ('queued', 'running')
+        )
+        RETURNING id, fence, context
+    ), taken AS (
+        UPDATE conversations.run
+        SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
+        WHERE state IN ('queued', 'running') AND id = (
+            SELECT run.id FROM conversations.run, leased
+            WHERE conversation_id = leased.id AND state IN ('queued', 'running') ORDER BY ordinal, id LIMIT 1
+        )
+        RETURNING run.*
+    )
+    SELECT leased.fence, leased.context, taken.* FROM leased LEFT JOIN taken ON true
+""")
+
+# The conversation's row is locked from here on: a message that is accepted now waits, and its nudge finds the lease
+# free, or this worker finds its run.
+FINISH = _sql("""
+    WITH held AS (
+        UPDATE conversations.conversation
+        SET last_sequence = last_sequence + :says, updated_at = now(), lease_until = now() + interval '8 seconds',
+            active_message_id = CASE WHEN :says = 1 AND active_message_id = :question_id THEN :message_id
+                ELSE active_message_id END
+        WHERE id = :conversation_id AND fence = :fence
+        RETURNING last_sequence, context, owner_id
+    ), said AS (
+        INSERT INTO conversations.message
+            (id, conversation_id, sequence, role, text, run_id, metadata, created_at, parent_id)
+        SELECT :message_id, :conversation_id, last_sequence, 'assistant', :text, :run_id, :metadata, now(), :question_id
+        FROM held WHERE :says = 1
+    ), moved AS (
+        -- What was said before this answer came, and waits for its own, follows it.
+        UPDATE conversations.message AS m SET parent_id = :message_id
+        FROM held, conversations.run AS waiting
+        WHERE :says = 1 AND m.parent_id = :question_id AND m.role = 'user' AND waiting.message_id = m.id
+            AND waiting.conversation_id = :conversation_id AND waiting.state = 'queued'
+    ), ended AS (
+        UPDATE conversations.run
+        SET state = :state, output_message_id = :output_id, error_reason = :reason, error_message = :message,
+            ended_at = now()
+        FROM held WHERE id = :run_id AND state IN ('queued', 'running')
+        RETURNING run.*
+    )
+    SELECT ended.*, held.last_sequence, held.context, held.owner_id FROM held JOIN ended ON true
+""")
+
+TAKE_UP_OR_RELEASE = _sql("""
+    WITH taken AS (
+        UPDATE conversations.run
+        SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
+        WHERE id = (
+            SELECT id FROM conversations.run
+            WHERE conversation_id = :conversation_id AND state IN ('queued', 'running') ORDER BY ordinal, id LIMIT 1
+        )
+        RETURNING run.*
+    ), released AS (
+        UPDATE conversations.conversation SET lease_until = NULL
+        WHERE id = :conversation_id AND fence = :fence AND NOT EXISTS (SELECT 1 FROM taken)
+    )
+    SELECT * FROM taken
+""")
+
+RENEW = _sql("""
+    UPDATE conversations.conversation SET lease_until = now() + interval '8 seconds'
+    WHERE id = :conversation_id AND fence = :fence
+""")
+
+# Nudged long ago on purpose: the next look for stranded conversations finds it.
+RELEASE = _sql("""
+    UPDATE conversations.conversation SET lease_until = NULL, nudged_at = 'epoch'
+    WHERE id = :conversation_id AND fence = :fence
+""")
+
+# A lease that ran out says that a worker died: one nudge at once. Otherwise ten seconds are longer than a nudge takes
+# to reach an idle worker, and one that waits its turn is nudged again this often.
+NUDGE_STRANDED = _sql("""
+    UPDATE conversations.conversation SET nudged_at = now()
+    WHERE id IN (
+        SELECT id FROM conversations.conversation
+        WHERE id IN (SELECT conversation_id FROM conversations.run WHERE state IN ('queued', 'running'))
+            AND (lease_until IS NULL OR lease_until < now())
+            AND (nudged_at < lease_until OR nudged_at < now() - interval '10 seconds')
+        ORDER BY nudged_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, coalesce(organization_id, owner_id) AS tenant
+""")
+
+REQUEST_CANCEL = _sql("""
+    UPDATE conversations.run
+    SET cancel_requested = true,
+        state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+        ended_at = CASE state WHEN 'queued' THEN now() END
+    WHERE id = :run_id AND state IN ('queued', 'running')
+""")
+
+_FIELDS = ", ".join(f"m.{column.name}" for column in MESSAGE.columns)
+# The branch that ends at the question, from its last messages on.
+HISTORY = _sql(f"""
+    WITH RECURSIVE branch AS (
+        SELECT {_FIELDS}, 1 AS depth FROM conversations.message AS m WHERE m.id = :message_id
+        UNION ALL
+        SELECT {_FIELDS}, depth + 1
+        FROM branch JOIN conversations.message AS m ON m.id = branch.parent_id WHERE depth < :size
+    )
+    SELECT {_FIELDS} FROM branch AS m ORDER BY depth DESC
+""").columns(*MESSAGE.columns)  # noqa: S608 - names of ours

@@ -1,0 +1,120 @@
+"""Does to a house what happens to houses."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import psutil
+from redis.asyncio import Redis
+
+from services.chassis.jobs import publisher_to
+from services.chassis.outbox import Event
+from tests.faults.storm import Storm
+
+_LOOK_SECONDS = 0.5
+
+
+class Nemesis:
+    """The faults, each noted in the history. `seed` makes their choices the same again."""
+
+    def __init__(self, storm: Storm, seed: int) -> None:
+        self._storm = storm
+        self._random = random.Random(seed)  # noqa: S311 - a choice of victims, no secret
+
+    async def kill_worker(self) -> None:
+        """Kill a worker; its supervisor starts another one."""
+        number = self._random.randrange(len(self._storm.workers))
+        self._storm.workers[number].kill()
+        self._storm.workers[number].wait()
+        self._storm.workers[number] = self._storm.start_worker()
+
+    async def kill_broker(self) -> None:
+        """Kill the broker and start it again."""
+        self._storm.broker.kill()
+        await asyncio.to_thread(self._storm.broker.start)
+
+    async def pause_worker(self) -> None:
+        """Let a worker sleep through its leases, and go on as if nothing had been."""
+        await self._pause([psutil.Process(self._random.choice(self._storm.workers).pid)])
+
+    async def pause_services(self) -> None:
+        """Let the relay sleep in the middle of its work, with every RPC."""
+        await self._pause([psutil.Process(self._storm.mesh.pid("services"))])
+
+    async def kill_postgres(self) -> None:
+        """Kill the database; the launcher starts it again."""
+        os.kill(self._storm.mesh.pid("postgres"), signal.SIGKILL)
+
+    async def flush_valkey(self) -> None:
+        """Empty Valkey: run events and cancellations are gone."""
+        async with Redis.from_url(self._storm.env["PARLEY_VALKEY_URL"]) as valkey:
+            await valkey.flushall()
+
+    async def _pause(self, processes: list[psutil.Process]) -> None:
+        for process in processes:
+            process.suspend()
+        try:
+            await asyncio.sleep(self._storm.plan.pause_seconds)
+        finally:
+            for process in processes:
+                if process.is_running():
+                    process.resume()
+
+    async def deliver_twice(self) -> None:
+        """Deliver a share of the nudges once more, late and in any order."""
+        publisher = publisher_to(self._storm.broker.url)
+        seen = 0
+        try:
+            while True:
+                fresh = self._storm.runs[seen:]
+                seen += len(fresh)
+                events = [
+                    Event(uuid4(), "incoming", conversation, {"conversation_id": conversation})
+                    for conversation, _ in fresh
+                    if self._random.random() < self._storm.plan.doubled
+                ]
+                self._random.shuffle(events)
+                try:
+                    await publisher.publish(events)
+                    if events:
+                        self._storm.history.write("doubled", count=len(events))
+                except Exception:
+                    self._storm.history.write("not doubled", count=len(events))
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await publisher.close()
+
+    async def _again_and_again(self, fault: Callable[[], Awaitable[None]], every: float) -> None:
+        while True:
+            await asyncio.sleep(every)
+            self._storm.history.write("fault", fault=fault.__name__.replace("_", " "))
+            await fault()
+
+
+@asynccontextmanager
+async def raging(storm: Storm, seed: int) -> AsyncIterator[None]:
+    """Let every fault of the plan happen for as long as the block runs."""
+    nemesis, plan = Nemesis(storm, seed), storm.plan
+    faults = (
+        (nemesis.kill_worker, plan.kill_worker),
+        (nemesis.kill_broker, plan.kill_broker),
+        (nemesis.pause_worker, plan.pause_worker),
+        (nemesis.pause_services, plan.pause_services),
+        (nemesis.kill_postgres, plan.kill_postgres),
+        (nemesis.flush_valkey, plan.flush_valkey),
+    )
+    tasks = [asyncio.create_task(nemesis._again_and_again(fault, every)) for fault, every in faults if every]
+    tasks.append(asyncio.create_task(nemesis.deliver_twice()))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+        await asyncio.to_thread(storm.broker.start)

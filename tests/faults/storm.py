@@ -1,0 +1,165 @@
+"""Messages through a whole house over RabbitMQ while its parts are killed, paused and emptied."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import psutil
+from parley.conversations.v1.conversation_service_pb2 import CreateConversationRequest, GetConversationRequest
+from parley.conversations.v1.conversation_service_pb2_grpc import ConversationServiceStub
+from parley.conversations.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
+from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
+from parley.conversations.v1.run_service_pb2 import GetRunRequest
+from parley.conversations.v1.run_service_pb2_grpc import RunServiceStub
+
+from tests.faults.history import History
+from tests.support.brokers import RunningBroker, running_rabbitmq
+from tests.support.callers import edge_of
+from tests.support.running_mesh import RunningMesh, running_mesh
+
+_CHANNELS = 4
+_AT_ONCE = 64
+_PATIENCE_SECONDS = 600.0
+_ROOT = Path(__file__).parents[2]
+# What a client tries again: the request id makes that safe.
+_PASSING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is sent, and how many seconds lie between faults of a kind; 0 leaves a kind out."""
+
+    conversations: int
+    messages: int
+    """To each conversation."""
+    kill_worker: float = 0
+    kill_broker: float = 0
+    pause_worker: float = 0
+    pause_services: float = 0
+    kill_postgres: float = 0
+    flush_valkey: float = 0
+    pause_seconds: float = 10.0
+    """How long what is paused sleeps; longer than a lease."""
+    doubled: float = 0.1
+    """The share of nudges that are delivered once more."""
+    workers: int = 2
+
+
+@dataclass
+class Storm:
+    """A running house with workers of its own, which the launcher does not count the deaths of."""
+
+    plan: Plan
+    history: History
+    mesh: RunningMesh
+    broker: RunningBroker
+    log: Path
+    metadata: tuple[tuple[str, str], ...] = ()
+    channels: list[grpc.aio.Channel] = field(default_factory=list)
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    runs: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # What the house told its services.
+        self.env = dict(psutil.Process(self.mesh.pid("services")).environ())
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker process."""
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "services", "work"]
+            return subprocess.Popen(command, cwd=_ROOT, env=self.env, stdout=log, stderr=log)
+
+    async def call(self, number: int, stub: type, method: str, request: object) -> Any:
+        """Call until it is answered, as a patient client does."""
+        while True:
+            try:
+                rpc = getattr(stub(self.channels[number % _CHANNELS]), method)
+                return await rpc(request, metadata=self.metadata, timeout=15)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _PASSING:
+                    raise
+                await asyncio.sleep(0.2)
+
+    async def send_all(self) -> None:
+        """Send every message: the conversations beside each other, the messages of each one after the other."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def talk(number: int) -> None:
+            async with slots:
+                request = CreateConversationRequest(request_id=str(uuid4()))
+                made = await self.call(number, ConversationServiceStub, "CreateConversation", request)
+                conversation = made.conversation.id
+                for message in range(self.plan.messages):
+                    text = f"message {message} to {number}"
+                    send = SendMessageRequest(conversation_id=conversation, text=text, request_id=str(uuid4()))
+                    sent = await self.call(number, MessageServiceStub, "SendMessage", send)
+                    self.history.write("accepted", conversation=conversation, text=text)
+                    self.runs.append((conversation, sent.run.id))
+
+        await asyncio.gather(*[talk(number) for number in range(self.plan.conversations)])
+
+    async def wait_for_answers(self) -> None:
+        """Return once every conversation has all of its answers, or patience ends: the checker tells what lacks."""
+        waiting = {conversation for conversation, _ in self.runs}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while waiting:
+                    for conversation in list(waiting):
+                        get = GetConversationRequest(conversation_id=conversation)
+                        found = await self.call(0, ConversationServiceStub, "GetConversation", get)
+                        if found.conversation.message_count < 2 * self.plan.messages:
+                            await asyncio.sleep(0.2)
+                            break
+                        waiting.discard(conversation)
+
+    async def record(self) -> None:
+        """Write down what is stored."""
+        for number, conversation in enumerate(dict.fromkeys(conversation for conversation, _ in self.runs)):
+            listing = ListMessagesRequest(conversation_id=conversation, page_size=1000)
+            listed = await self.call(number, MessageServiceStub, "ListMessages", listing)
+            said = [(message.role, message.text) for message in listed.messages]
+            self.history.write("stored", conversation=conversation, messages=said)
+        for number, (conversation, run_id) in enumerate(self.runs):
+            request = GetRunRequest(conversation_id=conversation, run_id=run_id)
+            run = (await self.call(number, RunServiceStub, "GetRun", request)).run
+            created, ended = run.create_time.ToMilliseconds() / 1000, run.end_time.ToMilliseconds() / 1000
+            self.history.write("run", run=run_id, attempt=run.attempt, created=created, ended=ended)
+
+
+@asynccontextmanager
+async def storm(folder: Path, plan: Plan) -> AsyncIterator[Storm]:
+    """Start the house, its broker and its workers; end all of it afterwards."""
+    history = History(folder / "history.jsonl")
+    with (
+        running_rabbitmq(folder / "broker") as broker,
+        running_mesh(folder / "house", workers=0, broker_url=broker.url, inference_scripted_delay_ms=5) as mesh,
+    ):
+        running = Storm(plan, history, mesh, broker, folder / "workers.log")
+        async with edge_of(mesh.url) as edge:
+            running.metadata = (await edge.register()).metadata
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
+        running.channels = [grpc.aio.insecure_channel(mesh.address, options=options) for _ in range(_CHANNELS)]
+        running.workers = [running.start_worker() for _ in range(plan.workers)]
+        try:
+            yield running
+        finally:
+            for worker in running.workers:
+                worker.kill()
+                worker.wait()
+            for channel in running.channels:
+                await channel.close()
+            history.close()

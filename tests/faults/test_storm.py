@@ -1,0 +1,33 @@
+"""The short form of `make faults`: everything at once, for a minute."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.history import check, read
+from tests.faults.nemesis import raging
+from tests.faults.storm import Plan, storm
+
+_PLAN = Plan(
+    conversations=40,
+    messages=10,
+    kill_worker=2,
+    kill_broker=9,
+    pause_worker=6,
+    kill_postgres=11,
+    flush_valkey=7,
+)
+
+
+@pytest.mark.timeout(600)
+async def test_every_accepted_message_is_answered_once_and_in_order_whatever_dies(tmp_path: Path) -> None:
+    async with storm(tmp_path, _PLAN) as running:
+        async with raging(running, seed=1):
+            await running.send_all()
+        await running.wait_for_answers()
+        await running.record()
+    verdict = check(read(tmp_path / "history.jsonl"))
+    print(verdict)
+    assert verdict.accepted == _PLAN.conversations * _PLAN.messages
+    assert sum(verdict.faults.values()) > 0, "nothing happened: the test has shown nothing"
+    assert verdict.holds, verdict
