@@ -17,6 +17,7 @@ from adapters.rest.openapi import openapi_document
 from adapters.rest.rules import RuleInvalid
 from adapters.rest.serving import run
 from adapters.rest.settings import RestSettings
+from tests.adapters.trial import Trial, start_trial
 from tests.adapters.upstreams import compiled, facing, serving
 
 SERVICE = "trial.answers.v1.AnswerService"
@@ -61,6 +62,14 @@ async def upstream(answers: tuple[Path, DescriptorSet]) -> AsyncIterator[str]:
     behaviors = {"Create": echo, "Remove": echo, "Get": echo, "Watch": watch, "Say": say}
     async with serving(answers[1], {f"{SERVICE}.{name}": what for name, what in behaviors.items()}) as address:
         yield address
+
+
+@pytest.fixture
+async def trial_address(trial: Trial, trial_types: DescriptorSet) -> AsyncIterator[str]:
+    """The address of the trial's upstream."""
+    server, port = await start_trial(trial, trial_types)
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
 
 
 async def test_an_rpc_chooses_its_success_status(answers: tuple[Path, DescriptorSet], upstream: str) -> None:
@@ -201,6 +210,13 @@ async def test_the_switches_of_json(answers: tuple[Path, DescriptorSet], upstrea
     async with facing(answers[0], upstream, discard_unknown=False) as face:
         assert (await face.client.post("/v1/things", json={"nope": 1})).status_code == 400
         assert (await face.client.get("/v1/things/a?nope=1")).status_code == 200
+
+
+async def test_masks_of_a_patch_can_be_left_to_the_client(trial_set: Path, trial_address: str) -> None:
+    for allowed, paths in ((True, "size"), (False, None)):
+        async with facing(trial_set, trial_address, allow_patch_feature=allowed) as face:
+            answer = await face.client.patch("/v1/things/n", json={"size": 1})
+            assert answer.json()["updateMask"] == paths
 
 
 async def test_the_health_page_moves_and_goes(answers: tuple[Path, DescriptorSet], upstream: str) -> None:

@@ -344,3 +344,17 @@ async def test_a_client_that_leaves_ends_the_upload(face: Face, store: Store) ->
     writer.write(b"1\r\nx\r\n")
     writer.close()
     await asyncio.wait_for(store.left.wait(), 10)
+
+
+async def test_a_two_way_stream_ends_with_what_was_wrong(face: Face) -> None:
+    reader, writer = await uploading_to(face, "/v1/measure")
+    writer.write(b"3\r\none\r\n")
+    await asyncio.wait_for(reader.readuntil(b'"size":"3"'), 10)
+    # The rest goes into the socket while the answers come out of it.
+    copying = asyncio.create_task(reader.readuntil(b"0\r\n\r\n"))
+    for _ in range(MAX_UPLOAD // PIECE):
+        writer.write(b"10000\r\n" + b"x" * PIECE + b"\r\n")
+        await writer.drain()
+    answer = await asyncio.wait_for(copying, 10)
+    assert f'{{"error":{{"code":8,"message":"the request body is larger than {MAX_UPLOAD} bytes"'.encode() in answer
+    writer.close()
