@@ -61,10 +61,14 @@ class Journal:
     async def keep_storing(self) -> None:
         """Store what could not be stored when it happened, for ever."""
         while True:
-            while self._late:
-                await self._audit.add(self._late[0])
-                del self._late[0]
+            await self.store_late()
             await asyncio.sleep(_LATE_SECONDS)
+
+    async def store_late(self) -> None:
+        """Store what could not be stored when it happened. Raises StoreUnavailable when it still cannot be."""
+        while self._late:
+            await self._audit.add(self._late[0])
+            del self._late[0]
 
     def _event(self, action: str, entry: Entry, outcome: str) -> AuditEvent:
         caller = callers.current()

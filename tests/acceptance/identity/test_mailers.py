@@ -1,0 +1,107 @@
+"""Mail over a real SMTP server, and into a folder."""
+
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import aiosmtplib
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+
+from services.identity.backends.folder_mailer import FolderMailer
+from services.identity.backends.smtp_mailer import SmtpMailer
+from services.identity.rules.accounts import Mail
+from tests.support.stores import free_port
+
+MAIL = Mail("ann@example.com", "Your code – mã của bạn", "Hello Ánn,\n\nyour code is 12345678.\n")
+SENDER = "Parley <parley@example.org>"
+PASSWORD = "the password of the server"
+
+
+class Inbox:
+    """Keeps what a server takes; refuses while it is full."""
+
+    def __init__(self) -> None:
+        self.taken: list[EmailMessage] = []
+        self.is_full = False
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:
+        if self.is_full:
+            return "452 4.2.2 mailbox full"
+        self.taken.append(message_from_bytes(envelope.content or b"", policy=policy.default))  # type: ignore[arg-type]
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    """What the server took."""
+    return Inbox()
+
+
+@pytest.fixture
+def port(inbox: Inbox) -> Iterator[int]:
+    """A server with one account."""
+
+    def check(_server: Any, _session: Any, _envelope: Any, _mechanism: str, shown: Any) -> AuthResult:
+        good = isinstance(shown, LoginPassword) and (shown.login, shown.password) == (b"parley", PASSWORD.encode())
+        return AuthResult(success=good)
+
+    controller = Controller(
+        inbox,
+        hostname="127.0.0.1",
+        port=free_port(),
+        auth_require_tls=False,
+        authenticator=check,
+    )
+    controller.start()
+    yield controller.port
+    controller.stop()
+
+
+def mailer(port: int, password: str = PASSWORD) -> SmtpMailer:
+    return SmtpMailer("127.0.0.1", port, "none", "parley", password, SENDER)
+
+
+async def test_a_mail_arrives_as_it_was_written(inbox: Inbox, port: int) -> None:
+    await mailer(port).send(MAIL)
+    (message,) = inbox.taken
+    assert (message["To"], message["Subject"], message["From"]) == (MAIL.to, MAIL.subject, SENDER)
+    assert message.get_content().replace("\r\n", "\n") == MAIL.text
+    assert message["Message-ID"].endswith("@example.org>")
+    assert message["Auto-Submitted"] == "auto-generated"
+
+
+async def test_a_mail_that_was_not_taken_is_not_taken_for_sent(inbox: Inbox, port: int) -> None:
+    inbox.is_full = True
+    with pytest.raises(aiosmtplib.SMTPException):
+        await mailer(port).send(MAIL)
+    with pytest.raises(aiosmtplib.SMTPException):
+        await mailer(port, "wrong").send(MAIL)
+    with pytest.raises((aiosmtplib.SMTPException, OSError)):
+        await mailer(free_port()).send(MAIL)
+    assert inbox.taken == []
+
+
+async def test_a_server_without_encryption_gets_nothing_unless_that_is_wanted(inbox: Inbox, port: int) -> None:
+    demanding = SmtpMailer("127.0.0.1", port, "starttls", "parley", PASSWORD, SENDER)
+    with pytest.raises(aiosmtplib.SMTPException):
+        await demanding.send(MAIL)
+    assert inbox.taken == []
+    assert PASSWORD not in repr(demanding)
+
+
+async def test_a_folder_keeps_mails_for_their_owner_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mail"
+    for _ in range(2):
+        await FolderMailer(folder, SENDER).send(MAIL)
+    files = sorted(folder.iterdir())
+    assert [path.suffix for path in files] == [".eml", ".eml"]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    message = message_from_bytes(files[0].read_bytes(), policy=policy.default)
+    assert message.get_content() == MAIL.text
+    shown = capsys.readouterr()
+    assert "12345678" not in shown.out + shown.err
+    assert "12345678" not in repr(MAIL)
