@@ -1,5 +1,6 @@
 """Make tools of the operations of an OpenAPI document, or of what an MCP server can do."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ class ImportTools:
             DocumentInvalid: the document cannot be read, or lacks one of the operations.
             and what KeepTools.create raises.
         """
-        return await self.tools.create_all(who, tools_of(document, operation_ids, server_url, headers))
+        # A large document takes a while to read.
+        wanted = await asyncio.to_thread(tools_of, document, operation_ids, server_url, headers)
+        return await self.tools.create_all(who, wanted)
 
     async def mcp(
         self, who: Who, server: McpSource, names: Sequence[str], headers: tuple[SecretHeader, ...]

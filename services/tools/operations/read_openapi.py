@@ -44,10 +44,14 @@ def tools_of(
 
 def _parsed(document: str) -> Json:
     try:
-        # CSafeLoader knows no tags that make objects; aliases are refused because they can grow without end.
-        if re.search(r"(?m)^[^\"'#]*[:\-]\s+[&*][A-Za-z0-9_]", document) and not document.lstrip().startswith("{"):
-            raise DocumentInvalid(cause="YAML anchors are not read")
-        parsed = json.loads(document) if document.lstrip().startswith("{") else yaml.safe_load(document)
+        if document.lstrip().startswith("{"):
+            parsed = json.loads(document)
+        else:
+            # What an alias stands for can grow without end.
+            if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(document, Loader=yaml.CSafeLoader)):
+                raise DocumentInvalid(cause="YAML aliases are not read")
+            # The safe loader knows no tags that make objects.
+            parsed = yaml.load(document, Loader=yaml.CSafeLoader)
     except (json.JSONDecodeError, yaml.YAMLError, RecursionError):
         raise DocumentInvalid(cause="it is neither JSON nor YAML") from None
     if not isinstance(parsed, dict) or not str(parsed.get("openapi", "")).startswith("3."):
@@ -65,7 +69,7 @@ def _operations(document: Json, server_url: str, headers: tuple[SecretHeader, ..
             if method not in item:
                 continue
             operation = item[method]
-            name = operation.get("operationId") or f"{method}_{path}"
+            name = operation.get("operationId") or f"{method}{path}"
             schema, query = _arguments(document, [*shared, *operation.get("parameters", [])], operation)
             url = urljoin(base.rstrip("/") + "/", path.lstrip("/"))
             described = operation.get("description") or operation.get("summary") or ""

@@ -31,9 +31,9 @@ class Seen:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve an ASGI application on a free port of the loopback, and yield the port."""
-    listening = socket.create_server(("127.0.0.1", 0))
+async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
+    """Serve an ASGI application on a port of the loopback, a free one for 0, and yield the port."""
+    listening = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=1, ws="none")
     server = uvicorn.Server(config)
     server.config.load()

@@ -1,0 +1,212 @@
+"""Tools are registered for their owner, one by one or from an OpenAPI document or an MCP server."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from services.chassis.errors import InvalidFields
+from services.chassis.identifiers import new_id
+from services.tools.backends.egress_guard import EgressGuard
+from services.tools.backends.mcp_caller import McpCaller
+from services.tools.errors import (
+    DocumentInvalid,
+    EgressRefused,
+    EtagMismatch,
+    RequestIdReused,
+    SchemaInvalid,
+    ServerUnusable,
+    SourceInvalid,
+    ToolNameTaken,
+    ToolNotFound,
+)
+from services.tools.operations.import_tools import ImportTools
+from services.tools.rules import CallState, GrpcSource, HttpSource, McpSource, SecretHeader, Source, Tool, Who
+from tests.acceptance.tools.conftest import ANY, NO_ID, House
+from tests.acceptance.tools.servers import mcp_server, serving, weather_descriptors
+
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "info": {"title": "Pets", "version": "1"},
+    "paths": {
+        "/pets/{petId}": {
+            "parameters": [{"$ref": "#/components/parameters/petId"}],
+            "get": {
+                "operationId": "getPet",
+                "summary": "Returns a pet.",
+                "parameters": [{"name": "full", "in": "query", "schema": {"type": "boolean"}}],
+            },
+            "put": {
+                "operationId": "putPet",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}},
+                },
+            },
+            "delete": {"description": "Lets a pet go."},
+        },
+        "/pets": {"post": {"operationId": "addPet"}},
+    },
+    "components": {
+        "parameters": {"petId": {"name": "petId", "in": "path", "required": True, "schema": {"type": "integer"}}},
+        "schemas": {
+            "Pet": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "kind": {"$ref": "#/components/schemas/Kind"}},
+                "required": ["name"],
+            },
+            "Kind": {"enum": ["cat", "dog"]},
+        },
+    },
+}
+
+
+def sources(port: int) -> list[Source]:
+    """Return one source of each kind."""
+    return [
+        HttpSource("PATCH", f"http://127.0.0.1:{port}/{{a}}", ("q",), (("X-One", "1"),)),
+        GrpcSource(f"127.0.0.1:{port}", "/weather.v1.WeatherService/Tell", weather_descriptors(), plaintext=True),
+        McpSource(f"http://127.0.0.1:{port}/mcp", "", "forecast"),
+        McpSource("", "sums", "add"),
+    ]
+
+
+async def test_a_tool_comes_back_as_it_was_registered(house: House, ann: Who) -> None:
+    for number, source in enumerate(sources(house.port)):
+        headers = () if isinstance(source, GrpcSource) else (SecretHeader("X-Key", "key", "Key "),)
+        wanted = Tool(NO_ID, f"t{number}", "does it", ANY, source, headers, True, True, 7, 2)
+        made = await house.tools.create(ann, wanted, None)
+        assert await house.tools.get(ann, made.tool_id) == made
+        assert replace(made, tool_id=NO_ID, created_at=None, updated_at=None) == wanted
+
+
+async def test_what_cannot_be_used_is_refused(house: House, ann: Who) -> None:
+    good = Tool(NO_ID, "good", "", ANY, HttpSource("GET", f"http://127.0.0.1:{house.port}/"))
+    wrong = {
+        InvalidFields: replace(good, name=""),
+        SchemaInvalid: replace(good, arguments_schema="[]"),
+        SourceInvalid: replace(good, source=HttpSource("", "")),
+        EgressRefused: replace(good, source=HttpSource("GET", "http://169.254.169.254/")),
+    }
+    for error, tool in wrong.items():
+        with pytest.raises(error):
+            await house.tools.create(ann, tool, None)
+    assert (await house.tools.page(ann, 0, ""))[0] == []
+
+
+async def test_names_are_unique_for_an_owner_and_retries_make_one(house: House, ann: Who, bob: Who) -> None:
+    tool = await house.tool(ann, "/a")
+    same = replace(tool, tool_id=NO_ID)
+    with pytest.raises(ToolNameTaken):
+        await house.tools.create(ann, same, None)
+    await house.tools.create(bob, same, None)
+    request_id = new_id()
+    first = await house.tools.create(ann, replace(same, name="once"), request_id)
+    assert (await house.tools.create(ann, replace(same, name="once"), request_id)).tool_id == first.tool_id
+    with pytest.raises(RequestIdReused):
+        await house.tools.create(ann, replace(same, name="twice"), request_id)
+
+
+async def test_a_tool_is_changed_by_its_owner_who_read_it(house: House, ann: Who, bob: Who) -> None:
+    tool = await house.tool(ann, "/a")
+    changed = await house.tools.update(ann, replace(tool, retries=2), ["retries"], [], '"1"')
+    assert (changed.retries, changed.revision) == (2, 2)
+    with pytest.raises(EtagMismatch):
+        await house.tools.update(ann, replace(tool, retries=3), ["retries"], [], '"1"')
+    inward = replace(tool, source=HttpSource("GET", "http://10.0.0.1/"))
+    with pytest.raises(EgressRefused):
+        await house.tools.update(ann, inward, ["http"], [], "")
+    for attempt in (
+        house.tools.update(bob, tool, ["retries"], [], ""),
+        house.tools.delete(bob, tool.tool_id),
+        house.tools.get(bob, tool.tool_id),
+    ):
+        with pytest.raises(ToolNotFound):
+            await attempt
+    described = await house.tools.describe([new_id(), tool.tool_id, tool.tool_id], ann.user_id, "")
+    assert [one.tool_id for one in described] == [tool.tool_id]
+    assert await house.tools.describe([tool.tool_id], bob.user_id, "") == []
+    await house.tools.delete(ann, tool.tool_id)
+    (call,) = await house.request(ann, tool)
+    assert (call.state, call.error_reason) == (CallState.FAILED, "TOOL_GONE")
+
+
+@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
+async def test_operations_of_a_document_become_tools(house: House, ann: Who, write: object) -> None:
+    assert callable(write)
+    server = f"http://127.0.0.1:{house.port}/api/v1"
+    made = await house.imports.openapi(ann, write(DOCUMENT), [], server, ())
+    tools = {tool.name: tool for tool in made}
+    assert set(tools) == {"getPet", "putPet", "delete_pets_petId", "addPet"}
+    assert tools["getPet"].source == HttpSource("GET", f"{server}/pets/{{petId}}", ("full",))
+    assert (tools["getPet"].idempotent, tools["getPet"].needs_approval) == (True, False)
+    assert (tools["addPet"].idempotent, tools["addPet"].needs_approval) == (False, True)
+    assert json.loads(tools["putPet"].arguments_schema) == {
+        "type": "object",
+        "properties": {"petId": {"type": "integer"}, "name": {"type": "string"}, "kind": {"enum": ["cat", "dog"]}},
+        "required": ["name", "petId"],
+    }
+    (call,) = await house.done(ann, tools["getPet"], arguments='{"petId": 7, "full": true}')
+    assert call.state is CallState.SUCCEEDED
+    assert house.seen.requests[0][:2] == ("GET", "/api/v1/pets/7?full=true")
+
+
+@pytest.mark.parametrize(
+    ("document", "cause"),
+    [
+        ("{", "neither JSON nor YAML"),
+        ("a: [", "neither JSON nor YAML"),
+        ("swagger: '2.0'", "not an OpenAPI 3 document"),
+        (json.dumps({"openapi": "3.0.0", "paths": {}}), "no operation"),
+        (json.dumps({**DOCUMENT, "paths": {"/a": {"get": {"parameters": [{"$ref": "http://x/y"}]}}}}), "leads out"),
+        (json.dumps({**DOCUMENT, "paths": {"/a": {"get": {"parameters": [{"$ref": "#/no"}]}}}}), "leads nowhere"),
+        (
+            json.dumps(
+                {
+                    **DOCUMENT,
+                    "paths": {"/a": {"get": {"parameters": [{"$ref": "#/components/schemas/Loop"}]}}},
+                    "components": {"schemas": {"Loop": {"$ref": "#/components/schemas/Loop"}}},
+                }
+            ),
+            "too deep",
+        ),
+        (json.dumps({**DOCUMENT, "paths": {"/a": []}}), "no operation|not as OpenAPI"),
+        ("a: &a [x, x]\nopenapi: '3.0'\nb: [*a, *a]\n", "aliases"),
+        ("!!python/object/apply:os.system ['true']", "neither JSON nor YAML"),
+    ],
+)
+async def test_a_document_that_cannot_be_used_is_refused(house: House, ann: Who, document: str, cause: str) -> None:
+    with pytest.raises(DocumentInvalid, match=cause):
+        await house.imports.openapi(ann, document, [], f"http://127.0.0.1:{house.port}", ())
+
+
+async def test_all_of_a_document_is_taken_or_nothing(house: House, ann: Who) -> None:
+    server = f"http://127.0.0.1:{house.port}"
+    document = json.dumps(DOCUMENT)
+    with pytest.raises(DocumentInvalid, match="no operation walkPet"):
+        await house.imports.openapi(ann, document, ["getPet", "walkPet"], server, ())
+    with pytest.raises(DocumentInvalid, match="server_url"):
+        await house.imports.openapi(ann, document, ["getPet"], "", ())
+    with pytest.raises(EgressRefused):
+        await house.imports.openapi(ann, document, ["getPet"], "http://127.0.0.1:1", ())
+    await house.imports.openapi(ann, document, ["putPet"], server, ())
+    with pytest.raises(ToolNameTaken):
+        await house.imports.openapi(ann, document, [], server, ())
+    assert [tool.name for tool in (await house.tools.page(ann, 0, ""))[0]] == ["putPet"]
+
+
+async def test_tools_of_an_mcp_server_are_registered(house: House, ann: Who) -> None:
+    async with serving(mcp_server().streamable_http_app()) as port:
+        guard = EgressGuard([80, 443], [f"127.0.0.1:{port}"])
+        tools = replace(house.tools, egress=guard)
+        imports = ImportTools(tools, McpCaller(guard, 100_000, {}), house.secrets, guard)
+        server = McpSource(f"http://127.0.0.1:{port}/mcp", "", "")
+        made = {tool.name: tool for tool in await imports.mcp(ann, server, ["forecast", "order.umbrella"], ())}
+        assert set(made) == {"forecast", "order_umbrella"}
+        assert made["order_umbrella"].source == replace(server, tool="order.umbrella")
+        assert (made["forecast"].needs_approval, made["order_umbrella"].needs_approval) == (False, True)
+        with pytest.raises(ServerUnusable, match="no tool sunshine"):
+            await imports.mcp(ann, server, ["sunshine"], ())
+    with pytest.raises(ServerUnusable, match="cannot be reached"):
+        await imports.mcp(ann, server, [], ())
