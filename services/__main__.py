@@ -35,8 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     models.add_argument("action", choices=["list", "fetch"])
     models.add_argument("model", nargs="?", default="", help="the model to fetch; the recommended one when left out")
     models.set_defaults(run=_models)
-    identity = commands.add_parser("identity", help="bring Keycloak's realm to what is written down")
-    identity.add_argument("action", choices=["sync"])
+    identity = commands.add_parser(
+        "identity", help="bring Keycloak's realm to what is written down, or rotate its keys"
+    )
+    identity.add_argument("action", choices=["sync", "rotate-keys"])
+    identity.add_argument("--wait", type=float, default=150, help="rotate-keys: seconds before the new key signs")
     identity.add_argument("--check", action="store_true", help="only tell the drift; exit code 1 when there is some")
     identity.set_defaults(run=_identity)
     add_commands(commands)
@@ -58,9 +61,12 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _identity(options: argparse.Namespace) -> int:
+    from deploy.keycloak.rotation import main as rotate
     from deploy.keycloak.sync import main as sync
     from services.registry import CAPABILITIES
 
+    if options.action == "rotate-keys":
+        return rotate(options.wait)
     return sync(list(CAPABILITIES), check=options.check)
 
 

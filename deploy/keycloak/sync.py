@@ -44,11 +44,11 @@ def main(capabilities: Sequence[str], *, check: bool) -> int:
 
 def synchronise(settings: KeycloakSettings, capabilities: Sequence[str], ledger: Ledger) -> None:
     """Bring the realm to what is written down. Raises KeycloakError, or httpx.HTTPError of a brokered provider."""
-    master = _administration(settings, "master")
+    master = administration(settings, "master")
     realm = wanted_realm(settings, capabilities)
     if not keep_realm(master, realm, ledger):
         return
-    admin = _administration(settings, settings.realm)
+    admin = administration(settings, settings.realm)
     keep_roles(admin, realm, ledger)
     keep_required_actions(admin, realm, ledger)
     keep_user_profile(admin, realm, ledger)
@@ -60,7 +60,8 @@ def synchronise(settings: KeycloakSettings, capabilities: Sequence[str], ledger:
         _keep_console_user(master, settings, ledger)
 
 
-def _administration(settings: KeycloakSettings, realm: str) -> KeycloakAdmin:
+def administration(settings: KeycloakSettings, realm: str) -> KeycloakAdmin:
+    """Return the administration of a realm, as the operator."""
     return KeycloakAdmin(
         connection=KeycloakOpenIDConnection(
             # Joined as URLs are: without the slash its last segment would be lost.

@@ -172,8 +172,9 @@ def _roles(claims: dict[str, Any]) -> frozenset[str]:
 
 
 def _organization(claim: Any) -> str:
-    """Return the organisation's id. Keycloak tells it by alias, `{"acme": {"id": …}}`; we have one at most."""
-    if isinstance(claim, dict):
-        ids = [str(told.get("id", "")) for told in claim.values() if isinstance(told, dict)]
+    """Return the organisation's id. Keycloak tells it by alias, `[{"acme": {"id": …}}]`; we have one at most."""
+    if isinstance(claim, dict | list):
+        by_alias = [one for one in (claim if isinstance(claim, list) else [claim]) if isinstance(one, dict)]
+        ids = [str(told.get("id", "")) for one in by_alias for told in one.values() if isinstance(told, dict)]
         return ids[0] if len(ids) == 1 else ""
     return claim if isinstance(claim, str) else ""

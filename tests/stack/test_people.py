@@ -34,10 +34,10 @@ async def test_an_organisation_stands_in_the_token_by_its_id(edge: Edge, stack: 
     bea = await edge.register()
     admin = stack.admin()
     made = admin.create_organization({"name": bea.user["username"], "alias": bea.user["username"]})
-    admin.organization_user_add(bea.id, made)
+    admin.organization_user_add(bea.id, str(made))
     pair = await edge.sign_in(bea.user["email"])
     claims = jwt.decode(pair["accessToken"], options={"verify_signature": False})
-    assert claims["organization"] == {bea.user["username"]: {"id": made}}
+    assert claims["organization"] == [{bea.user["username"]: {"id": made}}]
     assert (await Person(edge, {}, pair).get("/api/v1/auth/me"))["organizationId"] == made
 
 

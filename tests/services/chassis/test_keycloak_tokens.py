@@ -37,11 +37,12 @@ def verifier(issuer: KeyServer, valkey: Redis) -> TokenVerifier:
 
 
 async def test_the_organisation_is_known_by_its_id(verifier: TokenVerifier) -> None:
-    told = {"acme": {"id": "8d1c3a04-0000-7000-8000-000000000001"}}
-    assert (await verifier.verify(token(organization=told))).organization_id == "8d1c3a04-0000-7000-8000-000000000001"
+    known = "8d1c3a04-0000-7000-8000-000000000001"
+    for told in ({"acme": {"id": known}}, [{"acme": {"id": known}}], known):
+        assert (await verifier.verify(token(organization=told))).organization_id == known
 
 
-@pytest.mark.parametrize("told", [["acme"], {"acme": {}}, {"a": {"id": "1"}, "b": {"id": "2"}}, {"acme": "1"}, 7])
+@pytest.mark.parametrize("told", [["acme"], [{"a": {"id": "1"}}, {"b": {"id": "2"}}], {"acme": {}}, {"a": {"id": "1"}, "b": {"id": "2"}}, {"acme": "1"}, 7])
 async def test_an_organisation_without_one_id_is_none(verifier: TokenVerifier, told: object) -> None:
     assert (await verifier.verify(token(organization=told))).organization_id == ""
 
