@@ -73,30 +73,36 @@ async def assemble(resources: Resources) -> Module:
         await publisher.close()
 
     return Module(
-        served=(
-            Served(
-                chat_service_pb2_grpc.add_ChatServiceServicer_to_server,
-                ChatServicer(chat, conversations),
-                chat_service_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name,
-            ),
-            Served(
-                conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server,
-                ConversationServicer(conversations),
-                conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"].full_name,
-            ),
-            Served(
-                message_service_pb2_grpc.add_MessageServiceServicer_to_server,
-                MessageServicer(messages, BranchMessages(transactions)),
-                message_service_pb2.DESCRIPTOR.services_by_name["MessageService"].full_name,
-            ),
-            Served(
-                run_service_pb2_grpc.add_RunServiceServicer_to_server,
-                RunServicer(runs),
-                run_service_pb2.DESCRIPTOR.services_by_name["RunService"].full_name,
-            ),
-        ),
+        served=_served(conversations, messages, BranchMessages(transactions), runs, chat),
         background=(relay, tell, recovery.keep_recovering),
         register_jobs=answering.register,
         rewrap=PostgresDataKeys(resources.database, encryption).rewrap,
         close=close,
+    )
+
+
+def _served(
+    conversations: KeepConversations, messages: SendMessages, branches: BranchMessages, runs: FollowRuns, chat: Chat
+) -> tuple[Served, ...]:
+    return (
+        Served(
+            chat_service_pb2_grpc.add_ChatServiceServicer_to_server,
+            ChatServicer(chat, conversations),
+            chat_service_pb2.DESCRIPTOR.services_by_name["ChatService"].full_name,
+        ),
+        Served(
+            conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server,
+            ConversationServicer(conversations),
+            conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"].full_name,
+        ),
+        Served(
+            message_service_pb2_grpc.add_MessageServiceServicer_to_server,
+            MessageServicer(messages, branches),
+            message_service_pb2.DESCRIPTOR.services_by_name["MessageService"].full_name,
+        ),
+        Served(
+            run_service_pb2_grpc.add_RunServiceServicer_to_server,
+            RunServicer(runs),
+            run_service_pb2.DESCRIPTOR.services_by_name["RunService"].full_name,
+        ),
     )

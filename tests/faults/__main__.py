@@ -12,12 +12,13 @@ from tests.faults.nemesis import raging
 from tests.faults.storm import Plan, storm
 
 
-async def main(conversations: int, messages: int, seed: int) -> int:
+async def main(conversations: int, messages: int, pace: float, seed: int) -> int:
     """Send the messages through the storm and judge; return the exit code."""
     folder = Path(mkdtemp(prefix="parley-faults-"))
     plan = Plan(
         conversations=conversations,
         messages=messages,
+        pace=pace,
         kill_worker=2,
         kill_broker=20,
         pause_worker=30,
@@ -41,6 +42,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--conversations", type=int, default=500)
     parser.add_argument("--messages", type=int, default=20)
+    parser.add_argument("--pace", type=float, default=8.0, help="seconds between the messages of a conversation")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    sys.exit(asyncio.run(main(given.conversations, given.messages, given.seed)))
+    sys.exit(asyncio.run(main(given.conversations, given.messages, given.pace, given.seed)))

@@ -1,6 +1,7 @@
 """Messages through a whole house over RabbitMQ while its parts are killed, paused and emptied."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-import psutil
 from parley.conversations.v1.conversation_service_pb2 import CreateConversationRequest, GetConversationRequest
 from parley.conversations.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from parley.conversations.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
@@ -19,6 +19,9 @@ from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
 from parley.conversations.v1.run_service_pb2 import GetRunRequest
 from parley.conversations.v1.run_service_pb2_grpc import RunServiceStub
 
+from deploy.local.folders import make_folders
+from deploy.local.plan import environment
+from deploy.local.settings import LocalSettings
 from tests.faults.history import History
 from tests.support.brokers import RunningBroker, running_rabbitmq
 from tests.support.callers import edge_of
@@ -46,6 +49,8 @@ class Plan:
     conversations: int
     messages: int
     """To each conversation."""
+    pace: float
+    """Seconds between the messages of a conversation."""
     kill_worker: float = 0
     kill_broker: float = 0
     pause_worker: float = 0
@@ -74,8 +79,12 @@ class Storm:
     runs: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # What the house told its services.
-        self.env = dict(psutil.Process(self.mesh.pid("services")).environ())
+        # What the launcher tells its workers.
+        ports = json.loads((self.mesh.home / "run" / "ports.json").read_text())
+        at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        settings = LocalSettings(home=self.mesh.home, edge_port=self.mesh.port)
+        told = environment(settings, make_folders(self.mesh.home), at, {})
+        self.env = told | self.mesh.settings | {"PARLEY_HOME": str(self.mesh.home)}
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """Start a worker process."""
@@ -99,16 +108,19 @@ class Storm:
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def talk(number: int) -> None:
+            await asyncio.sleep(self.plan.pace * number / self.plan.conversations)
+            request = CreateConversationRequest(request_id=str(uuid4()))
             async with slots:
-                request = CreateConversationRequest(request_id=str(uuid4()))
                 made = await self.call(number, ConversationServiceStub, "CreateConversation", request)
-                conversation = made.conversation.id
-                for message in range(self.plan.messages):
-                    text = f"message {message} to {number}"
-                    send = SendMessageRequest(conversation_id=conversation, text=text, request_id=str(uuid4()))
+            conversation = made.conversation.id
+            for message in range(self.plan.messages):
+                text = f"message {message} to {number}"
+                send = SendMessageRequest(conversation_id=conversation, text=text, request_id=str(uuid4()))
+                async with slots:
                     sent = await self.call(number, MessageServiceStub, "SendMessage", send)
-                    self.history.write("accepted", conversation=conversation, text=text)
-                    self.runs.append((conversation, sent.run.id))
+                self.history.write("accepted", conversation=conversation, text=text)
+                self.runs.append((conversation, sent.run.id))
+                await asyncio.sleep(self.plan.pace)
 
         await asyncio.gather(*[talk(number) for number in range(self.plan.conversations)])
 

@@ -11,6 +11,7 @@ from tests.faults.storm import Plan, storm
 _PLAN = Plan(
     conversations=40,
     messages=10,
+    pace=3,
     kill_worker=2,
     kill_broker=9,
     pause_worker=6,

@@ -60,6 +60,11 @@ class RunningMesh:
         return _COLOURS.sub("", self._output.read_text()) if self._output.exists() else ""
 
     @property
+    def settings(self) -> dict[str, str]:
+        """What the house was told."""
+        return {name: value for name, value in self._environment.items() if name.startswith("PARLEY_")}
+
+    @property
     def launcher(self) -> psutil.Process:
         """The process of `parley up`."""
         assert self._process is not None
