@@ -7,8 +7,17 @@ import pytest
 from tests.support.callers import Json, Person, eventually, refusal
 
 CONVERSATIONS = "/api/v1/chat/conversations"
-CONVERSATION_FIELDS = {"id", "title", "context", "messageCount", "createTime", "updateTime"}
-MESSAGE_FIELDS = {"id", "conversationId", "sequence", "role", "text", "runId", "metadata", "createTime"}
+CONVERSATION_FIELDS = {
+    "id",
+    "title",
+    "context",
+    "messageCount",
+    "createTime",
+    "updateTime",
+    "private",
+    "activeMessageId",
+}
+MESSAGE_FIELDS = {"id", "conversationId", "sequence", "role", "text", "runId", "metadata", "createTime", "parentId"}
 RUN_FIELDS = {
     "id",
     "conversationId",
@@ -235,3 +244,36 @@ async def test_a_reader_of_a_deleted_conversation_is_let_go(ada: Person) -> None
         return (await ada.ask("GET", f"{conversation}/messages")).status_code == 404
 
     await eventually(is_gone, seconds=5, what="the end of the conversation")
+
+
+async def test_a_conversation_branches(ada: Person) -> None:
+    conversation = await ada.open_conversation()
+    await ada.answer(conversation, "one")
+    question, answer = (await ada.get(f"{conversation}/messages"))["messages"]
+    assert (question["parentId"], answer["parentId"]) == ("", question["id"])
+
+    again = await ada.post(f"{conversation}/messages/{answer['id']}:regenerate")
+    assert (await ada.hear(f"{conversation}/runs/{again['id']}"))[-1].kind == "completed"
+    edited = await ada.post(f"{conversation}/messages/{question['id']}:edit", text="eins")
+    last = (await ada.hear(f"{conversation}/runs/{edited['run']['id']}"))[-1]
+    assert last.data["message"]["text"] == "You said: eins"
+    assert last.data["message"]["parentId"] == edited["message"]["id"]
+    assert (await ada.get(conversation))["activeMessageId"] == last.data["message"]["id"]
+
+    active = await ada.post(f"{conversation}/messages/{answer['id']}:activate")
+    assert active["activeMessageId"] == answer["id"]
+    assert len((await ada.get(f"{conversation}/messages"))["messages"]) == 5
+
+    refusal(
+        await ada.ask("POST", f"{conversation}/messages/{answer['id']}:edit", json={"text": "no"}),
+        400,
+        9,
+        reason="MESSAGE_NOT_EDITABLE",
+    )
+    refusal(
+        await ada.ask("POST", f"{conversation}/messages/{uuid4()}:regenerate", json={}),
+        404,
+        5,
+        field="message_id",
+        reason="MESSAGE_NOT_FOUND",
+    )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from services.chassis import logs
@@ -104,8 +104,9 @@ class AnswerMessages:
             await asyncio.wait({asking, cancelling}, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 return asking.result()
-            text = "".join(answer.text)
-            return Outcome(RunState.CANCELLED, text, Metadata(answer.metadata.model, finish_reason="cancelled"))
+            # A provider that is stopped tells no usage. Most send a token at a time: the pieces count them.
+            usage = replace(answer.metadata, output_tokens=len(answer.text), finish_reason="cancelled")
+            return Outcome(RunState.CANCELLED, "".join(answer.text), usage)
         finally:
             for task in (asking, cancelling):
                 task.cancel()

@@ -1,6 +1,7 @@
 """The work of a nudge: exactly one answer to each message, in order, whatever happens to the workers."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -8,9 +9,10 @@ from sqlalchemy import text
 
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
+from services.chassis.resources import open_valkey
 from services.conversations.errors import RunNotFound
 from services.conversations.ports import LeaseLost
-from services.conversations.rules import Context, Outcome, RunEvent, RunState
+from services.conversations.rules import Context, Metadata, Outcome, RunEvent, RunState
 from tests.support.house import House, Step, failure
 
 
@@ -46,6 +48,38 @@ async def test_readers_resume_after_any_event_with_the_same_numbers(house: House
     live = await reader
     for seen in range(len(live) + 1):
         assert await collect(house, owner, run, after=seen) == live[seen:]
+
+
+async def test_many_readers_on_two_replicas_see_the_same_events_also_after_a_restart(
+    house: House, owner: str, database: Database, valkey_url: str, tmp_path: Path
+) -> None:
+    gate = asyncio.Event()
+    house.model.script = lambda _: ["Once ", "upon ", gate, "a time"]
+    conversation = await house.conversations.create(owner, "", Context(), None)
+    _, run = await house.messages.send(owner, conversation.conversation_id, "tell", None)
+    others = [open_valkey(valkey_url) for _ in range(2)]
+    replica, restarted = (House(database, valkey, tmp_path / "keys") for valkey in others)
+    readers = [asyncio.create_task(collect(at, owner, run)) for at in (house, house, replica, replica)]
+    working = asyncio.create_task(house.answers.answer(conversation.conversation_id))
+    seen = []
+    async for event in replica.runs.follow(owner, conversation.conversation_id, run.run_id, 0):
+        seen.append(event)
+        if event.text == "upon ":
+            break
+    # This reader's replica goes, and it goes on at another one.
+    await replica.wake_ups.close()
+    readers[2].cancel()
+    readers[3].cancel()
+    resumed = asyncio.create_task(collect(restarted, owner, run, after=seen[-1].sequence))
+    gate.set()
+    await working
+    whole = await readers[0]
+    assert [event.kind for event in whole] == ["started", "delta", "delta", "delta", "completed"]
+    assert await readers[1] == whole
+    assert seen + await resumed == whole
+    await restarted.wake_ups.close()
+    for valkey in others:
+        await valkey.aclose()
 
 
 async def test_a_burst_is_answered_in_order_and_each_answer_sees_only_what_came_before(
@@ -150,6 +184,7 @@ async def test_cancelling_keeps_what_was_said_and_stops_the_model(house: House, 
     assert events[-1].kind == "cancelled"
     assert events[-1].message is not None
     assert events[-1].message.text == "Once upon "
+    assert events[-1].message.metadata == Metadata(output_tokens=2, finish_reason="cancelled")
     ended = await house.runs.cancel(owner, conversation.conversation_id, run.run_id)
     assert ended.state is RunState.CANCELLED
 
