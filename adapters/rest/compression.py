@@ -24,7 +24,7 @@ class Compression:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._middleware(scope, receive, _Unmarking(send))  # type: ignore[arg-type]
+        await self._middleware(scope, receive, _Unmarking(send))
 
     async def _inside(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, _Marking(send))

@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
-from jsonschema import Draft202012Validator, validators  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator, validators  # type: ignore[import-untyped, unused-ignore]
 from parley.access.v1 import access_pb2
 
 from adapters.rest.settings import RestSettings
@@ -24,7 +24,7 @@ from tests.adapters.conftest import running_adapter
 
 Json = dict[str, Any]
 # The spy writes the same text everywhere; whether it is a language code is not the question here.
-_Validator = validators.extend(Draft202012Validator, {"pattern": lambda *_: None})
+_Validator = validators.extend(Draft202012Validator, {"pattern": lambda *_: None})  # type: ignore[no-untyped-call, unused-ignore]
 _PARAMETER = re.compile(r"{([^}=]+)(=[^}]*)?}")
 _TEXT, _UUID = "some text", "0190d3a5-7f3e-7c3e-8a5b-3f1f6b0a9c11"
 

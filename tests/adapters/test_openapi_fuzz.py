@@ -11,7 +11,7 @@ from tests.adapters.test_contract import Json, Spy, document, spied
 
 __all__ = ["document", "spied"]
 
-_EXAMPLES = 12
+_EXAMPLES = 5
 _CONFIG = """
 warnings = false
 [checks]
