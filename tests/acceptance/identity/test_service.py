@@ -73,8 +73,8 @@ def bearer(token: str) -> tuple[tuple[str, str], ...]:
 
 
 @asynccontextmanager
-async def running(database: Database, valkey: Redis, home: Path) -> AsyncIterator[Client]:
-    """Serve identity on a free port."""
+async def running(database: Database, valkey: Redis, home: Path, **limits: int) -> AsyncIterator[Client]:
+    """Serve identity on a free port; `limits` are settings of it."""
     published = b""
     with serving_key_set(lambda: published) as jwks_url:
         settings = ChassisSettings(home=home, secret=SECRET, issuer=ISSUER, jwks_url=jwks_url)  # type: ignore[arg-type]
@@ -82,7 +82,8 @@ async def running(database: Database, valkey: Redis, home: Path) -> AsyncIterato
         resources = Resources(settings, database, valkey, mesh, PageTokens(SECRET))
         with pytest.MonkeyPatch.context() as environment:
             # All the people of these tests come from one address.
-            environment.setenv("PARLEY_IDENTITY_ATTEMPTS_PER_ADDRESS", "1000000")
+            for name, value in ({"ATTEMPTS_PER_ADDRESS": 1_000_000} | limits).items():
+                environment.setenv(f"PARLEY_IDENTITY_{name}", str(value))
             module = await assemble(resources)
         await module.prepare()
         server, _, _ = build_server([module], resources)

@@ -1,0 +1,111 @@
+"""Brute force ends: for each account and for each network address, over a real server and real Valkey."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from parley.identity.v1 import auth_service_pb2 as auth_pb
+from redis.asyncio import Redis
+
+from services.chassis.database import Database
+from services.chassis.interceptors.client_address import METADATA_KEY
+from tests.acceptance.identity.test_service import PASSWORD, Client, running
+
+PER_ADDRESS, PER_ACCOUNT = 6, 4
+
+
+@pytest.fixture
+async def client(database: Database, valkey: Redis, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    """A client of a server with low limits."""
+    limits = {"ATTEMPTS_PER_ADDRESS": PER_ADDRESS, "ATTEMPTS_PER_ACCOUNT": PER_ACCOUNT, "MAILS_PER_HOUR": 2}
+    async with running(database, valkey, tmp_path_factory.mktemp("home"), **limits) as client:
+        yield client
+
+
+class Guesser:
+    """Somebody at a network address of their own."""
+
+    def __init__(self, client: Client, address: str = "") -> None:
+        tail = uuid4().int % 2**16
+        self._client = client
+        self.metadata = ((METADATA_KEY, address or f"2001:db8:{tail:x}:{uuid4().int % 2**16:x}::1"),)
+
+    async def sign_in(self, login: str, password: str) -> str:
+        """Try to sign in and return how that ended."""
+        return await self.ended(
+            self._client.auth.Login(auth_pb.LoginRequest(login=login, password=password), metadata=self.metadata)
+        )
+
+    async def forget(self, email: str) -> str:
+        """Ask for a code and return how that ended."""
+        request = auth_pb.ForgotPasswordRequest(email=email)
+        return await self.ended(self._client.auth.ForgotPassword(request, metadata=self.metadata))
+
+    async def ended(self, call: "grpc.aio.UnaryUnaryCall[object, object]") -> str:
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        return "OK"
+
+
+def somebody() -> str:
+    return f"nobody-{uuid4().hex}"
+
+
+async def test_one_address_tries_so_often_whomever_it_tries(client: Client) -> None:
+    guesser = Guesser(client)
+    ends = [await guesser.sign_in(somebody(), "guess") for _ in range(PER_ADDRESS + 2)]
+    assert ends == ["UNAUTHENTICATED"] * PER_ADDRESS + ["RESOURCE_EXHAUSTED"] * 2
+    assert await guesser.forget("a@example.org") == "RESOURCE_EXHAUSTED"
+    assert await Guesser(client).sign_in(somebody(), "guess") == "UNAUTHENTICATED"
+
+
+async def test_an_account_is_tried_so_often_from_wherever(client: Client) -> None:
+    user = await client.register()
+    for _ in range(PER_ACCOUNT):
+        assert await Guesser(client).sign_in(user.email, "guess") == "UNAUTHENTICATED"
+    # The right password does not get in either, or guessing on would pay.
+    for login in (user.email, user.email.upper(), f" {user.email}"):
+        assert await Guesser(client).sign_in(login, PASSWORD) == "RESOURCE_EXHAUSTED"
+
+
+async def test_whether_there_is_an_account_makes_no_difference(client: Client) -> None:
+    user, nobody = await client.register(), somebody()
+    ends = [
+        [await Guesser(client).sign_in(login, "guess") for _ in range(PER_ACCOUNT + 1)]
+        for login in (user.username, nobody)
+    ]
+    assert ends[0] == ends[1]
+    mails = [[await Guesser(client).forget(email) for _ in range(3)] for email in (user.email, f"{nobody}@a.org")]
+    assert mails[0] == mails[1] == ["OK", "OK", "RESOURCE_EXHAUSTED"]
+
+
+async def test_the_right_password_begins_the_count_anew(client: Client) -> None:
+    user = await client.register()
+    for _ in range(3):
+        for _ in range(PER_ACCOUNT - 1):
+            assert await Guesser(client).sign_in(user.email, "guess") == "UNAUTHENTICATED"
+        assert await Guesser(client).sign_in(user.email, PASSWORD) == "OK"
+
+
+async def test_a_network_of_addresses_counts_as_one(client: Client) -> None:
+    network = f"2001:db8:{uuid4().int % 2**16:x}:{uuid4().int % 2**16:x}"
+    ends = [await Guesser(client, f"{network}::{tail:x}").sign_in(somebody(), "x") for tail in range(PER_ADDRESS + 1)]
+    assert ends[-1] == "RESOURCE_EXHAUSTED"
+
+
+async def test_the_refusal_says_when_to_come_back(client: Client) -> None:
+    guesser, nobody = Guesser(client), somebody()
+    for _ in range(PER_ACCOUNT):
+        await Guesser(client).sign_in(nobody, "guess")
+    request = auth_pb.LoginRequest(login=nobody, password="guess")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await client.auth.Login(request, metadata=guesser.metadata)
+    trailers = dict(refused.value.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])  # type: ignore[arg-type]
+    retry = error_details_pb2.RetryInfo()
+    assert status.details[-1].Unpack(retry)
+    assert 0 < retry.retry_delay.ToTimedelta().total_seconds() <= 900
