@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from deploy.envoy.contract import RestPath, Rpc, load_descriptors, read_rpcs
 from deploy.envoy.local_replies import LOCAL_REPLIES
+from deploy.envoy.mesh_tls import MeshTls, write_secrets
 from deploy.envoy.settings import EnvoySettings
 
 # gRPC's own services, open to anyone at both listeners.
@@ -76,6 +77,7 @@ def render(settings: EnvoySettings, descriptors: FileDescriptorSet) -> str:
         # A proxy that is trusted says there who calls.
         untrusted_headers=(*UNTRUSTED_HEADERS, *(() if settings.trusted_hops else FORWARDED_FOR)),
         local_replies=LOCAL_REPLIES,
+        mesh_tls=MeshTls(settings.mesh_secrets),
         security_headers=SECURITY_HEADERS | (HSTS if settings.tls_certificate else {}),
         cors_patterns=cors_patterns(settings),
     )
@@ -104,6 +106,10 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=read, default=argparse.SUPPRESS)
     given = vars(parser.parse_args(arguments))
     output = given.pop("output")
+    if given.get("mesh_certificates"):
+        # Envoy reads its certificate by way of files beside the configuration, and so sees that there is a new one.
+        write_secrets(given["mesh_certificates"], output.parent)
+        given["mesh_secrets"] = str(output.parent)
     text = render(EnvoySettings(**given), load_descriptors())
     if output:
         output.write_text(text)

@@ -43,6 +43,11 @@ class EnvoySettings:
     """PEM file of the edge's certificate chain; empty serves plain HTTP."""
     tls_key: str = ""
     """PEM file of the certificate's key."""
+    mesh_certificates: str = ""
+    """Folder with Envoy's own certificate, as `parley certificates` keeps it: the mesh and the way to the services then
+    speak mTLS. Empty: plain."""
+    mesh_secrets: str = ""
+    """Folder of the files that tell Envoy where to look in that folder: beside the configuration."""
     access_log: str = "/dev/stdout"
     """Where the edge writes one JSON line per request."""
     max_body_bytes: int = 10 * 1024 * 1024
