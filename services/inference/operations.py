@@ -12,10 +12,12 @@ from services.inference.rules import (
     Prompt,
     Question,
     Summary,
+    ToolCall,
     fit,
     input_budget,
     most_tokens,
     output_limit,
+    tool_tokens,
 )
 
 
@@ -42,8 +44,12 @@ class Catalogue:
         return model
 
 
-async def generate(catalogue: Catalogue, defaults: Defaults, question: Question) -> AsyncGenerator[str | Summary, None]:
-    """Yield a model's answer in pieces, then the summary. Closing the generator stops the model.
+async def generate(
+    catalogue: Catalogue, defaults: Defaults, question: Question
+) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    """Yield a model's answer in pieces, then the calls that it asks for, then the summary.
+
+    Closing the generator stops the model.
 
     Raises:
         ModelNotFound: there is no such model.
@@ -77,7 +83,8 @@ async def _prompt(model: ServedModel, defaults: Defaults, question: Question) ->
     temperature = defaults.temperature if question.temperature is None else question.temperature
     messages: Sequence[Message] = question.messages
     if model.context_tokens:
-        budget = input_budget(model.context_tokens, max_output)
+        tools = tool_tokens(question.tools)
+        budget = input_budget(model.context_tokens, max_output) - tools
         used = most_tokens(messages)
         # Counting may cost a request; most conversations are short enough to do without.
         if used > budget:
@@ -85,5 +92,5 @@ async def _prompt(model: ServedModel, defaults: Defaults, question: Question) ->
             kept = fit(messages, counts, budget)
             messages = [messages[index] for index in kept]
             used = sum(counts[index] for index in kept)
-        max_output = output_limit(model.context_tokens, max_output, used)
-    return Prompt(tuple(messages), max_output, temperature)
+        max_output = output_limit(model.context_tokens, max_output, used + tools)
+    return Prompt(tuple(messages), max_output, temperature, question.tools)

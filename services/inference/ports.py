@@ -4,14 +4,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.inference.rules import Condition, Message, Prompt, Summary
+from services.inference.rules import Condition, Message, Prompt, Summary, ToolCall
 
 
 class ChatModel(Protocol):
     """A model that answers prompts."""
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[str | Summary, None]:
-        """Yield the answer in pieces, none of them empty, then the summary.
+    def stream(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
+        """Yield the answer in pieces, none of them empty, then the calls that the model asks for, then the summary.
 
         Closing the generator stops the generation at once.
 

@@ -10,6 +10,7 @@ from services.inference.errors import ContextLengthExceeded
 
 SYSTEM = "system"
 USER = "user"
+TOOL = "tool"
 
 MESSAGE_OVERHEAD_TOKENS = 8
 """What a chat template adds around one message; ChatML adds 5."""
@@ -48,11 +49,31 @@ class ModelStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that a model may ask to be called; the schema is a JSON Schema in JSON."""
+
+    name: str
+    description: str
+    arguments_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for; the arguments are JSON as the model wrote them."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a prompt; `role` is `system`, `user` or `assistant`."""
+    """One message of a prompt; `role` is `system`, `user`, `assistant`, or `tool` for the result of a call."""
 
     role: str
     text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +84,7 @@ class Question:
     model_id: str = ""
     max_output_tokens: int = 0
     temperature: float | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +94,12 @@ class Prompt:
     messages: tuple[Message, ...]
     max_output_tokens: int
     temperature: float
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a generation went. `finish_reason` is `stop` or `length`."""
+    """How a generation went. `finish_reason` is `stop`, `length` or `tool_calls`."""
 
     model_id: str
     finish_reason: str
@@ -89,12 +112,23 @@ def estimate(message: Message) -> int:
 
     A third of its UTF-8 bytes is above what current tokenizers need for European languages and Vietnamese.
     """
-    return -(-len(message.text.encode()) // _BYTES_PER_TOKEN) + MESSAGE_OVERHEAD_TOKENS
+    return -(-_bytes(message) // _BYTES_PER_TOKEN) + MESSAGE_OVERHEAD_TOKENS
 
 
 def most_tokens(messages: Iterable[Message]) -> int:
     """Return how many tokens messages take at most, whatever their text: no tokenizer makes more tokens than bytes."""
-    return sum(len(message.text.encode()) + MESSAGE_OVERHEAD_TOKENS for message in messages)
+    return sum(_bytes(message) + MESSAGE_OVERHEAD_TOKENS for message in messages)
+
+
+def _bytes(message: Message) -> int:
+    calls = sum(len(call.name) + len(call.arguments.encode()) for call in message.tool_calls)
+    return len(message.text.encode()) + calls
+
+
+def tool_tokens(tools: Iterable[Tool]) -> int:
+    """Return about how many tokens the descriptions of tools take, rather too many than too few."""
+    texts = (f"{tool.name}{tool.description}{tool.arguments_schema}" for tool in tools)
+    return sum(-(-len(text.encode()) // _BYTES_PER_TOKEN) + MESSAGE_OVERHEAD_TOKENS for text in texts)
 
 
 def input_budget(context_tokens: int, max_output_tokens: int) -> int:
@@ -113,14 +147,17 @@ def output_limit(context_tokens: int, max_output_tokens: int, input_tokens: int)
 def fit(messages: Sequence[Message], counts: Sequence[int], budget: int) -> list[int]:
     """Return the indexes of the messages to keep, in order, so that their `counts` sum up to at most `budget`.
 
-    System messages and the last message always stay; of the others the oldest go first. When some went, the
+    System messages and the last message always stay, and with the result of a tool all that was said since the user's
+    last message, because models take no result without its call; of the others the oldest go first. When some went, the
     conversation that is left begins with a user's message, because models are trained on no other beginning.
 
     Raises:
         ContextLengthExceeded: what always stays is more than `budget` by itself.
     """
     last = len(messages) - 1
-    droppable = [index for index, message in enumerate(messages) if message.role != SYSTEM and index != last]
+    if messages[last].role == TOOL:
+        last = max((index for index, message in enumerate(messages) if message.role == USER), default=0)
+    droppable = [index for index, message in enumerate(messages) if message.role != SYSTEM and index < last]
     excess = sum(counts) - budget
     if excess <= 0:
         return list(range(len(messages)))

@@ -1,6 +1,7 @@
 """Any model behind the OpenAI chat completions API."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from services.chassis import logs
 from services.inference.backends.openai_connection import OpenAIConnection
 from services.inference.errors import InferenceError, ModelRefused, ModelUnavailable
-from services.inference.rules import Prompt, Summary
+from services.inference.rules import Message, Prompt, Summary, ToolCall
 
 if TYPE_CHECKING:
     from openai import APIError
@@ -37,7 +38,7 @@ class OpenAIChatModel:
         self._connection = connection
         self._patience = patience
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Summary, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
         """See the port ChatModel. The SDK tries again by itself only before the answer begins."""
         client = await self._connection.client()
         import openai
@@ -75,14 +76,26 @@ class OpenAIChatModel:
         """Send the prompt; once more when the key was refused and there is a new one."""
         import openai
 
-        request = {
+        request: dict[str, Any] = {
             "model": self._provider_name,
-            "messages": [{"role": message.role, "content": message.text} for message in prompt.messages],
+            "messages": [_written(message) for message in prompt.messages],
             "max_tokens": prompt.max_output_tokens,
             "temperature": prompt.temperature,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if prompt.tools:
+            request["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description,
+                        "parameters": json.loads(tool.arguments_schema or '{"type": "object"}'),
+                    },
+                }
+                for tool in prompt.tools
+            ]
         try:
             return await client.chat.completions.create(**request)
         except openai.AuthenticationError:
@@ -102,9 +115,13 @@ class OpenAIChatModel:
         return ModelUnavailable(model=self._model_id, cause=_cause(error, status))
 
 
-async def _parts(chunks: AsyncIterator["ChatCompletionChunk"], model_id: str) -> AsyncIterator[str | Summary]:
+async def _parts(
+    chunks: AsyncIterator["ChatCompletionChunk"], model_id: str
+) -> AsyncIterator[str | ToolCall | Summary]:
     finish_reason = ""
     usage = (0, 0)
+    # A call comes in pieces, told apart by their index: its id and name first, then its arguments bit by bit.
+    calls: dict[int, ToolCall] = {}
     async for chunk in chunks:
         if chunk.usage is not None:
             usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
@@ -112,9 +129,33 @@ async def _parts(chunks: AsyncIterator["ChatCompletionChunk"], model_id: str) ->
             finish_reason = choice.finish_reason or finish_reason
             if choice.delta.content:
                 yield choice.delta.content
+            for piece in choice.delta.tool_calls or ():
+                before = calls.get(piece.index, ToolCall("", "", ""))
+                function = piece.function
+                calls[piece.index] = ToolCall(
+                    piece.id or before.call_id,
+                    (function and function.name) or before.name,
+                    before.arguments + ((function and function.arguments) or ""),
+                )
     if not finish_reason:
         raise ModelUnavailable(model=model_id, cause="it broke off in the middle of its answer")
-    yield Summary(model_id, "length" if finish_reason == "length" else "stop", *usage)
+    for index in sorted(calls):
+        yield calls[index]
+    ended = "tool_calls" if calls else "stop"
+    yield Summary(model_id, "length" if finish_reason == "length" else ended, *usage)
+
+
+def _written(message: Message) -> dict[str, Any]:
+    """Return a message as the API wants it."""
+    written: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_call_id:
+        written["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        written["tool_calls"] = [
+            {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return written
 
 
 def _cause(error: "APIError", status: int) -> str:
