@@ -81,6 +81,10 @@ lock: .venv/dev.stamp ## Pin the dependencies of pyproject.toml anew, with hashe
 bench: .venv/dev.stamp ## Measure against the floors and print the ratios.
 	$(BIN)/python -m tests.benchmarks
 
+.PHONY: faults
+faults: .venv/dev.stamp ## Kill, pause and empty a house's parts under load for minutes, and judge.
+	$(BIN)/python -m tests.faults
+
 .PHONY: clean
 clean: ## Remove the installed environment; the data in .parley stays.
 	rm -rf .venv

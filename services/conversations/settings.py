@@ -17,7 +17,7 @@ class ConversationsSettings(BaseSettings):
     answer_seconds: float = 300.0
     """How long a model may take for one answer."""
     answers_at_once: int = 200
-    """How many conversations one worker answers beside each other."""
+    """How many conversations one worker answers beside each other; half of them at most for one tenant."""
     history_size: int = 100
     """How many of the last messages the model is given, as far as its context holds them."""
     chat_wait_seconds: float = 55.0

@@ -77,6 +77,8 @@ class Storm:
     channels: list[grpc.aio.Channel] = field(default_factory=list)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     runs: list[tuple[str, str]] = field(default_factory=list)
+    refusals: int = 0
+    """How often a call had to be made again."""
 
     def __post_init__(self) -> None:
         # What the launcher tells its workers.
@@ -101,6 +103,7 @@ class Storm:
             except grpc.aio.AioRpcError as error:
                 if error.code() not in _PASSING:
                     raise
+                self.refusals += 1
                 await asyncio.sleep(0.2)
 
     async def send_all(self) -> None:
