@@ -23,7 +23,12 @@ from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD, running_mesh
 _SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 _STREAM = "RunService_StreamRun"
 # They end the session that the other requests go out with.
-_ENDING = ("AuthService_Logout", "AuthService_LogoutEverywhere")
+_ENDING = (
+    "AuthService_Logout",
+    "AuthService_LogoutEverywhere",
+    "UserAdminService_DisableUser",
+    "UserAdminService_RevokeRole",
+)
 _CONFIG = """
 continue-on-failure = true
 warnings = false
