@@ -43,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     identity.add_argument("--check", action="store_true", help="only tell the drift; exit code 1 when there is some")
     identity.set_defaults(run=_identity)
     add_commands(commands)
+    certificates = commands.add_parser(
+        "certificates", help="keep the certificates of the mesh fresh, in the foreground"
+    )
+    certificates.add_argument("folder", help="each identity's certificate lies in a folder of its name below")
+    certificates.add_argument("identities", nargs="+", help="such as envoy, rest, services, websocket, worker")
+    certificates.set_defaults(run=_certificates)
     encryption = commands.add_parser("encryption", help="change the keys that encrypt private texts")
     encryption.add_argument("action", choices=["rotate", "rewrap"], help="a new key; or encrypt with it what older did")
     encryption.set_defaults(run=_encryption)
@@ -110,6 +116,12 @@ def _migrate(options: argparse.Namespace) -> int:
     from services.processes import migrate_capabilities
 
     return _run_process("migrate", lambda: migrate_capabilities(options.capabilities))
+
+
+def _certificates(options: argparse.Namespace) -> int:
+    from services.chassis.certificate_agent import keep_certificates
+
+    return _run_process("certificates", lambda: keep_certificates(options.folder, options.identities))
 
 
 def _encryption(options: argparse.Namespace) -> int:

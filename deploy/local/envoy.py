@@ -32,6 +32,8 @@ class EnvoyPlaces:
     """Where the security listener serves Keycloak's console."""
     jwks_path: str = ""
     """Where Keycloak publishes its keys."""
+    certificates: str = ""
+    """The folder with Envoy's certificate for the mesh; empty: the mesh is plain."""
 
 
 def envoy_part(settings: LocalSettings, folders: Folders, places: EnvoyPlaces, env: Mapping[str, str]) -> Part:
@@ -94,6 +96,7 @@ async def _render(
         "cors-origins": settings.cors_origins,
         "access-log": str(access_log),
         "jwks-cache": f"{settings.jwks_cache_seconds}s",
+        "mesh-certificates": places.certificates,
         "output": str(configuration),
     }
     if places.keycloak:

@@ -17,13 +17,15 @@ from deploy.local.python_parts import sync_part
 from deploy.local.secrets import secret
 from deploy.local.settings import LocalSettings
 from deploy.rabbitmq import server as rabbitmq
+from deploy.vault.part import NAMES as VAULT_NAMES
+from deploy.vault.part import Vault
 
-FULL_NAMES = (*NAMES, *rabbitmq.NAMES)
+FULL_NAMES = (*NAMES, *rabbitmq.NAMES, *VAULT_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class FullProfile:
-    """Keycloak and RabbitMQ beside the light house. `ports` has the FULL_NAMES."""
+    """Keycloak, RabbitMQ and OpenBao beside the light house. `ports` has the FULL_NAMES."""
 
     local: LocalSettings
     folders: Folders
@@ -43,6 +45,11 @@ class FullProfile:
         security = f"http://{self.local.edge_host_of_urls}:{self._security_port}"
         return Keycloak(self.folders, self.local.cache.absolute(), self.ports, self.local.edge_url, security)
 
+    @property
+    def vault(self) -> Vault:
+        """The Vault of the stack."""
+        return Vault(self.folders, self.ports, _capabilities())
+
     def settings(self) -> dict[str, str]:
         """Return what Parley's processes are told of these parts."""
         broker = {"PARLEY_BROKER_URL": rabbitmq.url(self.folders, self.ports["rabbitmq"])}
@@ -55,16 +62,34 @@ class FullProfile:
             keycloak=f"127.0.0.1:{self.ports['keycloak']}",
             security=f"{self.local.edge_host}:{self._security_port}",
             jwks_path=f"{RELATIVE_PATH}/realms/{REALM}/protocol/openid-connect/certs",
+            certificates=str(self.vault.certificates / "envoy"),
         )
 
     def stages(self, migrate: Part, env: Mapping[str, str]) -> tuple[Stage, ...]:
         """Return the stages between the stores and the house."""
         sync = sync_part({**self.keycloak.operator_settings(), **env})
         return (
-            (rabbitmq.names_part(self.ports, os.environ),),
-            (self.keycloak.part(), rabbitmq.rabbitmq_part(self.folders, self.ports, os.environ), migrate),
-            (sync,),
+            (rabbitmq.names_part(self.ports, os.environ), self.vault.part()),
+            (
+                self.keycloak.part(),
+                rabbitmq.rabbitmq_part(self.folders, self.ports, os.environ),
+                migrate,
+                self.vault.setup_part(),
+            ),
+            (sync, self.vault.hand_over_part()),
+            (self.vault.certificates_part(env),),
         )
+
+    def with_vault(self, house: Stage) -> Stage:
+        """Return the house's parts with what each is told of Vault: its own login, and its certificate."""
+        return tuple(replace(part, env={**part.env, **self._told(part.name)}) for part in house)
+
+    def _told(self, name: str) -> dict[str, str]:
+        if name == "services":
+            return self.vault.settings("services")
+        if name.startswith("worker"):
+            return self.vault.settings("worker")
+        return self.vault.mesh_settings(name) if name in ("rest", "websocket") else {}
 
     def preparation(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
         """Return what must be made before the first start on this machine; None when it was."""
@@ -73,13 +98,15 @@ class FullProfile:
 
     def notes(self) -> tuple[str, ...]:
         """Return where the consoles are and how to get in; the passwords themselves in development only."""
-        passwords = {name: self.folders.secrets / name for name in ("keycloak-console-password", "rabbitmq-password")}
+        names = ("keycloak-console-password", "rabbitmq-password", "vault-operator-password")
+        passwords = {name: self.folders.secrets / name for name in names}
         shown = {name: self._shown(path) for name, path in passwords.items()}
         keycloak = f"{self.keycloak.console_url}  user {CONSOLE_USER}, {shown['keycloak-console-password']}"
         rabbit = (
             f"http://127.0.0.1:{self.ports['rabbitmq-console']}  user {rabbitmq.USER}, {shown['rabbitmq-password']}"
         )
-        return (f"Keycloak's console  {keycloak}", f"RabbitMQ's console  {rabbit}")
+        bao = f"{self.vault.url}/ui  user operator, {shown['vault-operator-password']}"
+        return (f"Keycloak's console  {keycloak}", f"RabbitMQ's console  {rabbit}", f"OpenBao's console   {bao}")
 
     def _shown(self, path: Path) -> str:
         if self.local.environment == "development":

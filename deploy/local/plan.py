@@ -68,7 +68,7 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     ready = partial(edge_works, settings, at["admin"])
     if full is None:
         return Plan((*stores, (migrate_part(env),), house), ready)
-    stages = (*stores, *full.stages(migrate_part(env), env), house)
+    stages = (*stores, *full.stages(migrate_part(env), env), full.with_vault(house))
     return Plan(stages, ready, full.preparation(), full.notes())
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from deploy.local.probes import http_ok
 from deploy.local.secrets import secret
 from deploy.vault.configuration import VaultPlaces, render
 from deploy.vault.databases import preparation
+from deploy.vault.roles import MESH_IDENTITIES, roles
 
 NAMES = ("vault",)
 """The ports that it needs."""
@@ -77,16 +78,40 @@ class Vault:
 
     def hand_over_part(self) -> Part:
         """Return the process that lays a fresh wrapped secret id into the folder of each role whenever one was used."""
-        return self._python("vault-roles", "secrets: logins", "deploy.vault.hand_over", {"folder": str(self.folder)})
+        part = self._python("vault-logins", "secrets: logins", "deploy.vault.hand_over", {"folder": str(self.folder)})
+        return replace(part, ready=partial(_all_there, [self.folder / role.name for role in roles(self.capabilities)]))
+
+    def certificates_part(self, env: Mapping[str, str]) -> Part:
+        """Return the process that keeps everybody's certificate for the mesh; `env` is that of Parley's processes."""
+        identities = sorted({*MESH_IDENTITIES, *self.capabilities})
+        return Part(
+            name="certificates",
+            title="certificates of the mesh",
+            argv=(sys.executable, "-m", "services", "certificates", str(self.certificates), *identities),
+            env={**env, **self.settings("certificates"), "PYTHONUNBUFFERED": "1"},
+            ready=partial(_all_there, [self.certificates / name / "current" for name in identities]),
+        )
 
     def settings(self, role: str) -> dict[str, str]:
-        """Return what a process of that role is told."""
+        """Return what a process of that role is told: secrets, database users and keys come from Vault."""
         return {
             "PARLEY_SECRETS": "vault",
             "PARLEY_VAULT_URL": self.url,
             "PARLEY_VAULT_LOGIN_FILE": str(self.folder / role),
             "PARLEY_VAULT_ROLE": role,
+            "PARLEY_DATABASE_CREDENTIALS": "vault",
+            "PARLEY_FIELD_KEYS": "vault",
+            **self.mesh_settings(role),
         }
+
+    def mesh_settings(self, identity: str) -> dict[str, str]:
+        """Return what a process is told that only shows a certificate on the mesh, such as the REST adapter."""
+        return {"PARLEY_MESH_CERTIFICATES": str(self.certificates / identity)}
+
+    @property
+    def certificates(self) -> Path:
+        """Where the certificates lie, in a folder of each identity's name."""
+        return self.folders.run / "certificates"
 
     @property
     def folder(self) -> Path:
@@ -130,6 +155,10 @@ class Vault:
         env = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
         argv = (sys.executable, "-m", module, *arguments)
         return Part(name=name, title=title, argv=argv, env={**env, "PYTHONUNBUFFERED": "1"}, one_shot=one_shot)
+
+
+async def _all_there(paths: Sequence[Path]) -> bool:
+    return all(path.exists() for path in paths)
 
 
 def find_program() -> str:

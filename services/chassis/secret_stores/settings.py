@@ -32,6 +32,8 @@ class VaultSettings(BaseSettings):
     """Who holds the keys that encrypt private texts: a file in PARLEY_HOME/secrets, or Vault's transit engine."""
     mesh_certificates: Path | None = None
     """Folder that `parley certificates` keeps for this process: the mesh then speaks mTLS. Without it, plain."""
+    certificate_seconds: float = Field(default=3600.0, ge=3)
+    """How long a certificate of the mesh lives; `parley certificates` replaces it after two thirds."""
 
     @property
     def needs_vault(self) -> bool:
