@@ -1,5 +1,6 @@
 """Programs call in their users' names with API keys."""
 
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -82,7 +83,7 @@ async def test_the_keys_of_a_disabled_user_are_refused_at_once(edge: Edge, ada: 
 
 @pytest.mark.parametrize("secret", ["pk_", "pk_nonsense", f"pk_{'0' * 10}_{'A' * 43}", f"pk_{'é' * 9}"])
 async def test_what_is_no_key_is_refused(edge: Edge, secret: str) -> None:
-    response = await edge.http.get(CONVERSATIONS, headers={"authorization": f"Bearer {secret}".encode()})
+    response = await edge.http.get(CONVERSATIONS, headers={b"authorization": f"Bearer {secret}".encode()})
     refusal(response, 401, 16, reason="UNAUTHENTICATED")
 
 
@@ -101,7 +102,7 @@ async def test_a_repeated_request_makes_one_key(ada: Person) -> None:
 
 
 async def test_the_edge_has_no_road_to_the_check_of_keys(edge: Edge, ada: Person) -> None:
-    check = edge.channel.unary_unary("/parley.identity.v1.ApiKeyService/CheckApiKey")
+    check: Any = edge.channel.unary_unary("/parley.identity.v1.ApiKeyService/CheckApiKey")
     for metadata in (ada.metadata, ()):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await check(b"", metadata=metadata)

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -20,8 +20,10 @@ from tests.support.stores import free_port
 USER = "0198b6d4-0000-7000-8000-000000000001"
 
 
-class Identity(api_key_grpc.ApiKeyServiceServicer):
-    """Knows one key, and how often it was asked."""
+class Identity:
+    """Knows one key, and how often it was asked. The other RPCs of its service are not called here."""
+
+    CreateApiKey = ListApiKeys = RevokeApiKey = RotateApiKey = None
 
     def __init__(self) -> None:
         self.key = new_key()
@@ -55,7 +57,7 @@ async def identity() -> Identity:
 async def verifier(identity: Identity, valkey: Redis) -> AsyncIterator[ApiKeyVerifier]:
     """A verifier that reaches it."""
     server = grpc.aio.server()
-    api_key_grpc.add_ApiKeyServiceServicer_to_server(identity, server)
+    api_key_grpc.add_ApiKeyServiceServicer_to_server(cast("api_key_grpc.ApiKeyServiceServicer", identity), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -65,7 +67,12 @@ async def verifier(identity: Identity, valkey: Redis) -> AsyncIterator[ApiKeyVer
 
 async def test_a_key_calls_in_its_users_name_without_roles(verifier: ApiKeyVerifier, identity: Identity) -> None:
     caller = await verifier.verify(identity.key)
-    assert (caller.user_id, caller.scopes, caller.roles, caller.service) == (USER, {"a.read"}, frozenset(), "")
+    assert (caller.user_id, caller.scopes, caller.roles, caller.service) == (
+        USER,
+        frozenset({"a.read"}),
+        frozenset(),
+        "",
+    )
     assert caller.api_key_id == caller.session_id == identity.key[-36:]
 
 

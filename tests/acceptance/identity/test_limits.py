@@ -1,6 +1,6 @@
 """Brute force ends: for each account and for each network address, over a real server and real Valkey."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from uuid import uuid4
 
 import grpc
@@ -43,7 +43,7 @@ class Guesser:
         request = auth_pb.ForgotPasswordRequest(email=email)
         return await self.ended(self._client.auth.ForgotPassword(request, metadata=self.metadata))
 
-    async def ended(self, call: "grpc.aio.UnaryUnaryCall[object, object]") -> str:
+    async def ended(self, call: Awaitable[object]) -> str:
         try:
             await call
         except grpc.aio.AioRpcError as error:
@@ -105,7 +105,7 @@ async def test_the_refusal_says_when_to_come_back(client: Client) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await client.auth.Login(request, metadata=guesser.metadata)
     trailers = dict(refused.value.trailing_metadata() or ())
-    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])  # type: ignore[arg-type]
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     retry = error_details_pb2.RetryInfo()
     assert status.details[-1].Unpack(retry)
     assert 0 < retry.retry_delay.ToTimedelta().total_seconds() <= 900
