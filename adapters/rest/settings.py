@@ -103,7 +103,7 @@ class RestSettings(BaseSettings):
     """The largest raw, multipart or compressed body of an upload stream, decoded; a larger one answers 413."""
     compress: bool = False
     """Whether answers are compressed as Accept-Encoding asks, and compressed bodies are decoded."""
-    health_path: str = "/healthz"
+    health_path: str = Field(default="/healthz", pattern="^(/.*)?$")
     """The path of grpc-gateway's health page; none when empty."""
     name: str = "Parley"
     """The name that the landing page and the docs show."""

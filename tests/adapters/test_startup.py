@@ -132,6 +132,7 @@ def test_a_rule_for_no_rpc_and_a_wrong_rule_name_their_file(trial_set: Path, tmp
         ({"descriptor_set": __file__}, "not a FileDescriptorSet"),
         ({"unescape": "none"}, "unescape"),
         ({"listen": "nowhere"}, "expected HOST:PORT"),
+        ({"health_path": "healthz"}, "health_path"),
     ],
 )
 def test_a_mistake_is_one_line(
