@@ -32,14 +32,16 @@ run: .venv/run.stamp ## Install and start everything; Ctrl-C stops it.
 	@exec $(BIN)/parley up
 
 .PHONY: stack
-stack: .venv/run.stamp ## The full profile: Keycloak and RabbitMQ too. Installs Java, Maven and RabbitMQ as root.
+stack: .venv/dev.stamp ## The full profile: Keycloak, RabbitMQ and OpenBao too; installs Java, Maven and RabbitMQ as root.
 	@$(BIN)/python -m deploy.local.programs stack
 	@exec $(BIN)/parley up --profile full
 
 .PHONY: test
 test: .venv/dev.stamp ## Install what the tests need and run all of them.
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest -q tests/acceptance tests/adapters tests/deploy tests/mesh tests/faults
+	@$(BIN)/python -m deploy.local.programs test
+	@$(BIN)/python -m deploy.keycloak.preparing .cache/parley
+	$(BIN)/pytest -q tests/acceptance tests/adapters tests/deploy tests/mesh tests/stack tests/faults
 
 .PHONY: check
 check: .venv/dev.stamp ## Format, lint, types, contracts and unit tests: under two minutes.

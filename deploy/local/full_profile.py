@@ -42,7 +42,7 @@ class FullProfile:
     @property
     def keycloak(self) -> Keycloak:
         """The Keycloak of the stack."""
-        security = f"http://{self.local.edge_host_of_urls}:{self._security_port}"
+        security = f"http://{self.local.security_host}:{self._security_port}"
         return Keycloak(self.folders, self.local.cache.absolute(), self.ports, self.local.edge_url, security)
 
     @property
@@ -60,7 +60,7 @@ class FullProfile:
         return replace(
             places,
             keycloak=f"127.0.0.1:{self.ports['keycloak']}",
-            security=f"{self.local.edge_host}:{self._security_port}",
+            security=f"{self.local.security_host}:{self._security_port}",
             jwks_path=f"{RELATIVE_PATH}/realms/{REALM}/protocol/openid-connect/certs",
             certificates=str(self.vault.certificates / "envoy"),
         )

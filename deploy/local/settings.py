@@ -26,6 +26,8 @@ class LocalSettings(BaseSettings):
     """The address on which the edge listens."""
     edge_port: int = 8080
     """The port on which the edge listens."""
+    security_host: str = "127.0.0.1"
+    """The address on which the security listener serves Keycloak's console; keep it off public interfaces."""
     security_port: int = 0
     """The port of the security listener, which serves Keycloak's console; 0 chooses a free one."""
     issuer: str = ""
