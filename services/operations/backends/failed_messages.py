@@ -10,6 +10,9 @@ from services.operations.rules import FailedMessage
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_ERROR = 1000
+# What PostgreSQL's indexes and integers hold: no message may be too strange to be kept.
+_MAX_ID = 500
+_MAX_ATTEMPTS = 2**31 - 1
 
 
 def failed_message(
@@ -30,7 +33,7 @@ def failed_message(
     traceback = _text(options.get("traceback", ""))
     return FailedMessage(
         queue=queue,
-        message_id=_text(message.get("message_id")) or message_id,
+        message_id=(_text(message.get("message_id")) or message_id)[:_MAX_ID],
         failure_key=failure_key,
         actor=_text(message.get("actor_name", "")),
         payload=_json(payload),
@@ -69,7 +72,7 @@ def _json(payload: Mapping[str, object]) -> str:
 def _attempts(options: Mapping[str, object]) -> int:
     retries = options.get("retries")
     # The last attempt of all is not counted among the retries; a message that no actor took was never tried.
-    return retries + 1 if isinstance(retries, int) else 0
+    return min(retries + 1, _MAX_ATTEMPTS) if isinstance(retries, int) else 0
 
 
 def _trace_id(options: Mapping[str, object]) -> str:

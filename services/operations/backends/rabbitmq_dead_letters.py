@@ -25,6 +25,7 @@ class RabbitmqDeadLetters:
         self._url = url
         self._queues = queues
         self._connection: AbstractConnection | None = None
+        self._seen: set[str] = set()
 
     @asynccontextmanager
     async def taken(self, limit: int) -> AsyncIterator[Sequence[FailedMessage]]:
@@ -35,7 +36,8 @@ class RabbitmqDeadLetters:
             async with connection.channel() as channel:
                 found: list[tuple[str, AbstractIncomingMessage]] = []
                 for name in sorted(await self._queues()):
-                    found += await _take(connection, channel, name, limit - len(found))
+                    if await self._exists(connection, name + _DEAD):
+                        found += await _take(channel, name, limit - len(found))
                 yield [_message(name, message) for name, message in found]
                 for _, message in found:
                     await message.ack()
@@ -49,35 +51,33 @@ class RabbitmqDeadLetters:
             self._connection = await aio_pika.connect(self._url, timeout=_CONNECT_SECONDS)
         return self._connection
 
+    async def _exists(self, connection: AbstractConnection, queue: str) -> bool:
+        if queue not in self._seen:
+            # A question after a queue that is not there closes the channel it was asked on.
+            channel = await connection.channel()
+            try:
+                await channel.declare_queue(queue, passive=True)
+            except ChannelNotFoundEntity:
+                return False
+            await channel.close()
+            self._seen.add(queue)
+        return True
+
     async def close(self) -> None:
         """See the port."""
         connection, self._connection = self._connection, None
+        self._seen.clear()
         if connection is not None:
             with contextlib.suppress(AMQPError, OSError, RuntimeError):
                 await connection.close()
 
 
-async def _take(
-    connection: AbstractConnection, channel: AbstractChannel, name: str, limit: int
-) -> list[tuple[str, AbstractIncomingMessage]]:
-    if not await _exists(connection, name + _DEAD):
-        return []
+async def _take(channel: AbstractChannel, name: str, limit: int) -> list[tuple[str, AbstractIncomingMessage]]:
     queue = await channel.get_queue(name + _DEAD, ensure=False)
     taken: list[tuple[str, AbstractIncomingMessage]] = []
     while len(taken) < limit and (message := await queue.get(fail=False)) is not None:
         taken.append((name, message))
     return taken
-
-
-async def _exists(connection: AbstractConnection, queue: str) -> bool:
-    # A question after a queue that is not there closes the channel it was asked on.
-    channel = await connection.channel()
-    try:
-        await channel.declare_queue(queue, passive=True)
-    except ChannelNotFoundEntity:
-        return False
-    await channel.close()
-    return True
 
 
 def _message(queue: str, message: AbstractIncomingMessage) -> FailedMessage:

@@ -60,3 +60,8 @@ def test_the_last_line_of_the_traceback_is_the_error() -> None:
 def test_a_message_that_no_actor_took_tells_why_the_broker_gave_it_up() -> None:
     message = _read(b'{"actor_name": "gone", "options": {"traceparent": "nonsense"}}')
     assert (message.error, message.attempts, message.trace_id) == ("expired", 0, "")
+
+
+def test_ids_and_numbers_are_cut_to_what_the_database_holds() -> None:
+    message = _read(json.dumps({"message_id": "x" * 9000, "options": {"retries": 10**20}}).encode())
+    assert (len(message.message_id), message.attempts) == (500, 2**31 - 1)
