@@ -145,6 +145,15 @@ async def test_nobody_ends_somebody_elses_session(directory: Directory, ann: Use
     assert await directory.sessions.refresh(pair.refresh_token)
 
 
+async def test_what_ended_lately_is_told_again(directory: Directory, ann: User) -> None:
+    gone, stays = [await directory.sessions.sign_in(ann.username, PASSWORD) for _ in range(2)]
+    assert claims_of(gone)["sid"] not in await directory.sessions.tidy()
+    assert await directory.sessions.end(ann.user_id, claims_of(gone)["sid"])
+    told = await directory.sessions.tidy()
+    assert claims_of(gone)["sid"] in told
+    assert claims_of(stays)["sid"] not in told
+
+
 async def test_all_sessions_end_and_are_named(directory: Directory, ann: User) -> None:
     pairs = [await directory.sessions.sign_in(ann.username, PASSWORD) for _ in range(2)]
     eve = await directory.users.create(newcomer())
