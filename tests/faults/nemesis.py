@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Event
-from tests.faults.storm import Storm
+from tests.faults.storm import Storm, Worker
 
 _LOOK_SECONDS = 0.5
 
@@ -26,11 +26,19 @@ class Nemesis:
         self._random = random.Random(seed)  # noqa: S311 - a choice of victims, no secret
 
     async def kill_worker(self) -> None:
-        """Kill a worker; its supervisor starts another one."""
-        number = self._random.randrange(len(self._storm.workers))
-        self._storm.workers[number].kill()
-        self._storm.workers[number].wait()
-        self._storm.workers[number] = self._storm.start_worker()
+        """Kill a worker that is at work; its supervisor starts another one."""
+        self._storm.workers.append(self._storm.start_worker())
+        victim = await self._working()
+        self._storm.workers.remove(victim)
+        victim.kill()
+
+    async def _working(self) -> Worker:
+        """Return the worker that has worked longest: one that dies before it has begun shows nothing."""
+        while True:
+            for worker in self._storm.workers:
+                if worker.works:
+                    return worker
+            await asyncio.sleep(_LOOK_SECONDS / 5)
 
     async def kill_broker(self) -> None:
         """Kill the broker and start it again."""
@@ -39,7 +47,7 @@ class Nemesis:
 
     async def pause_worker(self) -> None:
         """Let a worker sleep through its leases, and go on as if nothing had been."""
-        await self._pause([psutil.Process(self._random.choice(self._storm.workers).pid)])
+        await self._pause([psutil.Process((await self._working()).process.pid)])
 
     async def pause_services(self) -> None:
         """Let the relay sleep in the middle of its work, with every RPC."""
@@ -91,8 +99,8 @@ class Nemesis:
     async def _again_and_again(self, fault: Callable[[], Awaitable[None]], every: float) -> None:
         while True:
             await asyncio.sleep(every)
-            self._storm.history.write("fault", fault=fault.__name__.replace("_", " "))
             await fault()
+            self._storm.history.write("fault", fault=fault.__name__.replace("_", " "))
 
 
 @asynccontextmanager

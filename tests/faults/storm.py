@@ -61,7 +61,25 @@ class Plan:
     """How long what is paused sleeps; longer than a lease."""
     doubled: float = 0.1
     """The share of nudges that are delivered once more."""
-    workers: int = 2
+    workers: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker process and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def works(self) -> bool:
+        """Whether it has answered something."""
+        return "run ended" in self.log.read_text()
+
+    def kill(self) -> None:
+        """Kill it and return once it is gone."""
+        self.process.kill()
+        self.process.wait()
 
 
 @dataclass
@@ -72,10 +90,11 @@ class Storm:
     history: History
     mesh: RunningMesh
     broker: RunningBroker
-    log: Path
+    logs: Path
     metadata: tuple[tuple[str, str], ...] = ()
     channels: list[grpc.aio.Channel] = field(default_factory=list)
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    started: int = 0
     runs: list[tuple[str, str]] = field(default_factory=list)
     refusals: int = 0
     """How often a call had to be made again."""
@@ -88,11 +107,13 @@ class Storm:
         told = environment(settings, make_folders(self.mesh.home), at, {})
         self.env = told | self.mesh.settings | {"PARLEY_HOME": str(self.mesh.home)}
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker process."""
-        with self.log.open("ab") as log:
+    def start_worker(self) -> Worker:
+        """Start a worker process with a log of its own."""
+        self.started += 1
+        path = self.logs / f"worker-{self.started}.log"
+        with path.open("wb") as log:
             command = [sys.executable, "-m", "services", "work"]
-            return subprocess.Popen(command, cwd=_ROOT, env=self.env, stdout=log, stderr=log)
+            return Worker(subprocess.Popen(command, cwd=_ROOT, env=self.env, stdout=log, stderr=log), path)
 
     async def call(self, number: int, stub: type, method: str, request: object) -> Any:
         """Call until it is answered, as a patient client does."""
@@ -163,7 +184,7 @@ async def storm(folder: Path, plan: Plan) -> AsyncIterator[Storm]:
         running_rabbitmq(folder / "broker") as broker,
         running_mesh(folder / "house", workers=0, broker_url=broker.url, inference_scripted_delay_ms=5) as mesh,
     ):
-        running = Storm(plan, history, mesh, broker, folder / "workers.log")
+        running = Storm(plan, history, mesh, broker, folder)
         async with edge_of(mesh.url) as edge:
             running.metadata = (await edge.register()).metadata
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
@@ -174,7 +195,6 @@ async def storm(folder: Path, plan: Plan) -> AsyncIterator[Storm]:
         finally:
             for worker in running.workers:
                 worker.kill()
-                worker.wait()
             for channel in running.channels:
                 await channel.close()
             history.close()

@@ -30,5 +30,5 @@ async def test_every_accepted_message_is_answered_once_and_in_order_whatever_die
     verdict = check(read(tmp_path / "history.jsonl"))
     print(verdict)
     assert verdict.accepted == _PLAN.conversations * _PLAN.messages
-    assert sum(verdict.faults.values()) > 0, "nothing happened: the test has shown nothing"
+    assert {"kill worker", "kill broker", "kill postgres"} <= set(verdict.faults), "the test has shown nothing"
     assert verdict.holds, verdict
