@@ -87,3 +87,27 @@ class AnswerCancelled(ConversationsError):
     kind = Kind.ABORTED
     reason = "ANSWER_CANCELLED"
     template = "run {run_id} was cancelled"
+
+
+class BotNotFound(ConversationsError):
+    """The caller has no such bot."""
+
+    kind = Kind.NOT_FOUND
+    reason = "BOT_NOT_FOUND"
+    template = "bot_id: there is no bot {bot_id}"
+
+
+class BotUnusable(ConversationsError):
+    """The bot cannot answer as it is."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "BOT_UNUSABLE"
+    template = "bot_id: the bot {bot_id} cannot answer as it is ({cause})"
+
+
+class BotsUnavailable(ConversationsError):
+    """Nobody can tell now whether there is the bot."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "BOTS_UNAVAILABLE"
+    template = "bots cannot be asked for now; try again"

@@ -16,6 +16,7 @@ from services.conversations.rules import (
     PromptMessage,
     Run,
     RunEvent,
+    ToolRequest,
 )
 
 
@@ -78,6 +79,9 @@ class ConversationStore(Protocol):
 
     async def get(self, conversation_id: UUID, owner_id: str, *, lock: bool = False) -> Conversation | None:
         """Return the owner's conversation; `lock` keeps others from changing it until the transaction ends."""
+
+    async def asker(self, conversation_id: UUID) -> "Asker | None":
+        """Return for whom a conversation is answered."""
 
     async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
         """Return the owner's conversations opened before `before`, the last opened first."""
@@ -214,8 +218,86 @@ class ModelFailed(Exception):
         self.retryable = retryable
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that a model may ask to be called."""
+
+    tool_id: UUID
+    name: str
+    description: str
+    arguments_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a model is asked; what is empty is left to its settings."""
+
+    model: str = ""
+    max_output_tokens: int = 0
+    temperature: float | None = None
+    tools: tuple[Tool, ...] = ()
+
+
+PLAIN = Asking()
+
+
 class AnswerModel(Protocol):
     """A language model."""
 
-    def generate(self, messages: Sequence[PromptMessage], seconds: float) -> AsyncIterator[str | Summary]:
-        """Yield the answer bit by bit, then a Summary. Raises ModelFailed; takes at most `seconds`."""
+    def generate(
+        self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
+    ) -> AsyncIterator[str | ToolRequest | Summary]:
+        """Yield the answer bit by bit, then the calls that it asks for, then a Summary.
+
+        Raises ModelFailed; takes at most `seconds`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom a conversation is answered, and by which bot."""
+
+    user_id: str
+    organization_id: str
+    bot_id: UUID | None
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A bot as it answers now."""
+
+    prompt: str
+    asking: Asking
+    tool_ids: tuple[UUID, ...]
+
+
+class Bots(Protocol):
+    """Who may answer instead of Parley's own assistant."""
+
+    async def resolve(self, bot_id: UUID, user_id: str, organization_id: str) -> Persona:
+        """Return a bot as it answers now. Raises BotNotFound, BotUnusable, ModelFailed (when nobody can tell now)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCall:
+    """A call that is to be done: the same `call_id` is never done twice."""
+
+    call_id: UUID
+    tool_id: UUID
+    arguments: str
+
+
+class Tools(Protocol):
+    """What models may ask to be called."""
+
+    async def describe(self, asker: Asker, tool_ids: Sequence[UUID]) -> list[Tool]:
+        """Return those tools that there are for whoever asks. Raises ModelFailed when nobody can tell now."""
+
+    async def call(
+        self, asker: Asker, claim: Claim, wanted: Sequence[WantedCall], depth: int, seconds: float
+    ) -> list[str]:
+        """Have calls done beside each other and return what came of each, in words for the model.
+
+        Waits at most `seconds`, also for a person to approve. Raises ModelFailed when nobody can tell now.
+        """

@@ -54,6 +54,8 @@ class Conversation:
     """Whether what is said is encrypted wherever it rests."""
     active_message_id: UUID | None = None
     """The message that ends the active branch; the next one follows it."""
+    bot_id: UUID | None = None
+    """The bot that answers; None for Parley's own assistant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,23 @@ class RunEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """A call that a model asks for; `key` is its name for it, the arguments are JSON as the model wrote them."""
+
+    key: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """One message of a prompt; `role` is system, user or assistant."""
+    """One message of a prompt; `role` is system, user, assistant, or tool for the result of a call."""
 
     role: str
     text: str
+    requests: tuple[ToolRequest, ...] = ()
+    answers: str = ""
+    """The key of the request of which this is the result."""
 
 
 def question_of(message: Message) -> UUID:

@@ -47,6 +47,7 @@ class ConversationServicer(conversation_grpc.ConversationServiceServicer):
             context_from(request.context),
             optional_id(request.request_id),
             private=request.private,
+            bot_id=optional_id(request.bot_id),
         )
         return conversation_pb.CreateConversationResponse(conversation=conversation_to(created))
 

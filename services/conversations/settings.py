@@ -20,5 +20,9 @@ class ConversationsSettings(BaseSettings):
     """How many conversations one worker answers beside each other; half of them at most for one tenant."""
     history_size: int = 100
     """How many of the last messages the model is given, as far as its context holds them."""
+    tool_rounds: int = 5
+    """How many rounds of tool calls an answer may take; at most PARLEY_TOOLS_MAX_DEPTH."""
+    tool_seconds: float = 600.0
+    """How long an answer waits for a round of tool calls, a person's approval included."""
     chat_wait_seconds: float = 55.0
     """How long POST /api/v1/ai/chat waits for the answer; less than the adapter's deadline, so that it can say more."""

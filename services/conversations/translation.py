@@ -49,6 +49,7 @@ def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
         create_time=_time(conversation.created_at),
         update_time=_time(conversation.updated_at),
         active_message_id=str(conversation.active_message_id or ""),
+        bot_id=str(conversation.bot_id or ""),
     )
 
 

@@ -18,6 +18,8 @@ from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
 from services.chassis.wake_ups import WakeUps
 from services.conversations.backends.mesh_answer_model import MeshAnswerModel
+from services.conversations.backends.mesh_bots import MeshBots
+from services.conversations.backends.mesh_tools import MeshTools
 from services.conversations.backends.postgres_data_keys import PostgresDataKeys
 from services.conversations.backends.postgres_transactions import PostgresTransactions
 from services.conversations.backends.sealed_run_events import SealedRunEvents
@@ -28,6 +30,7 @@ from services.conversations.jobs import Answering
 from services.conversations.operations.answer_messages import AnswerMessages
 from services.conversations.operations.branch_messages import BranchMessages
 from services.conversations.operations.chat import Chat
+from services.conversations.operations.converse import Converse, ToolLimits
 from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
 from services.conversations.operations.recover_runs import RecoverRuns
@@ -46,19 +49,22 @@ async def assemble(resources: Resources) -> Module:
     seals = Seals(DataKeys(encryption))
     transactions = PostgresTransactions(resources.database, outbox, told, seals)
     events = SealedRunEvents(ValkeyRunEvents(resources.valkey, wake_ups), resources.database, seals)
-    conversations = KeepConversations(transactions, events, resources.page_tokens)
+    bots = MeshBots(resources.mesh)
+    conversations = KeepConversations(transactions, events, resources.page_tokens, bots)
     messages = SendMessages(transactions, resources.page_tokens)
     runs = FollowRuns(transactions, events)
     chat = Chat(transactions, conversations, messages, runs, settings.chat_wait_seconds)
     recovery = RecoverRuns(transactions)
-    answers = AnswerMessages(
+    voice = Converse(
         transactions,
-        events,
         MeshAnswerModel(resources.mesh),
         settings.system_prompt,
         settings.answer_seconds,
-        settings.history_size,
+        bots,
+        MeshTools(resources.mesh),
+        ToolLimits(settings.tool_rounds, settings.tool_seconds),
     )
+    answers = AnswerMessages(transactions, events, voice, settings.history_size)
     answering = Answering(answers, settings.answers_at_once)
 
     async def relay() -> None:

@@ -21,10 +21,11 @@ from services.conversations.backends.valkey_run_events import ValkeyRunEvents
 from services.conversations.operations.answer_messages import AnswerMessages
 from services.conversations.operations.branch_messages import BranchMessages
 from services.conversations.operations.chat import Chat
+from services.conversations.operations.converse import Converse
 from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
 from services.conversations.operations.send_message import SendMessages
-from services.conversations.ports import ModelFailed, Summary
+from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary
 from services.conversations.rules import Metadata, PromptMessage, Run
 
 Step = str | Exception | asyncio.Event
@@ -43,7 +44,9 @@ class ScriptedModel:
     script: Script = echo
     prompts: list[list[PromptMessage]] = field(default_factory=list)
 
-    async def generate(self, messages: Sequence[PromptMessage], seconds: float) -> AsyncIterator[str | Summary]:
+    async def generate(
+        self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
+    ) -> AsyncIterator[str | Summary]:
         """See the port AnswerModel."""
         self.prompts.append(list(messages))
         for step in self.script(messages):
@@ -79,7 +82,9 @@ class House:
         self.branches = BranchMessages(self.transactions)
         self.runs = FollowRuns(self.transactions, self.events)
         self.chat = Chat(self.transactions, self.conversations, self.messages, self.runs, 20.0)
-        self.answers = AnswerMessages(self.transactions, self.events, self.model, "Be kind.", 60.0, 100)
+        self.answers = AnswerMessages(
+            self.transactions, self.events, Converse(self.transactions, self.model, "Be kind.", 60.0), 100
+        )
 
     async def answered(self, owner: str, run: Run) -> Run:
         """Follow a run to its end and return it."""

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 
 import grpc
-from parley.inference.v1.generation_service_pb2 import GenerateRequest
+from parley.inference.v1.generation_service_pb2 import GenerateRequest, ToolCall, ToolDefinition
 from parley.inference.v1.generation_service_pb2 import PromptMessage as PromptMessageProto
 from parley.inference.v1.generation_service_pb2_grpc import GenerationServiceStub
 
 from services.chassis.remote_errors import reason_of
-from services.conversations.ports import ModelFailed, Summary
-from services.conversations.rules import Metadata, PromptMessage
+from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary
+from services.conversations.rules import Metadata, PromptMessage, ToolRequest
 
 _RETRYABLE = (
     grpc.StatusCode.UNAVAILABLE,
@@ -25,14 +25,28 @@ class MeshAnswerModel:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = GenerationServiceStub(channel)
 
-    async def generate(self, messages: Sequence[PromptMessage], seconds: float) -> AsyncIterator[str | Summary]:
+    async def generate(
+        self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
+    ) -> AsyncIterator[str | ToolRequest | Summary]:
         """See the port."""
-        request = GenerateRequest(messages=[PromptMessageProto(role=m.role, text=m.text) for m in messages])
+        request = GenerateRequest(
+            messages=map(_message, messages),
+            model=asking.model,
+            max_output_tokens=asking.max_output_tokens,
+            temperature=asking.temperature,
+            tools=[
+                ToolDefinition(name=one.name, description=one.description, arguments_schema=one.arguments_schema)
+                for one in asking.tools
+            ],
+        )
         call = self._stub.Generate(request, timeout=seconds)
         try:
             async for response in call:
                 if response.text:
                     yield response.text
+                if response.HasField("tool_call"):
+                    call_asked = response.tool_call
+                    yield ToolRequest(call_asked.id, call_asked.name, call_asked.arguments)
                 if response.HasField("summary"):
                     summary = response.summary
                     yield Summary(
@@ -44,3 +58,8 @@ class MeshAnswerModel:
             ) from error
         finally:
             call.cancel()
+
+
+def _message(message: PromptMessage) -> PromptMessageProto:
+    calls = [ToolCall(id=one.key, name=one.name, arguments=one.arguments) for one in message.requests]
+    return PromptMessageProto(role=message.role, text=message.text, tool_calls=calls, tool_call_id=message.answers)

@@ -16,6 +16,7 @@ from services.conversations.backends.tables import (
     message_of,
     stored_context,
 )
+from services.conversations.ports import Asker
 from services.conversations.rules import Conversation, Message
 
 
@@ -41,6 +42,7 @@ class PostgresConversationStore:
                 last_sequence=0,
                 fence=0,
                 data_key=None if seal is None else seal.wrapped,
+                bot_id=conversation.bot_id,
                 created_at=conversation.created_at,
                 updated_at=conversation.updated_at,
             )
@@ -65,6 +67,15 @@ class PostgresConversationStore:
             statement = statement.with_for_update()
         row = (await self.connection.execute(statement)).one_or_none()
         return None if row is None else conversation_of(row)
+
+    async def asker(self, conversation_id: UUID) -> Asker | None:
+        """See the port."""
+        table = CONVERSATION
+        columns = table.c.owner_id, table.c.organization_id, table.c.bot_id, table.c.data_key
+        row = (await self.connection.execute(select(*columns).where(table.c.id == conversation_id))).one_or_none()
+        if row is None:
+            return None
+        return Asker(row.owner_id, row.organization_id or "", row.bot_id, row.data_key is not None)
 
     async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
         """See the port."""

@@ -30,6 +30,7 @@ CONVERSATION = Table(
     Column("nudged_at", _TIME),
     Column("data_key", Text),
     Column("active_message_id", Uuid),
+    Column("bot_id", Uuid),
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
     schema=SCHEMA,
@@ -88,6 +89,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
         updated_at=row.updated_at,
         private=row.data_key is not None,
         active_message_id=row.active_message_id,
+        bot_id=row.bot_id,
     )
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from services.chassis import logs
 from services.chassis.identifiers import new_id
-from services.conversations.ports import AnswerModel, Claim, LeaseLost, ModelFailed, RunEvents, Summary, Transactions
+from services.conversations.operations.converse import Converse
+from services.conversations.ports import Claim, LeaseLost, ModelFailed, RunEvents, Summary, Transactions
 from services.conversations.rules import (
     MAX_ATTEMPTS,
     MAX_MODEL_TRIES,
@@ -18,7 +19,6 @@ from services.conversations.rules import (
     RunEvent,
     RunState,
     last_event,
-    prompt,
 )
 
 _log = logs.get(__name__)
@@ -41,9 +41,7 @@ class AnswerMessages:
 
     transactions: Transactions
     events: RunEvents
-    model: AnswerModel
-    system_prompt: str
-    answer_seconds: float
+    voice: Converse
     history_size: int
 
     async def answer(self, conversation_id: UUID) -> None:
@@ -137,8 +135,7 @@ class AnswerMessages:
         return Outcome(RunState.SUCCEEDED, text, answer.metadata)
 
     async def _stream(self, claim: Claim, answer: _Answer) -> None:
-        messages = prompt(self.system_prompt, claim.context, claim.history)
-        async for piece in self.model.generate(messages, self.answer_seconds):
+        async for piece in self.voice.speak(claim):
             if isinstance(piece, Summary):
                 answer.metadata = piece.metadata
             else:

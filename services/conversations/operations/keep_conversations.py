@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from services.chassis import caller
 from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
-from services.conversations.errors import ConversationNotFound, RequestIdReused
-from services.conversations.ports import RunEvents, Transactions
+from services.conversations.errors import BotNotFound, BotsUnavailable, ConversationNotFound, RequestIdReused
+from services.conversations.ports import Bots, ModelFailed, RunEvents, Transactions
 from services.conversations.rules import Context, Conversation, RunEvent, updated
 
 _LIST = "conversations"
@@ -21,27 +22,48 @@ class KeepConversations:
     transactions: Transactions
     events: RunEvents
     page_tokens: PageTokens
+    bots: Bots | None = None
 
     async def create(
-        self, owner_id: str, title: str, context: Context, request_id: UUID | None, *, private: bool = False
+        self,
+        owner_id: str,
+        title: str,
+        context: Context,
+        request_id: UUID | None,
+        *,
+        private: bool = False,
+        bot_id: UUID | None = None,
     ) -> Conversation:
         """Open a conversation and return it; the same `request_id` again returns the same conversation.
 
         Raises:
             RequestIdReused: the request id came before with another title, context or privacy.
             SecretsUnavailable: it is private, and the keeper of the keys is away.
+            BotNotFound, BotUnusable: the bot is not the owner's, or cannot answer as it is.
+            BotsUnavailable: nobody can tell now.
         """
+        if bot_id is not None:
+            await self._check_bot(bot_id, owner_id)
         now = datetime.now(UTC)
-        wanted = Conversation(new_id(), title, context, 0, now, now, private)
+        wanted = Conversation(new_id(), title, context, 0, now, now, private, bot_id=bot_id)
         async with self.transactions.begin() as tx:
             if await tx.conversations.add(wanted, owner_id, request_id):
                 return wanted
             assert request_id is not None  # noqa: S101 - nothing else can clash
             found = await tx.conversations.by_request(owner_id, request_id)
         # A conversation that was without a title may have got one from its first message meanwhile.
-        if found is None or (found.context, found.private) != (context, private) or (title and found.title != title):
+        same = found is not None and (found.context, found.private, found.bot_id) == (context, private, bot_id)
+        if found is None or not same or (title and found.title != title):
             raise RequestIdReused(request_id=request_id)
         return found
+
+    async def _check_bot(self, bot_id: UUID, owner_id: str) -> None:
+        if self.bots is None:
+            raise BotNotFound(bot_id=bot_id)
+        try:
+            await self.bots.resolve(bot_id, owner_id, caller.current().organization_id)
+        except ModelFailed as away:
+            raise BotsUnavailable from away
 
     async def page(self, owner_id: str, size: int, token: str) -> tuple[Sequence[Conversation], str]:
         """Return a page of the owner's conversations, the last opened first, and the token of the next one."""

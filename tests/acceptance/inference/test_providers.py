@@ -36,7 +36,7 @@ async def _model(base_url: str, patience: Patience = PATIENCE) -> AsyncIterator[
     await connection.close()
 
 
-async def _ask(answer: Answer, patience: Patience = PATIENCE) -> list[str | Summary]:
+async def _ask(answer: Answer, patience: Patience = PATIENCE) -> list[object]:
     async with providing(answer) as provider, _model(provider.base_url, patience) as model:
         return [part async for part in model.stream(_PROMPT)]
 

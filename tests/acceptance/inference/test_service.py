@@ -45,9 +45,9 @@ async def _served(home: Path) -> AsyncIterator[grpc.aio.Channel]:
         await module.close()
 
 
-def _request(text: str, model: str = "", **limits: int) -> generation_service_pb2.GenerateRequest:
+def _request(text: str, model: str = "", max_output_tokens: int = 0) -> generation_service_pb2.GenerateRequest:
     message = generation_service_pb2.PromptMessage(role="user", text=text)
-    return generation_service_pb2.GenerateRequest(messages=[message], model=model, **limits)
+    return generation_service_pb2.GenerateRequest(messages=[message], model=model, max_output_tokens=max_output_tokens)
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

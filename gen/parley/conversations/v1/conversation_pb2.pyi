@@ -69,6 +69,7 @@ class Conversation(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
     ACTIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    BOT_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The conversation's id (UUIDv7). Set by the server."""
     title: _builtins.str
@@ -79,6 +80,8 @@ class Conversation(_message.Message):
     """Whether what is said is encrypted wherever it rests. Chosen when the conversation is opened, and never changed."""
     active_message_id: _builtins.str
     """The message that ends the active branch; what is said next follows it. Set by the server."""
+    bot_id: _builtins.str
+    """The bot that answers; Parley's own assistant when empty. Chosen when the conversation is opened, and never changed."""
     @_builtins.property
     def context(self) -> Global___ConversationContext:
         """What the assistant should know."""
@@ -102,10 +105,11 @@ class Conversation(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         private: _builtins.bool = ...,
         active_message_id: _builtins.str = ...,
+        bot_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_message_id", b"active_message_id", "context", b"context", "create_time", b"create_time", "id", b"id", "message_count", b"message_count", "private", b"private", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_message_id", b"active_message_id", "bot_id", b"bot_id", "context", b"context", "create_time", b"create_time", "id", b"id", "message_count", b"message_count", "private", b"private", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,6 +30,7 @@ class CreateConversationRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
+    BOT_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """What the conversation is called; named after its first message when empty."""
     request_id: _builtins.str
@@ -37,6 +38,10 @@ class CreateConversationRequest(_message.Message):
     private: _builtins.bool
     """Encrypts what is said wherever it rests. Such a conversation is not named after its first message. Title and context
     are not encrypted.
+    """
+    bot_id: _builtins.str
+    """The bot that answers; Parley's own assistant when empty. In a private conversation it uses no tools.
+    Fails with NOT_FOUND (BOT_NOT_FOUND) or FAILED_PRECONDITION (BOT_UNUSABLE).
     """
     @_builtins.property
     def context(self) -> _conversation_pb2.ConversationContext:
@@ -49,10 +54,11 @@ class CreateConversationRequest(_message.Message):
         context: _conversation_pb2.ConversationContext | None = ...,
         request_id: _builtins.str = ...,
         private: _builtins.bool = ...,
+        bot_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "private", b"private", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "context", b"context", "private", b"private", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,6 +60,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the assistant said the message; only what a user said can be edited. Regenerate it instead.
     Sample: {"reason": "MESSAGE_NOT_EDITABLE", "domain": "conversations.parley", "metadata": {"message_id": "0198..."}}
     """
+    ERROR_REASON_BOT_NOT_FOUND: _ErrorReason.ValueType  # 10
+    """NOT_FOUND: the caller has no bot with this id.
+    Sample: {"reason": "BOT_NOT_FOUND", "domain": "conversations.parley", "metadata": {"bot_id": "0198..."}}
+    """
+    ERROR_REASON_BOT_UNUSABLE: _ErrorReason.ValueType  # 11
+    """FAILED_PRECONDITION: the bot cannot answer as it is, such as when its prompt needs a value. Change the bot.
+    Sample: {"reason": "BOT_UNUSABLE", "domain": "conversations.parley", "metadata": {"bot_id": "0198...", "cause": "VARIABLE_MISSING"}}
+    """
+    ERROR_REASON_BOTS_UNAVAILABLE: _ErrorReason.ValueType  # 12
+    """UNAVAILABLE: the service of bots cannot be asked now. Try again.
+    Sample: {"reason": "BOTS_UNAVAILABLE", "domain": "conversations.parley", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -103,5 +115,17 @@ Sample: {"reason": "MESSAGE_NOT_FOUND", "domain": "conversations.parley", "metad
 ERROR_REASON_MESSAGE_NOT_EDITABLE: ErrorReason.ValueType  # 9
 """FAILED_PRECONDITION: the assistant said the message; only what a user said can be edited. Regenerate it instead.
 Sample: {"reason": "MESSAGE_NOT_EDITABLE", "domain": "conversations.parley", "metadata": {"message_id": "0198..."}}
+"""
+ERROR_REASON_BOT_NOT_FOUND: ErrorReason.ValueType  # 10
+"""NOT_FOUND: the caller has no bot with this id.
+Sample: {"reason": "BOT_NOT_FOUND", "domain": "conversations.parley", "metadata": {"bot_id": "0198..."}}
+"""
+ERROR_REASON_BOT_UNUSABLE: ErrorReason.ValueType  # 11
+"""FAILED_PRECONDITION: the bot cannot answer as it is, such as when its prompt needs a value. Change the bot.
+Sample: {"reason": "BOT_UNUSABLE", "domain": "conversations.parley", "metadata": {"bot_id": "0198...", "cause": "VARIABLE_MISSING"}}
+"""
+ERROR_REASON_BOTS_UNAVAILABLE: ErrorReason.ValueType  # 12
+"""UNAVAILABLE: the service of bots cannot be asked now. Try again.
+Sample: {"reason": "BOTS_UNAVAILABLE", "domain": "conversations.parley", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,85 @@
+"""The tools behind the service `tools`, reached over the mesh."""
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import grpc
+from parley.tools.v1 import tool_call_pb2
+from parley.tools.v1.tool_call_service_pb2 import (
+    AwaitToolCallsRequest,
+    RequestToolCallsRequest,
+)
+from parley.tools.v1.tool_call_service_pb2 import WantedCall as WantedCallProto
+from parley.tools.v1.tool_call_service_pb2_grpc import ToolCallServiceStub
+from parley.tools.v1.tool_service_pb2 import DescribeToolsRequest
+from parley.tools.v1.tool_service_pb2_grpc import ToolServiceStub
+
+from services.chassis.remote_errors import reason_of
+from services.conversations.ports import Asker, Claim, ModelFailed, Tool, WantedCall
+
+_ENDED = (
+    tool_call_pb2.TOOL_CALL_STATE_SUCCEEDED,
+    tool_call_pb2.TOOL_CALL_STATE_FAILED,
+    tool_call_pb2.TOOL_CALL_STATE_UNKNOWN,
+    tool_call_pb2.TOOL_CALL_STATE_DENIED,
+)
+_WAIT_SECONDS = 20
+_PREFIX = "TOOL_CALL_STATE_"
+
+
+class MeshTools:
+    """Implements the port Tools."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._tools = ToolServiceStub(channel)
+        self._calls = ToolCallServiceStub(channel)
+
+    async def describe(self, asker: Asker, tool_ids: Sequence[UUID]) -> list[Tool]:
+        """See the port."""
+        request = DescribeToolsRequest(
+            tool_ids=map(str, tool_ids), user_id=asker.user_id, organization_id=asker.organization_id
+        )
+        try:
+            described = await self._tools.DescribeTools(request)
+        except grpc.aio.AioRpcError as error:
+            raise _failed(error) from error
+        return [Tool(UUID(one.id), one.name, one.description, one.arguments_schema) for one in described.tools]
+
+    async def call(
+        self, asker: Asker, claim: Claim, wanted: Sequence[WantedCall], depth: int, seconds: float
+    ) -> list[str]:
+        """See the port."""
+        calls = [
+            WantedCallProto(call_id=str(one.call_id), tool_id=str(one.tool_id), arguments=one.arguments)
+            for one in wanted
+        ]
+        asked = RequestToolCallsRequest(
+            calls=calls,
+            user_id=asker.user_id,
+            organization_id=asker.organization_id,
+            conversation_id=str(claim.run.conversation_id),
+            run_id=str(claim.run.run_id),
+            depth=depth,
+        )
+        awaited = AwaitToolCallsRequest(call_ids=[one.call_id for one in calls], seconds=_WAIT_SECONDS)
+        deadline = time.monotonic() + seconds
+        try:
+            found = (await self._calls.RequestToolCalls(asked)).calls
+            while any(one.state not in _ENDED for one in found) and time.monotonic() < deadline:
+                found = (await self._calls.AwaitToolCalls(awaited, timeout=_WAIT_SECONDS + 10)).calls
+        except grpc.aio.AioRpcError as error:
+            raise _failed(error) from error
+        return [_told(one) for one in found]
+
+
+def _told(call: tool_call_pb2.ToolCall) -> str:
+    if call.state == tool_call_pb2.TOOL_CALL_STATE_SUCCEEDED:
+        return call.result
+    state = tool_call_pb2.ToolCallState.Name(call.state).removeprefix(_PREFIX).lower().replace("_", " ")
+    return f"{state}: {call.error.message}" if call.error.message else state
+
+
+def _failed(error: grpc.aio.AioRpcError) -> ModelFailed:
+    passing = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return ModelFailed(reason_of(error) or error.code().name, "the tools cannot be asked now", retryable=passing)
