@@ -29,11 +29,12 @@ from services.operations.backends.postgres_transactions import PostgresTransacti
 from services.operations.backends.tables import FIRE, OUTBOX, SCHEDULE
 from services.operations.rules import MissedRuns, Schedule
 from tests.faults.scheduler import START
+from tests.support.callers import eventually
 
 _ROOT = Path(__file__).parents[2]
 _SCHEDULES = 100
 _MINUTES = 100 if os.environ.get("PARLEY_FAULTS") == "long" else 20
-_SPEED = 60.0  # a fire of each schedule a second
+_SPEED = 30.0  # a fire of each schedule every two seconds
 _SCHEDULERS = 3
 _SEED = 6
 
@@ -51,6 +52,7 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
     await server.close()
 
 
+@pytest.mark.timeout(_MINUTES * 12 + 60)
 async def test_killing_schedulers_misses_and_doubles_no_fire(url: str, valkey_url: str, valkey: Redis) -> None:
     database = Database(url)
     await migrate(database.engine, ["operations"])
@@ -60,10 +62,11 @@ async def test_killing_schedulers_misses_and_doubles_no_fire(url: str, valkey_ur
     schedulers = [_start(command) for _ in range(_SCHEDULERS)]
     kills, chance = 0, random.Random(_SEED)  # noqa: S311 - which one dies when
     try:
-        deadline = time.monotonic() + _MINUTES * 4 + 60
+        deadline = time.monotonic() + _MINUTES * 12
         while await _waits(database):
             assert time.monotonic() < deadline, "the schedulers did not get through"
-            await asyncio.sleep(chance.uniform(0.8, 2.0))
+            await _goes_on(database)
+            await asyncio.sleep(chance.uniform(0.0, 1.0))  # the moment of a kill is drawn by chance
             number = chance.randrange(_SCHEDULERS)
             _end(schedulers[number], signal.SIGKILL)
             schedulers[number] = _start(command)
@@ -82,7 +85,7 @@ async def test_killing_schedulers_misses_and_doubles_no_fire(url: str, valkey_ur
         f"fires {len(fired)}, kills {kills}: missed {len(wanted - set(due))}, doubled {doubled}, "
         f"jobs lost {len(fire_ids - set(published))}, extra deliveries with the same message id {extra}"
     )
-    assert kills >= _MINUTES / 4, "hardly anything was killed: the test has shown nothing"
+    assert kills >= 5, "hardly anything was killed: the test has shown nothing"
     assert set(due) == wanted
     assert doubled == 0
     assert set(published) == fire_ids
@@ -123,6 +126,21 @@ async def _waits(database: Database) -> bool:
         due = await connection.scalar(select(func.count()).where(SCHEDULE.c.next_at <= end))
         unpublished = await connection.scalar(select(func.count()).select_from(OUTBOX))
     return bool(due or unpublished)
+
+
+async def _goes_on(database: Database) -> None:
+    """Return once more was fired: who is killed before it does anything shows nothing."""
+    before = await _fires(database)
+
+    async def moved() -> bool:
+        return await _fires(database) > before or not await _waits(database)
+
+    await eventually(moved, seconds=60, what="another fire")
+
+
+async def _fires(database: Database) -> int:
+    async with database.reading() as connection:
+        return int(await connection.scalar(select(func.count()).select_from(FIRE)) or 0)
 
 
 async def _fired(database: Database) -> list[tuple[UUID, UUID, datetime]]:
