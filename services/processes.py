@@ -5,8 +5,10 @@ from sqlalchemy.exc import OperationalError
 
 from services.chassis import logs
 from services.chassis.certificates import CertificateMissing
+from services.chassis.custody import VaultRefused
 from services.chassis.errors import ServiceError
 from services.chassis.events.opening import UnknownBus
+from services.chassis.field_encryption import Undecipherable
 from services.chassis.jobs import make_broker, run_worker
 from services.chassis.method_options import AccessRuleMissing
 from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
@@ -27,8 +29,10 @@ EXPECTED = (
     ServiceError,
     ServiceSecretMissing,
     UnknownBus,
+    Undecipherable,
     UnknownCapability,
     ValidationError,
+    VaultRefused,
 )
 """What an operator can mend: a process ends with the text of these and no traceback."""
 

@@ -18,6 +18,10 @@ LOCAL_KEYS = Path("secrets") / "field-keys.json"
 _POLL_SECONDS = 10.0
 
 
+class VaultRefused(Exception):
+    """The role of PARLEY_VAULT_ROLE, or its login, is not made for what is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Custody:
     """The keepers of one process."""
@@ -42,7 +46,7 @@ async def open_custody(settings: VaultSettings, home: Path) -> AsyncIterator[Cus
 
     Raises:
         SecretsUnavailable: Vault is away, or there is no login for this process.
-        VaultError: Vault refuses the role its database user.
+        VaultRefused: Vault refuses the role its database user.
     """
     if not settings.needs_vault:
         store = SecretStore(EnvironmentSecrets(), settings.secrets_poll_seconds)
@@ -56,6 +60,8 @@ async def open_custody(settings: VaultSettings, home: Path) -> AsyncIterator[Cus
 @asynccontextmanager
 async def _open_vault(settings: VaultSettings, home: Path) -> AsyncIterator[Custody]:
     # hvac and requests take 20 MB, which a process without Vault does not pay.
+    from hvac.exceptions import VaultError
+
     from services.chassis.database_credentials import VaultCredentials
     from services.chassis.field_keys.vault import VaultFieldEncryption
     from services.chassis.secret_stores.vault import VaultSecrets
@@ -69,7 +75,10 @@ async def _open_vault(settings: VaultSettings, home: Path) -> AsyncIterator[Cust
     try:
         if settings.database_credentials == "vault":
             credentials = VaultCredentials(session, settings.vault_role)
-            await credentials.begin()
+            try:
+                await credentials.begin()
+            except VaultError as error:
+                raise VaultRefused(f"Vault refuses the role {settings.vault_role} a database user") from error
             loops.append(credentials.keep)
 
         def field_encryption(name: str) -> FieldEncryption:
