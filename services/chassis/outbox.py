@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -32,9 +33,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis import logs, tracing
 from services.chassis.database import Database
+from services.chassis.errors import Kind, ServiceError
 from services.chassis.identifiers import new_id
 
 PARTITIONS = 16
+MAX_BYTES = 1024 * 1024
+"""The most that an event may have on its way, its envelope included."""
+_ENVELOPE_BYTES = 16 * 1024
 _BATCH = 200
 _POLL_SECONDS = 0.3
 _FIRST_PAUSE_SECONDS = 0.2
@@ -61,6 +66,14 @@ class Lag:
 
     count: int
     seconds: float
+
+
+class EventTooLarge(ServiceError):
+    """An event is larger than brokers take; large things are stored, and the event names them."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "EVENT_TOO_LARGE"
+    template = "an event of the topic {topic} has {size} bytes, and may have {limit}"
 
 
 Publish = Callable[[Sequence[Event]], Awaitable[None]]
@@ -124,7 +137,14 @@ class Outbox:
         self._delete = table.delete().where(table.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
 
     async def add(self, connection: AsyncConnection, topic: str, key: str, payload: dict[str, object]) -> None:
-        """Store an event in the transaction of the change it tells of. Call `wake` once that has committed."""
+        """Store an event in the transaction of the change it tells of. Call `wake` once that has committed.
+
+        Raises:
+            EventTooLarge: no broker would take it, and those behind it would wait for ever.
+        """
+        size = len(orjson.dumps(payload))
+        if size > MAX_BYTES - _ENVELOPE_BYTES:
+            raise EventTooLarge(topic=topic, size=size, limit=MAX_BYTES - _ENVELOPE_BYTES)
         row = {"event_id": new_id(), "topic": topic, "key": key, "payload": payload}
         await connection.execute(self._insert, row | {"partition": partition_of(key), "headers": tracing.headers()})
 

@@ -6,21 +6,11 @@ from uuid import UUID
 import orjson
 from parley.cloudevents.v1.cloudevents_pb2 import CloudEvent
 
-from services.chassis.errors import Kind, ServiceError
-from services.chassis.outbox import Event
+from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge
 
 CONTENT_TYPE = "application/cloudevents+protobuf"
-MAX_BYTES = 1024 * 1024
 _SPEC = "1.0"
 _TYPE = "parley.{topic}.v1"
-
-
-class EventTooLarge(ServiceError):
-    """An event is larger than brokers take; large things are stored, and the event names them."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "EVENT_TOO_LARGE"
-    template = "an event of the topic {topic} has {size} bytes, and may have {limit}"
 
 
 def pack(event: Event) -> bytes:

@@ -14,8 +14,8 @@ from aiokafka.errors import TopicAlreadyExistsError
 from google.protobuf.message import DecodeError
 
 from services.chassis.events.bus import Handler, deal_with
-from services.chassis.events.cloud_events import CONTENT_TYPE, MAX_BYTES, pack, unpack
-from services.chassis.outbox import PARTITIONS, Event
+from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
+from services.chassis.outbox import MAX_BYTES, PARTITIONS, Event
 
 _BATCH = 100
 _POLL_MS = 500

@@ -10,7 +10,7 @@ from sqlalchemy import MetaData, func, select, text
 
 from services.chassis import tracing
 from services.chassis.database import Database
-from services.chassis.outbox import Event, Lag, Outbox, Publish, outbox_table, partition_of
+from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge, Lag, Outbox, Publish, outbox_table, partition_of
 from services.chassis.supervision import keep_running
 
 _METADATA = MetaData()
@@ -178,6 +178,13 @@ async def test_events_carry_the_trace_in_which_they_came_about(empty: Database, 
     async with _relaying((outbox, broker.publish)):
         await _published(empty, broker)
     assert broker.events[0].headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
+
+
+async def test_what_no_broker_would_take_is_refused_before_it_holds_up_others(empty: Database, outbox: Outbox) -> None:
+    async with empty.transaction() as connection:
+        with pytest.raises(EventTooLarge, match="the topic incoming has 1048"):
+            await outbox.add(connection, "incoming", "key", {"text": "x" * MAX_BYTES})
+    assert await _left(empty) == 0
 
 
 async def test_the_lag_tells_how_much_waits_and_for_how_long(empty: Database, outbox: Outbox) -> None:

@@ -111,7 +111,7 @@ class Trial:
             return
         made = time.time()
         async with asyncio.timeout(30):
-            while not any(path.stat().st_mtime > made for path in self.broker.folder.rglob("quorum/*/meta.dets")):
+            while not any(path.stat().st_mtime > made + 3 for path in self.broker.folder.rglob("quorum/*/meta.dets")):
                 await asyncio.sleep(0.1)
 
     async def dead(self, group: str) -> Event:

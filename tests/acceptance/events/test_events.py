@@ -9,10 +9,9 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from services.chassis.events.cloud_events import MAX_BYTES, EventTooLarge
 from services.chassis.events.opening import UnknownBus, open_bus
 from services.chassis.identifiers import new_id
-from services.chassis.outbox import Event
+from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge
 from tests.acceptance.events.conftest import Listener, Trial
 
 _ROOT = Path(__file__).parents[3]
