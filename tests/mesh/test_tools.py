@@ -106,3 +106,84 @@ async def test_tools_come_from_documents_and_mcp_servers(ann: Person, ports: lis
     assert json.loads(call["result"])["sky"] == "blue"
     refused = await ann.ask("POST", "/api/v1/tools:importMcp", json={"server": server})
     refusal(refused, 400, 9, reason="SERVER_UNUSABLE")
+
+
+async def bot_with(person: Person, *tools: str) -> str:
+    """Make a bot that may use the tools, and return the path of a conversation with it."""
+    bot = await person.post("/api/v1/bots", bot={"name": "Helper", "toolIds": tools})
+    return await person.open_conversation(botId=bot["id"])
+
+
+async def test_a_bot_calls_its_tools_and_answers_with_what_they_said(ann: Person, ports: list[int]) -> None:
+    seen = Seen()
+    source = {"method": "POST", "url": f"http://127.0.0.1:{ports[0]}/order"}
+    tools = [
+        (await ann.post("/api/v1/tools", tool={"name": name, "http": source}))["id"] for name in ("order", "count")
+    ]
+    async with serving(web(seen), ports[0]):
+        conversation = await bot_with(ann, *tools)
+        said = await ann.answer(conversation, 'Do it\ncall order {"n": 1}\ncall count\ncall nothing')
+        again = await ann.answer(await bot_with(ann, tools[0]), "call order\nagain")
+    assert sorted(said.removeprefix("The tools said: ").split("; ")) == ["seen 1", "seen 2"]
+    assert json.loads(next(body for _, _, _, body in seen.requests if len(body) > 2)) == {"n": 1}
+    calls = (await ann.get("/api/v1/tool-calls", conversation_id=conversation.rpartition("/")[2]))["calls"]
+    assert {call["toolName"] for call in calls} == {"order", "count"}
+    # A model that never stops asking is given no tools in the end: five rounds, then it answers.
+    assert again.startswith("The tools said: ")
+    assert len(seen.requests) == 2 + 5
+
+
+async def test_an_answer_waits_for_a_person_and_goes_on(ann: Person, ports: list[int]) -> None:
+    seen = Seen()
+    source = {"method": "POST", "url": f"http://127.0.0.1:{ports[0]}/order"}
+    tool = await ann.post("/api/v1/tools", tool={"name": "pay", "http": source, "needsApproval": True})
+    conversation = await bot_with(ann, tool["id"])
+    async with serving(web(seen), ports[0]):
+        for decision, answer in (("approve", "seen 1"), ("deny", "denied: a person denied the call")):
+            run = await ann.say(conversation, f"call pay\nto {decision}")
+            pending = await one_pending(ann)
+            assert pending["runId"] == run.rpartition("/")[2]
+            await ann.post(f"/api/v1/tool-calls/{pending['id']}:{decision}")
+            last = (await ann.hear(run))[-1]
+            assert last.data["message"]["text"] == f"The tools said: {answer}"
+    assert len(seen.requests) == 1
+
+
+async def one_pending(person: Person) -> dict[str, str]:
+    """Return the call that waits for a person, once there is one."""
+    found: list[dict[str, str]] = []
+
+    async def is_there() -> bool:
+        found[:] = (await person.get("/api/v1/tool-calls:pendingApprovals"))["calls"]
+        return len(found) == 1
+
+    await eventually(is_there, seconds=20, what="a call that waits")
+    return found[0]
+
+
+async def test_a_bot_is_told_by_its_prompt_and_a_foreign_one_does_not_answer(house: Edge, ann: Person) -> None:
+    bot = await ann.post("/api/v1/bots", bot={"name": "Helper"})
+    conversation = await ann.open_conversation(botId=bot["id"])
+    assert (await ann.get(conversation))["botId"] == bot["id"]
+    assert await ann.answer(conversation, "hello") == "You said: hello"
+    stranger = await house.register()
+    foreign = await stranger.ask("POST", "/api/v1/chat/conversations", json={"botId": bot["id"]})
+    refusal(foreign, 404, 5, reason="BOT_NOT_FOUND")
+    prompt = await ann.post("/api/v1/prompts", prompt={"name": "Told"})
+    await ann.post(f"/api/v1/prompts/{prompt['id']}/versions", text="Be {{mood}}.", variables=[{"name": "mood"}])
+    await ann.post(f"/api/v1/prompts/{prompt['id']}/labels/production:move", version=1)
+    needy = await ann.post("/api/v1/bots", bot={"name": "Needy", "promptId": prompt["id"]})
+    unusable = await ann.ask("POST", "/api/v1/chat/conversations", json={"botId": needy["id"]})
+    refusal(unusable, 400, 9, reason="BOT_UNUSABLE")
+    await ann.delete(f"/api/v1/bots/{bot['id']}")
+    last = (await ann.hear(await ann.say(conversation, "still there?")))[-1]
+    assert (last.kind, last.data["error"]["reason"]) == ("failed", "BOT_NOT_FOUND")
+
+
+async def test_a_private_conversation_leaves_nothing_with_tools(ann: Person, ports: list[int]) -> None:
+    source = {"method": "POST", "url": f"http://127.0.0.1:{ports[0]}/order"}
+    tool = await ann.post("/api/v1/tools", tool={"name": "order", "http": source})
+    bot = await ann.post("/api/v1/bots", bot={"name": "Helper", "toolIds": [tool["id"]]})
+    conversation = await ann.open_conversation(botId=bot["id"], private=True)
+    assert (await ann.answer(conversation, "call order")).startswith("You said: ")
+    assert (await ann.get("/api/v1/tool-calls"))["calls"] == []

@@ -1,0 +1,87 @@
+"""Workers and the whole house die in the middle of calls: nothing is done twice, and approvals are not forgotten."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+from tests.acceptance.tools.servers import Seen, serving, web
+from tests.support.callers import Person, edge_of, eventually
+from tests.support.running_mesh import RunningMesh, running_mesh
+from tests.support.stores import free_port
+
+
+async def _state(person: Person, call_id: str, state: str, seconds: float) -> None:
+    async def is_so() -> bool:
+        return bool((await person.get(f"/api/v1/tool-calls/{call_id}"))["state"] == f"TOOL_CALL_STATE_{state}")
+
+    await eventually(is_so, seconds=seconds, what=f"a call that is {state}")
+
+
+async def _asked(seen: Seen, times: int) -> None:
+    async def is_so() -> bool:
+        return len(seen.requests) >= times
+
+    await eventually(is_so, seconds=30, what=f"request {times}")
+
+
+async def _begin(person: Person, tool_id: str, request_id: str) -> None:
+    """Invoke a tool whose answer is not waited for."""
+    await person.ask("POST", f"/api/v1/tools/{tool_id}:invoke", json={"requestId": request_id})
+
+
+async def test_a_killed_worker_leaves_an_unknown_call_and_a_repeatable_one_is_repeated(tmp_path: Path) -> None:
+    port, seen = free_port(), Seen()
+    exceptions = json.dumps([f"127.0.0.1:{port}"])
+    with running_mesh(tmp_path / "house", tools_egress_exceptions=exceptions) as mesh:
+        async with serving(web(seen), port), edge_of(mesh.url) as edge:
+            ann = await edge.register()
+            ids = {}
+            for name, repeatable in (("once", False), ("often", True)):
+                source = {"method": "POST", "url": f"http://127.0.0.1:{port}/slow?{name}"}
+                wanted = {"name": name, "http": source, "idempotent": repeatable, "timeoutSeconds": 2}
+                ids[name] = (await ann.post("/api/v1/tools", tool=wanted))["id"]
+            calls = {name: f"01a1fe14-5fb0-7625-8f9e-00000000000{n}" for n, name in enumerate(ids)}
+            begun = [asyncio.create_task(_begin(ann, ids[name], calls[name])) for name in ids]
+            await _asked(seen, 2)
+            _kill_worker(mesh)
+            seen.go_on.set()
+            await _state(ann, calls["often"], "SUCCEEDED", 60)
+            await _state(ann, calls["once"], "UNKNOWN", 60)
+            await asyncio.gather(*begun)
+    asked = [path.partition("?")[2] for _, path, _, _ in seen.requests]
+    assert asked.count("once") == 1
+    assert asked.count("often") == 2
+
+
+async def test_an_approval_survives_the_restart_of_the_whole_house(tmp_path: Path) -> None:
+    port, seen = free_port(), Seen()
+    exceptions = json.dumps([f"127.0.0.1:{port}"])
+    with running_mesh(tmp_path / "house", tools_egress_exceptions=exceptions) as mesh:
+        async with serving(web(seen), port):
+            async with edge_of(mesh.url) as edge:
+                ann = await edge.register()
+                source = {"method": "POST", "url": f"http://127.0.0.1:{port}/order"}
+                tool = await ann.post("/api/v1/tools", tool={"name": "pay", "http": source, "needsApproval": True})
+                bot = await ann.post("/api/v1/bots", bot={"name": "Helper", "toolIds": [tool["id"]]})
+                run = await ann.say(await ann.open_conversation(botId=bot["id"]), "call pay")
+
+                async def waits() -> bool:
+                    return bool((await ann.get("/api/v1/tool-calls:pendingApprovals"))["calls"])
+
+                await eventually(waits, seconds=20, what="a call that waits")
+            mesh.stop()
+            mesh.start()
+            async with edge_of(mesh.url) as edge:
+                again = await edge.person(str(ann.user["email"]))
+                ((pending),) = (await again.get("/api/v1/tool-calls:pendingApprovals"))["calls"]
+                await again.post(f"/api/v1/tool-calls/{pending['id']}:approve")
+                last = (await again.hear(run))[-1]
+                assert last.data["message"]["text"] == "The tools said: seen 1"
+    assert len(seen.requests) == 1
+
+
+def _kill_worker(mesh: RunningMesh) -> None:
+    part = next(name for name in mesh.parts if name.startswith("worker"))
+    os.kill(mesh.pid(part), signal.SIGKILL)
