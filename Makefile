@@ -68,11 +68,12 @@ format: .venv/dev.stamp ## Format Python and protos.
 
 .PHONY: gen
 gen: .venv/dev.stamp ## Regenerate gen/ from protos/.
+	@# Compiled before the old is deleted: a mistake in a proto takes nothing away.
+	$(BIN)/python -m grpc_tools.protoc -I protos --descriptor_set_out=gen/parley/descriptors.binpb --include_imports --include_source_info $(PROTOS)
 	find gen -name '*_pb2*' -delete
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=gen --grpc_python_out=gen \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:gen \
-	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:gen \
-	  --descriptor_set_out=gen/parley/descriptors.binpb --include_imports --include_source_info $(PROTOS)
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:gen $(PROTOS)
 
 .PHONY: lock
 lock: .venv/dev.stamp ## Pin the dependencies of pyproject.toml anew, with hashes.

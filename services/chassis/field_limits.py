@@ -85,6 +85,9 @@ def _checks(field: FieldDescriptor, limits: validation_pb2.FieldLimits) -> list[
         checks.append(_when(lambda v: len(v) > limits.max_length, f"must have at most {limits.max_length} characters"))
     if limits.max_bytes:
         checks.append(_when(lambda v: _size(v) > limits.max_bytes, f"must have at most {limits.max_bytes} bytes"))
+    if field.is_repeated and (limits.pattern or limits.format):
+        # Alone, an empty text is one that was not given; as an element it is a wrong one.
+        checks.append(_when(lambda v: not v, "must not be empty"))
     if limits.pattern:
         pattern = re.compile(limits.pattern)
         checks.append(_when(lambda v: bool(v) and not pattern.fullmatch(v), f"must match {limits.pattern}"))

@@ -36,6 +36,7 @@ def _declare() -> Any:
     _add(outer, "color", _ENUM, type_name=".limits.trial.v1.Color")
     _add(outer, "plain", _STRING)
     _add(outer, "words", _STRING, {"max_items": 2, "max_length": 3}, repeated=True)
+    _add(outer, "uuids", _STRING, {"format": validation_pb2.FORMAT_UUID}, repeated=True)
     _add(outer, "inner", _MESSAGE, type_name=".limits.trial.v1.Inner")
     _add(outer, "inners", _MESSAGE, {"max_items": 2}, type_name=".limits.trial.v1.Inner", repeated=True)
     nickname = _add(outer, "nickname", _STRING, {"max_length": 3})
@@ -99,6 +100,9 @@ _UUID = "01980000-0000-7000-8000-00000000000a"
         {"color": 1},
         {"plain": "x" * 10_000},
         {"words": ["abc", "ab"]},
+        {"words": [""]},
+        {"uuid": ""},
+        {"uuids": [_UUID]},
         {"inner": {"name": "abc"}},
         {"inners": [{"name": "a"}, {"name": "b"}]},
         {"nickname": "abc"},
@@ -137,6 +141,7 @@ def test_what_keeps_its_limits_passes(fields: dict[str, Any]) -> None:
         ({"number": 3}, ("number", "must be at most 2")),
         ({"color": 7}, ("color", "is not a value of limits.trial.v1.Color")),
         ({"plain": "a\x00b"}, ("plain", "must not contain the character NUL")),
+        ({"uuids": [_UUID, ""]}, ("uuids[1]", "must not be empty")),
         ({"words": ["a", "b", "c"]}, ("words", "must have at most 2 elements")),
         ({"words": ["a", "abcd"]}, ("words[1]", "must have at most 3 characters")),
         ({"inner": {}}, ("inner.name", "is required")),
