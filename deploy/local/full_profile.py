@@ -52,7 +52,8 @@ class FullProfile:
 
     def settings(self) -> dict[str, str]:
         """Return what Parley's processes are told of these parts."""
-        broker = {"PARLEY_BROKER_URL": rabbitmq.url(self.folders, self.ports["rabbitmq"])}
+        rabbit = rabbitmq.url(self.folders, self.ports["rabbitmq"])
+        broker = {"PARLEY_BROKER_URL": rabbit, "PARLEY_EVENTS_URL": rabbit}
         return broker | self.keycloak.settings(_capabilities())
 
     def places(self, places: EnvoyPlaces) -> EnvoyPlaces:
