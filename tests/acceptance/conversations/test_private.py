@@ -1,6 +1,9 @@
 """What is said in a private conversation is encrypted wherever it rests."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -9,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import select, text
 
+from services.chassis.custody import LOCAL_KEYS
 from services.chassis.data_keys import DataKeys
 from services.chassis.database import Database
 from services.chassis.field_keys.local import LocalFieldEncryption
@@ -20,6 +24,7 @@ from services.conversations.errors import FieldNotUpdatable, RequestIdReused
 from services.conversations.rules import Context, Conversation
 from tests.support.house import House
 
+ROOT = Path(__file__).parents[3]
 _SAID = "the treasure lies under the old oak"
 
 
@@ -107,6 +112,33 @@ async def test_keys_are_rotated_and_wrapped_anew_while_people_talk(
             rows = await connection.execute(statement)
             assert [message_of(row, seal).text for row in rows] == texts
     assert len(told) == 45
+
+
+async def test_the_command_rotates_and_wraps_anew(
+    database: Database, valkey: Redis, postgres_url: str, valkey_url: str, owner: str, tmp_path: Path
+) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM conversations.conversation WHERE data_key IS NOT NULL"))
+    house = House(database, valkey, tmp_path / LOCAL_KEYS.parent)
+    private = await _open(house, owner)
+    await house.messages.send(owner, private, _SAID, None)
+    await house.wake_ups.close()
+    settings = {"HOME": tmp_path, "DATABASE_URL": postgres_url, "VALKEY_URL": valkey_url, "SECRET": "s" * 32}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    environment |= {f"PARLEY_{name}": str(value) for name, value in settings.items()}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "gen")])
+    environment["PARLEY_INFERENCE_PROVIDER"] = "scripted"
+    told = [await asyncio.to_thread(_command, action, environment, tmp_path) for action in ("rotate", "rewrap", "rewrap")]
+    assert "rotated" in told[0]
+    assert "conversations: 1 done, 0 left" in told[1]
+    assert "conversations:" not in told[2]
+    page, _ = await House(database, valkey, tmp_path / LOCAL_KEYS.parent).messages.page(owner, private, 10, "")
+    assert [one.text for one in page] == [_SAID]
+
+
+def _command(action: str, environment: dict[str, str], folder: Path) -> str:
+    command = [sys.executable, "-m", "services", "encryption", action]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=True).stdout.decode()
 
 
 async def _open(house: House, owner: str) -> UUID:
