@@ -55,7 +55,7 @@ def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKeyclo
 
 @pytest.fixture(params=["builtin", "keycloak"])
 async def directory(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Directory]:
     """A directory of each backend, with other people's users in it."""
     lifetimes = timedelta(minutes=30), timedelta(days=7)
@@ -66,7 +66,6 @@ async def directory(
         yield keycloak_directory(realm, *lifetimes)
         await realm.close()
         return
-    database: Database = request.getfixturevalue("database")
     hasher = Argon2PasswordHasher(2, memory_kib=64, passes=1)
     folder = tmp_path_factory.mktemp("keys")
     schedule = KeySchedule(timedelta(days=30), timedelta(minutes=10), timedelta(minutes=35))
