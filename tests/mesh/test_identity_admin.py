@@ -1,4 +1,8 @@
-"""Administrators look after accounts, and auditors see what was done to them."""
+"""Administrators look after accounts, and auditors see what was done to them.
+
+What has a path with an id: UserAdminService.DisableUser, UserAdminService.EnableUser, UserAdminService.GrantRole and
+UserAdminService.RevokeRole.
+"""
 
 from datetime import UTC, datetime
 from uuid import uuid4

@@ -1,4 +1,7 @@
-"""Programs call in their users' names with API keys."""
+"""Programs call in their users' names with API keys.
+
+What has a path with an id: ApiKeyService.RevokeApiKey and ApiKeyService.RotateApiKey.
+"""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,8 @@
-"""People keep an organisation: members, roles, invitations."""
+"""People keep an organisation: members, roles, invitations.
+
+What has a path of two ids: OrganizationService.ChangeMemberRole, OrganizationService.RemoveMember and
+OrganizationService.RevokeInvitation.
+"""
 
 from dataclasses import dataclass
 from uuid import uuid4

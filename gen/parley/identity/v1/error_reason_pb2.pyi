@@ -104,6 +104,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS: the request_id was used before, for something else. Choose another.
     Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
     """
+    ERROR_REASON_DIRECTORY_UNAVAILABLE: _ErrorReason.ValueType  # 21
+    """UNAVAILABLE: where the users are kept cannot be reached. Try again.
+    Sample: {"reason": "DIRECTORY_UNAVAILABLE", "domain": "identity.parley", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -191,5 +195,9 @@ Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
 """ALREADY_EXISTS: the request_id was used before, for something else. Choose another.
 Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
+"""
+ERROR_REASON_DIRECTORY_UNAVAILABLE: ErrorReason.ValueType  # 21
+"""UNAVAILABLE: where the users are kept cannot be reached. Try again.
+Sample: {"reason": "DIRECTORY_UNAVAILABLE", "domain": "identity.parley", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
