@@ -8,6 +8,7 @@ import pytest
 from parley.identity.v1 import auth_service_pb2, auth_service_pb2_grpc
 from parley.inference.v1 import generation_service_pb2, generation_service_pb2_grpc
 
+from services.chassis.certificates import CertificateFolder
 from tests.stack.conftest import Stack
 from tests.stack.forger import FLAWS, Forger
 from tests.support.callers import Edge, Person, bearer, grpc_bearer, refusal
@@ -23,8 +24,12 @@ def forger(stack: Stack, ada: Person) -> Forger:
 
 @pytest.fixture(scope="module")
 async def services(stack: Stack) -> AsyncIterator[grpc.aio.Channel]:
-    """The services' own port, past Envoy."""
-    async with grpc.aio.insecure_channel(stack.mesh.parts["services"]["address"]) as channel:
+    """The services' own port, past Envoy, as who holds a certificate of the mesh."""
+    _, held = CertificateFolder(stack.mesh.home / "run" / "certificates" / "rest").read()
+    credentials = grpc.ssl_channel_credentials(held.authority, held.key, held.chain)
+    named = [("grpc.ssl_target_name_override", "services.parley.internal")]
+    address = stack.mesh.parts["services"]["address"]
+    async with grpc.aio.secure_channel(address, credentials, options=named) as channel:
         yield channel
 
 
