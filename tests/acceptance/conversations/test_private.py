@@ -128,7 +128,9 @@ async def test_the_command_rotates_and_wraps_anew(
     environment |= {f"PARLEY_{name}": str(value) for name, value in settings.items()}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "gen")])
     environment["PARLEY_INFERENCE_PROVIDER"] = "scripted"
-    told = [await asyncio.to_thread(_command, action, environment, tmp_path) for action in ("rotate", "rewrap", "rewrap")]
+    told = [
+        await asyncio.to_thread(_command, action, environment, tmp_path) for action in ("rotate", "rewrap", "rewrap")
+    ]
     assert "rotated" in told[0]
     assert "conversations: 1 done, 0 left" in told[1]
     assert "conversations:" not in told[2]
