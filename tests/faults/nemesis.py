@@ -27,10 +27,7 @@ class Nemesis:
 
     async def kill_worker(self) -> None:
         """Kill a worker that is at work; its supervisor starts another one."""
-        self._storm.workers.append(self._storm.start_worker())
-        victim = await self._working()
-        self._storm.workers.remove(victim)
-        victim.kill()
+        (await self._working()).kill()
 
     async def _working(self) -> Worker:
         """Return the worker that has worked longest: one that dies before it has begun shows nothing."""

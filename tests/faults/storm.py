@@ -24,7 +24,7 @@ from deploy.local.plan import environment
 from deploy.local.settings import LocalSettings
 from tests.faults.history import History
 from tests.support.brokers import RunningBroker, running_rabbitmq
-from tests.support.callers import edge_of
+from tests.support.callers import edge_of, eventually
 from tests.support.running_mesh import RunningMesh, running_mesh
 
 _CHANNELS = 4
@@ -73,8 +73,8 @@ class Worker:
 
     @property
     def works(self) -> bool:
-        """Whether it has answered something."""
-        return "run ended" in self.log.read_text()
+        """Whether it lives and has answered something."""
+        return self.process.poll() is None and "run ended" in self.log.read_text()
 
     def kill(self) -> None:
         """Kill it and return once it is gone."""
@@ -114,6 +114,19 @@ class Storm:
         with path.open("wb") as log:
             command = [sys.executable, "-m", "services", "work"]
             return Worker(subprocess.Popen(command, cwd=_ROOT, env=self.env, stdout=log, stderr=log), path)
+
+    async def supervise(self) -> None:
+        """Start another worker for each that ends, such as one that found no database."""
+        while True:
+            for worker in list(self.workers):
+                if worker.process.poll() is not None:
+                    self.workers.remove(worker)
+                    self.workers.append(self.start_worker())
+            await asyncio.sleep(0.5)
+
+    async def all_started(self) -> bool:
+        """Whether every worker takes jobs."""
+        return all('"event": "working"' in worker.log.read_text() for worker in self.workers)
 
     async def call(self, number: int, stub: type, method: str, request: object) -> Any:
         """Call until it is answered, as a patient client does."""
@@ -190,9 +203,13 @@ async def storm(folder: Path, plan: Plan) -> AsyncIterator[Storm]:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
         running.channels = [grpc.aio.insecure_channel(mesh.address, options=options) for _ in range(_CHANNELS)]
         running.workers = [running.start_worker() for _ in range(plan.workers)]
+        supervising = asyncio.create_task(running.supervise())
         try:
+            await eventually(running.all_started, seconds=120, what="the workers")
             yield running
         finally:
+            supervising.cancel()
+            await asyncio.gather(supervising, return_exceptions=True)
             for worker in running.workers:
                 worker.kill()
             for channel in running.channels:

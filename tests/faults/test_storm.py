@@ -11,12 +11,12 @@ from tests.faults.storm import Plan, storm
 _PLAN = Plan(
     conversations=40,
     messages=10,
-    pace=3,
+    pace=4,
     kill_worker=2,
-    kill_broker=9,
-    pause_worker=6,
-    kill_postgres=11,
-    flush_valkey=7,
+    kill_broker=11,
+    pause_worker=7,
+    kill_postgres=17,
+    flush_valkey=9,
 )
 
 

@@ -3,6 +3,12 @@
 from uuid import uuid4
 
 import pytest
+from parley.conversations.v1.message_service_pb2 import (
+    ActivateMessageRequest,
+    EditMessageRequest,
+    RegenerateMessageRequest,
+)
+from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
 
 from tests.support.callers import Json, Person, eventually, refusal
 
@@ -263,6 +269,19 @@ async def test_a_conversation_branches(ada: Person) -> None:
     active = await ada.post(f"{conversation}/messages/{answer['id']}:activate")
     assert active["activeMessageId"] == answer["id"]
     assert len((await ada.get(f"{conversation}/messages"))["messages"]) == 5
+
+    # The same by gRPC; a repeated request makes no second branch.
+    stub = MessageServiceStub(ada.edge.channel)
+    of = {"conversation_id": conversation.rpartition("/")[2], "request_id": str(uuid4())}
+    asked = RegenerateMessageRequest(message_id=question["id"], **of)
+    runs = [(await stub.RegenerateMessage(asked, metadata=ada.metadata)).run for _ in range(2)]
+    assert runs[0].id == runs[1].id
+    edit = EditMessageRequest(message_id=question["id"], text="uno", **of)
+    edits = [(await stub.EditMessage(edit, metadata=ada.metadata)).message for _ in range(2)]
+    assert edits[0] == edits[1]
+    activate = ActivateMessageRequest(message_id=answer["id"], conversation_id=of["conversation_id"])
+    chosen = (await stub.ActivateMessage(activate, metadata=ada.metadata)).conversation
+    assert chosen.active_message_id == answer["id"]
 
     refusal(
         await ada.ask("POST", f"{conversation}/messages/{answer['id']}:edit", json={"text": "no"}),
