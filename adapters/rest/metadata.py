@@ -26,9 +26,7 @@ _TRACES = {name.encode(): name for name in ("traceparent", "tracestate", _CLIENT
 _NAME = re.compile(r"[a-z0-9._-]+")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # gRPC sets these itself; a second value would break the call or pass a limit off as ours.
-_RESERVED = frozenset(
-    {"te", "content-type", "user-agent", "host", "connection", "transfer-encoding", _CLIENT_ADDRESS}
-)
+_RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection", "transfer-encoding", _CLIENT_ADDRESS})
 # They speak of the connection, or go on in a form of their own.
 _OF_THE_WAY = frozenset(
     b"content-length content-encoding keep-alive proxy-connection trailer upgrade x-forwarded-host".split()

@@ -42,7 +42,17 @@ async def test_the_organisation_is_known_by_its_id(verifier: TokenVerifier) -> N
         assert (await verifier.verify(token(organization=told))).organization_id == known
 
 
-@pytest.mark.parametrize("told", [["acme"], [{"a": {"id": "1"}}, {"b": {"id": "2"}}], {"acme": {}}, {"a": {"id": "1"}, "b": {"id": "2"}}, {"acme": "1"}, 7])
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["acme"],
+        [{"a": {"id": "1"}}, {"b": {"id": "2"}}],
+        {"acme": {}},
+        {"a": {"id": "1"}, "b": {"id": "2"}},
+        {"acme": "1"},
+        7,
+    ],
+)
 async def test_an_organisation_without_one_id_is_none(verifier: TokenVerifier, told: object) -> None:
     assert (await verifier.verify(token(organization=told))).organization_id == ""
 
