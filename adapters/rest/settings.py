@@ -39,8 +39,10 @@ class RestSettings(BaseSettings):
         default="127.0.0.1:8079", validation_alias=AliasChoices("PARLEY_REST_UPSTREAM", "PARLEY_MESH_TARGET")
     )
     """HOST:PORT or unix:PATH of the gRPC upstream: Envoy's mesh listener. PARLEY_MESH_TARGET when not set."""
-    mesh_certificates: Path | None = Field(default=None, validation_alias="PARLEY_MESH_CERTIFICATES")
-    """The folder with this process's certificate for the mesh; the upstream is then asked with mTLS."""
+    mesh_certificates: Path | None = Field(
+        default=None, validation_alias=AliasChoices("PARLEY_REST_MESH_CERTIFICATES", "PARLEY_MESH_CERTIFICATES")
+    )
+    """The folder with the adapter's certificate, for mTLS to the upstream. PARLEY_MESH_CERTIFICATES when not set."""
     descriptor_set: Path = Field(default_factory=_packaged_descriptors)
     """The FileDescriptorSet to serve; Parley's own when not set."""
     http_rules: Path | None = None
