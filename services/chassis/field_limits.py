@@ -36,7 +36,7 @@ def _collect(message: Message, prefix: str, found: Violations) -> None:
             if required:
                 found.append((path, "is required"))
             continue
-        if max_items and len(values) > max_items:
+        if max_items and len(getattr(message, field.name)) > max_items:
             found.append((path, f"must have at most {max_items} elements"))
             continue
         for index, value in enumerate(values):
@@ -51,7 +51,8 @@ def _values(message: Message, field: FieldDescriptor) -> tuple[list[object], boo
     value = getattr(message, field.name)
     if field.is_repeated:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            return list(value.values()), not value
+            # The limits of a map hold for its keys too.
+            return [*value, *value.values()], not value
         return list(value), not value
     if field.has_presence:
         # An explicit empty string in an optional field is a wish to clear it; only its absence is emptiness.

@@ -107,5 +107,6 @@ def fields_below(message: Descriptor, prefix: str = "") -> Iterator[tuple[str, F
     for field in message.fields:
         yield prefix + field.name, field
         inner = field.message_type
-        if inner is not None and not inner.full_name.startswith("google."):
+        # The limits of a map stand on the map, and hold for its keys and values.
+        if inner is not None and not inner.full_name.startswith("google.") and not inner.GetOptions().map_entry:
             yield from fields_below(inner, f"{prefix}{field.name}.")

@@ -70,7 +70,8 @@ def _unlimited(field: FieldDescriptor) -> str:
     limits = field.GetOptions().Extensions[validation_pb2.limits]
     if field.is_repeated and not limits.max_items:
         return "max_items"
-    is_text = field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
+    is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+    is_text = is_map or field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
     bounded = limits.max_length or limits.max_bytes or limits.format == validation_pb2.FORMAT_UUID
     return "max_length, max_bytes or format" if is_text and not bounded else ""
 
@@ -96,7 +97,9 @@ def test_lists_are_paged(rpc: Rpc) -> None:
 
 @pytest.mark.parametrize("rpc", rpcs(), ids=lambda rpc: rpc.name)
 def test_the_rpc_is_tested(rpc: Rpc) -> None:
-    routes = [re.sub(r"\\\{[^}]*\\\}", r"[^\\s\"'?]+", re.escape(route)) for route in rpc.routes]
+    # A part of a path is a word, or what an f-string puts there.
+    part = r"(?:\\{[^}]*\\}|[^\\s\"'?{])+"
+    routes = [re.sub(r"\\\{[^}]*\\\}", part, re.escape(route)) for route in rpc.routes]
     pattern = re.compile("|".join([rf"[./\"]{rpc.method.name}\b", *(rf"{route}(?=[\"'?\s])" for route in routes)]))
     assert any(pattern.search(text) for text in _tests()), f"no test calls {rpc.name}"
 

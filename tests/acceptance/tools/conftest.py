@@ -26,7 +26,8 @@ from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
 from services.tools.operations.request_calls import Limits, Origin, RequestCalls, Wanted
-from services.tools.rules import Call, HttpSource, Tool, Who, owner_of
+from services.tools.ports import Caller
+from services.tools.rules import Call, HttpSource, Source, Tool, Who, owner_of
 from tests.acceptance.tools.servers import Seen, serving, web
 
 NO_ID = UUID(int=0)
@@ -48,7 +49,7 @@ class House:
         mcp = McpCaller(self.guard, 100_000, {})
         self.imports = ImportTools(self.tools, mcp, self.secrets, self.guard)
         self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0))
-        callers = {HttpSource: HttpCaller(self.guard, 100_000)}
+        callers: dict[type[Source], Caller] = {HttpSource: HttpCaller(self.guard, 100_000)}
         self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings)
         self.recovery = RecoverCalls(self.transactions, self.endings)
 

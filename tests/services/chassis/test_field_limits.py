@@ -9,6 +9,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+from parley.bots.v1.prompt_service_pb2 import RenderPromptRequest
 from parley.validation.v1 import validation_pb2
 
 from services.chassis.field_limits import violations
@@ -186,3 +187,14 @@ def test_any_bytes_that_parse_can_be_judged(data: bytes) -> None:
 def test_every_canonical_uuid_passes(value: object) -> None:
     assert violations(Outer(uuid=str(value))) == []
     assert violations(Outer(uuid=str(uuid4())[:-1])) == [("uuid", "must be a UUID")]
+
+
+def test_the_limits_of_a_map_hold_for_its_keys_and_values() -> None:
+    def wrong(**variables: str) -> list[str]:
+        request = RenderPromptRequest(prompt_id=_UUID, variables=variables)
+        return [description for _, description in violations(request)]
+
+    assert wrong(**{f"v{n}": "x" for n in range(100)}) == []
+    assert wrong(**{f"v{n}": "x" for n in range(101)}) == ["must have at most 100 elements"]
+    for variables in ({"k" * 10_001: "x"}, {"k": "x" * 10_001}):
+        assert wrong(**variables) == ["must have at most 10000 characters"]
