@@ -31,18 +31,18 @@ class BuiltinUsers:
 
     async def get(self, user_id: UUID) -> User | None:
         """See the port."""
-        async with self.transactions.begin() as transaction:
+        async with self.transactions.read() as transaction:
             return await transaction.users.get(user_id)
 
     async def by_email(self, email: str) -> User | None:
         """See the port."""
-        async with self.transactions.begin() as transaction:
+        async with self.transactions.read() as transaction:
             found = await transaction.users.by_email(email.strip())
         return None if found is None else found.user
 
     async def by_username(self, username: str) -> User | None:
         """See the port."""
-        async with self.transactions.begin() as transaction:
+        async with self.transactions.read() as transaction:
             found = await transaction.users.by_username(username)
         return None if found is None else found.user
 

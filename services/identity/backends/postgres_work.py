@@ -41,7 +41,14 @@ class PostgresWork:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection for reading, given back at once: nothing slow, such as a hash, keeps it waiting."""
+        """Yield a connection for reading: that of the work at hand once it has one, else one given back at once.
+
+        So nothing slow that comes before the first change, such as a hash, keeps a connection, and nobody needs two.
+        """
+        unit = self._unit.get()
+        if unit is not None and unit.has_begun:
+            yield await unit.connection()
+            return
         async with self._database.reading() as connection:
             yield connection
 
@@ -53,6 +60,10 @@ class _Unit:
         self._database = database
         self._stack = stack
         self._connection: AsyncConnection | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._connection is not None
 
     async def connection(self) -> AsyncConnection:
         if self._connection is None:

@@ -97,7 +97,7 @@ class Transactions(Protocol):
         """
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
-        """Read what is stored, outside of any transaction."""
+        """Read what is stored, outside of any transaction unless one of `Work.together` has begun."""
 
 
 class PasswordHasher(Protocol):

@@ -153,3 +153,19 @@ async def test_what_another_directory_did_is_recorded_later(work: PostgresWork, 
     assert (event.action, event.subject_id, event.outcome) == ("user.disable", "whose", "OK")
     await journal.store_late()
     assert len(await told(log, actor)) == 1
+
+
+async def test_a_unit_of_work_needs_one_connection_and_none_before_its_first_change(
+    database: Database, postgres_url: str, actor: str
+) -> None:
+    narrow = Database(postgres_url, pool_size=1)
+    work = PostgresWork(narrow)
+    log = PostgresAuditLog(work)
+    async with work.together():
+        assert await told(log, actor) == []
+        # Somebody else gets the only connection while this unit has changed nothing yet.
+        async with narrow.reading() as other:
+            assert await other.scalar(text("SELECT 1")) == 1
+        await log.add(change(actor))
+        assert len(await told(log, actor)) == 1
+    await narrow.close()

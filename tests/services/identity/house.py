@@ -63,7 +63,7 @@ class House:
         self.refreshing = RefreshSession(self.sessions, self.ended, journal)
         self.ending = EndSessions(self.sessions, self.ended, journal)
         self.users = KeepUsers(self.directory_users, journal)
-        self.journal = journal
+        self.journal, self.limits = journal, limits
 
     def admins(self, *, strict: bool) -> MakeAdmin:
         return MakeAdmin(self.directory_users, self.journal, strict)
