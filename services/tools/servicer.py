@@ -98,7 +98,7 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
         return call_pb.InvokeToolResponse(call=call_to(call))
 
     async def ListToolCalls(self, request: call_pb.ListToolCallsRequest, context: Any) -> call_pb.ListToolCallsResponse:
-        wanted = CallFilter(optional_id(request.tool_id), optional_id(request.conversation_id))
+        wanted = CallFilter(optional_id(request.tool_id), optional_id(request.in_conversation))
         page, following = await self._calls.page(_who(), wanted, request.page_size, request.page_token)
         return call_pb.ListToolCallsResponse(calls=map(call_to, page), next_page_token=following)
 

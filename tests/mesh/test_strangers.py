@@ -17,7 +17,11 @@ from tests.support.callers import Edge, Person, refusal
 Metadata = tuple[tuple[str, str], ...]
 
 OWNED = {"conversation_id", "session_id"}
-METHODS = [method for method in contract.methods() if OWNED & set(method.input_type.fields_by_name)]
+METHODS = [
+    method
+    for method in contract.methods()
+    if OWNED & set(method.input_type.fields_by_name) and contract.level(method) != access_pb2.LEVEL_SERVICE
+]
 ROUTES = [(method, route) for method in METHODS for route in contract.routes(method)]
 PRIVATE = [
     method

@@ -126,7 +126,7 @@ async def test_a_bot_calls_its_tools_and_answers_with_what_they_said(ann: Person
         again = await ann.answer(await bot_with(ann, tools[0]), "call order\nagain")
     assert sorted(said.removeprefix("The tools said: ").split("; ")) == ["seen 1", "seen 2"]
     assert json.loads(next(body for _, _, _, body in seen.requests if len(body) > 2)) == {"n": 1}
-    calls = (await ann.get("/api/v1/tool-calls", conversation_id=conversation.rpartition("/")[2]))["calls"]
+    calls = (await ann.get("/api/v1/tool-calls", in_conversation=conversation.rpartition("/")[2]))["calls"]
     assert {call["toolName"] for call in calls} == {"order", "count"}
     # A model that never stops asking is given no tools in the end: five rounds, then it answers.
     assert again.startswith("The tools said: ")

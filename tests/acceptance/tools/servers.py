@@ -139,7 +139,7 @@ async def weather_service() -> AsyncIterator[int]:
         return text(1, f"blue over {city}") + text(2, str(key))
 
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(tell)
+    handler: Any = grpc.unary_unary_rpc_method_handler(tell)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("weather.v1.WeatherService", {"Tell": handler}),)
     )

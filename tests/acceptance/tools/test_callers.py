@@ -138,7 +138,7 @@ async def test_tools_of_an_mcp_server_are_found_and_called() -> None:
         assert set(found) == {"forecast", "order.umbrella", "broken"}
         assert found["forecast"][2:] == [True, True]
         assert found["order.umbrella"][2:] == [False, False]
-        assert json.loads(found["forecast"][1])["required"] == ["city"]
+        assert json.loads(str(found["forecast"][1]))["required"] == ["city"]
         answer = await caller.call(McpSource(url, "", "forecast"), {"city": "Huế"}, KEY, 5)
         assert json.loads(answer) == {"city": "Huế", "days": 1, "sky": "blue"}
         with pytest.raises(CallFailed, match="Error executing tool broken") as failed:

@@ -82,26 +82,26 @@ class ListToolCallsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOOL_ID_FIELD_NUMBER: _builtins.int
-    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    IN_CONVERSATION_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most; 0 means 50, more than 1000 means 1000."""
     page_token: _builtins.str
     """Where to go on: the `next_page_token` of the page before."""
     tool_id: _builtins.str
     """The calls of this tool only."""
-    conversation_id: _builtins.str
-    """The calls of this conversation only."""
+    in_conversation: _builtins.str
+    """The calls of the conversation with this id only."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         tool_id: _builtins.str = ...,
-        conversation_id: _builtins.str = ...,
+        in_conversation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "page_size", b"page_size", "page_token", b"page_token", "tool_id", b"tool_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_conversation", b"in_conversation", "page_size", b"page_size", "page_token", b"page_token", "tool_id", b"tool_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
