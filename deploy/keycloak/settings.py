@@ -37,9 +37,12 @@ class KeycloakSettings(BaseSettings):
     api_secret: SecretStr = SecretStr("")
     """The secret of the client `parley-api`, by which the identity service signs people in."""
     service_client_secrets: dict[str, SecretStr] = Field(
-        default={}, validation_alias=AliasChoices("PARLEY_SERVICE_CLIENT_SECRETS", "service_client_secrets")
+        default={},
+        validation_alias=AliasChoices(
+            "PARLEY_KEYCLOAK_SERVICE_CLIENT_SECRETS", "PARLEY_SERVICE_CLIENT_SECRETS", "service_client_secrets"
+        ),
     )
-    """PARLEY_SERVICE_CLIENT_SECRETS: capability -> secret of its client `parley-<capability>`, as JSON."""
+    """Capability -> secret of its client `parley-<capability>`, as JSON. PARLEY_SERVICE_CLIENT_SECRETS when not set."""
     google_client_id: str = ""
     """The client id that Google gave; set, people may sign in with Google."""
     google_client_secret: SecretStr = SecretStr("")
