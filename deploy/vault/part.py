@@ -74,11 +74,16 @@ class Vault:
             "database-user": "vault_database",
             "database-password": str(self.folders.secrets / "vault-database-password"),
         }
-        return self._python("vault-setup", "secrets: policies, roles", "deploy.vault.setup", database, one_shot=True)
+        handing = {"hand-over-password": str(self._hand_over_password)}
+        return self._python(
+            "vault-setup", "secrets: policies, roles", "deploy.vault.setup", database | handing, one_shot=True
+        )
 
     def hand_over_part(self) -> Part:
         """Return the process that lays a fresh wrapped secret id into the folder of each role whenever one was used."""
-        part = self._python("vault-logins", "secrets: logins", "deploy.vault.hand_over", {"folder": str(self.folder)})
+        user = {"operator": "hand-over", "operator-password": str(self._hand_over_password)}
+        options = {"folder": str(self.folder), **user}
+        part = self._python("vault-logins", "secrets: logins", "deploy.vault.hand_over", options)
         return replace(part, ready=partial(_all_there, [self.folder / role.name for role in roles(self.capabilities)]))
 
     def certificates_part(self, env: Mapping[str, str]) -> Part:
@@ -119,6 +124,10 @@ class Vault:
         return self.folders.run / "vault"
 
     @property
+    def _hand_over_password(self) -> Path:
+        return self.folders.secrets / "vault-hand-over-password"
+
+    @property
     def _configuration(self) -> Path:
         return self.folders.secrets / "openbao.hcl"
 
@@ -131,7 +140,8 @@ class Vault:
         await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
-        secret(self.folders.secrets, "vault-operator-password")
+        for name in ("vault-operator-password", self._hand_over_password.name):
+            secret(self.folders.secrets, name)
         key = Path(self.places.seal_key)
         if not key.exists():
             draft = key.with_name(f"{key.name}.new")

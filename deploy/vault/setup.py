@@ -154,6 +154,11 @@ def _make_role(client: hvac.Client, role: Role, lifetimes: Lifetimes) -> None:
     )
 
 
+def make_hand_over(client: hvac.Client, password: str) -> None:
+    """Make the user who hands logins over, and may do nothing else. Raises hvac's VaultError when Vault refuses."""
+    client.auth.userpass.create_or_update_user("hand-over", password=password, policies="hand-over")
+
+
 def main() -> int:
     """Set up the Vault of the options."""
     parser = options(__doc__ or "")
@@ -161,6 +166,7 @@ def main() -> int:
     parser.add_argument("--database-user", default="vault_database", help="the login that makes roles")
     parser.add_argument("--database-password", type=Path, help="file with its first password")
     parser.add_argument("--database-sslmode", default="disable", help="libpq's sslmode")
+    parser.add_argument("--hand-over-password", type=Path, help="file with the password of the user `hand-over`")
     for name, default in (("login", "20m"), ("login-max", "24h"), ("database-ttl", "1h"), ("database-max-ttl", "24h")):
         parser.add_argument(f"--{name}", default=default, help=f"a lifetime, as Vault writes it ({default})")
     given = parser.parse_args()
@@ -173,7 +179,10 @@ def main() -> int:
     lifetimes = Lifetimes(
         login=given.login, login_max=given.login_max, database=given.database_ttl, database_max=given.database_max_ttl
     )
-    set_up(log_in(given), given.capabilities.split(","), admin, lifetimes)
+    client = log_in(given)
+    set_up(client, given.capabilities.split(","), admin, lifetimes)
+    if given.hand_over_password:
+        make_hand_over(client, given.hand_over_password.read_text().strip())
     return 0
 
 

@@ -16,7 +16,7 @@ from deploy.local.postgres import postgres_part
 from deploy.vault.hand_over import hand_over
 from deploy.vault.part import Vault
 from deploy.vault.roles import roles
-from deploy.vault.setup import DatabaseAdmin, Lifetimes, set_up
+from deploy.vault.setup import DatabaseAdmin, Lifetimes, make_hand_over, set_up
 from services.registry import CAPABILITIES as _REGISTRY
 from tests.support.polling import until
 from tests.support.stores import free_port
@@ -46,10 +46,16 @@ class RunningVault:
         place = f"127.0.0.1:{self.vault.ports['postgres']}/parley"
         admin = DatabaseAdmin(place=place, user="vault_database", password=password)
         set_up(self.operator(), CAPABILITIES, admin, lifetimes or Lifetimes())
+        make_hand_over(self.operator(), self._hand_over_password())
 
     def hand_over(self) -> None:
-        """Lay the logins that are missing."""
-        hand_over(self.operator(), self.vault.folder, [role.name for role in roles(CAPABILITIES)])
+        """Lay the logins that are missing, as who may do that and nothing else."""
+        client = hvac.Client(url=self.vault.url)
+        client.auth.userpass.login("hand-over", self._hand_over_password())
+        hand_over(client, self.vault.folder, [role.name for role in roles(CAPABILITIES)])
+
+    def _hand_over_password(self) -> str:
+        return (self.vault.folders.secrets / "vault-hand-over-password").read_text()
 
 
 class Server:

@@ -23,6 +23,7 @@ path "database/roles/*" { capabilities = ["create", "read", "update", "delete", 
 path "database/rotate-root/*" { capabilities = ["update"] }
 path "sys/leases/revoke-prefix/*" { capabilities = ["update", "sudo"] }
 path "sys/leases/lookup/*" { capabilities = ["list", "sudo"] }
+path "auth/userpass/users/hand-over" { capabilities = ["create", "read", "update"] }
 path "auth/userpass/users/operator/password" { capabilities = ["update"] }
 path "auth/token/revoke-accessor" { capabilities = ["update"] }
 path "auth/token/accessors" { capabilities = ["list", "sudo"] }

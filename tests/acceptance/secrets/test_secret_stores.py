@@ -10,6 +10,7 @@ import hvac
 import pytest
 from hvac.exceptions import Forbidden, InvalidRequest
 
+from deploy.vault.hand_over import login
 from services.chassis.secret_stores.environment import EnvironmentSecrets, variable_of
 from services.chassis.secret_stores.vault import VaultSecrets
 from services.chassis.secrets import SecretMissing, SecretStore, SecretsUnavailable
@@ -141,6 +142,20 @@ async def test_a_role_reads_its_own_secrets_only(vault: RunningVault) -> None:
     with pytest.raises(Forbidden):
         operator.secrets.kv.v2.read_secret_version("identity/own", raise_on_deleted_version=True)
     await session.close()
+
+
+async def test_who_hands_logins_over_may_use_none_and_read_nothing(vault: RunningVault) -> None:
+    client = hvac.Client(url=vault.vault.url)
+    client.auth.userpass.login("hand-over", (vault.vault.folders.secrets / "vault-hand-over-password").read_text())
+    assert login(client, "identity")["wrapping_token"]
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: client.auth.approle.generate_secret_id("identity"),  # not wrapped
+        lambda: client.secrets.kv.v2.read_secret_version("identity/own", raise_on_deleted_version=True),
+        lambda: client.sys.create_or_update_policy("hand-over", 'path "*" { capabilities = ["sudo"] }'),
+    )
+    for refused in attempts:
+        with pytest.raises((Forbidden, InvalidRequest)):
+            refused()
 
 
 async def test_the_token_is_renewed_and_replaced_before_it_ends(vault: RunningVault) -> None:
