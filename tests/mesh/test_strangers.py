@@ -47,7 +47,9 @@ async def bobs(edge: Edge) -> Belongings:
     run = await bob.say(conversation, "a secret")
     await bob.hear(run)
     conversation_id = conversation.rpartition("/")[2]
+    message_id = (await bob.get(f"{conversation}/messages"))["messages"][0]["id"]
     ids = {"conversation_id": conversation_id, "session_id": conversation_id, "run_id": run.rpartition("/")[2]}
+    ids["message_id"] = message_id
     return Belongings(bob, conversation, ids)
 
 
