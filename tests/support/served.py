@@ -21,7 +21,9 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 @asynccontextmanager
-async def served(capability: str, home: Path, postgres_url: str, valkey_url: str) -> AsyncIterator[grpc.aio.Channel]:
+async def served(
+    capability: str, home: Path, postgres_url: str, valkey_url: str, caller: str = "conversations"
+) -> AsyncIterator[grpc.aio.Channel]:
     """Serve a capability with its background loops and yield a channel of another service to it."""
     settings = ChassisSettings(
         home=home,
@@ -36,7 +38,7 @@ async def served(capability: str, home: Path, postgres_url: str, valkey_url: str
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         loops = [asyncio.create_task(keep_running(capability, loop)) for loop in module.background]
-        async with open_channel(f"127.0.0.1:{port}", ServiceTokens(SECRET, "tests")) as channel:
+        async with open_channel(f"127.0.0.1:{port}", ServiceTokens(SECRET, caller)) as channel:
             yield channel
         for loop in loops:
             loop.cancel()
