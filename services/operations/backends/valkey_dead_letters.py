@@ -13,7 +13,7 @@ from services.operations.rules import FailedMessage
 
 _NAMESPACE = "dramatiq:"
 _DEAD = ".XQ"
-_SCAN = 1000
+_SCAN = 5000
 _LOOK_SECONDS = 3.0
 _REASON = "dead-lettered without an attempt that told why"
 
