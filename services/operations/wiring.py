@@ -66,28 +66,7 @@ async def assemble(resources: Resources) -> Module:
         broker.add_middleware(RememberQueues(queues))
 
     return Module(
-        served=(
-            Served(
-                dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server,
-                DeadLetterServicer(letters, replays),
-                dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"].full_name,
-            ),
-            Served(
-                schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
-                ScheduleServicer(schedules),
-                schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"].full_name,
-            ),
-            Served(
-                operation_service_pb2_grpc.add_OperationServiceServicer_to_server,
-                OperationServicer(operations),
-                operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
-            ),
-            Served(
-                action_service_pb2_grpc.add_ActionServiceServicer_to_server,
-                ActionServicer(operations),
-                action_service_pb2.DESCRIPTOR.services_by_name["ActionService"].full_name,
-            ),
-        ),
+        served=_served(letters, replays, schedules, operations),
         background=(
             relay,
             archive.keep_archiving,
@@ -98,6 +77,33 @@ async def assemble(resources: Resources) -> Module:
         ),
         register_jobs=register_jobs,
         close=close,
+    )
+
+
+def _served(
+    letters: KeepDeadLetters, replays: ReplayDeadLetters, schedules: KeepSchedules, operations: KeepOperations
+) -> tuple[Served, ...]:
+    return (
+        Served(
+            dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server,
+            DeadLetterServicer(letters, replays),
+            dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"].full_name,
+        ),
+        Served(
+            schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
+            ScheduleServicer(schedules),
+            schedule_service_pb2.DESCRIPTOR.services_by_name["ScheduleService"].full_name,
+        ),
+        Served(
+            operation_service_pb2_grpc.add_OperationServiceServicer_to_server,
+            OperationServicer(operations),
+            operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name,
+        ),
+        Served(
+            action_service_pb2_grpc.add_ActionServiceServicer_to_server,
+            ActionServicer(operations),
+            action_service_pb2.DESCRIPTOR.services_by_name["ActionService"].full_name,
+        ),
     )
 
 
