@@ -47,7 +47,10 @@ class VaultCredentials:
         """Renew or replace for ever."""
         if self._current is None or self._logins != self._session.generation:
             await self.begin()
-        left = self._lease_seconds
+            left = self._lease_seconds
+        else:
+            # Begun again after a failure: how much is left, nobody knows.
+            left = await self._renewed()
         while True:
             await self._until_due(left * _RENEW_AT)
             left = await self._renewed()

@@ -79,7 +79,10 @@ class VaultSession:
         """Keep the token alive, for ever: renew it at two thirds of its life, log in anew before it cannot be."""
         if self.generation == 0:
             await self._log_in(0)
-        left = self._lifetime
+            left = self._lifetime
+        else:
+            # Begun again after a failure: how much is left, nobody knows.
+            left = await self._renewed(self.generation)
         while True:
             generation = self.generation
             await asyncio.sleep(left * 2 / 3)

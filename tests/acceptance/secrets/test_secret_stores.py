@@ -158,6 +158,19 @@ async def test_who_hands_logins_over_may_use_none_and_read_nothing(vault: Runnin
             refused()
 
 
+async def test_a_keeper_that_begins_again_renews_at_once(session: VaultSession) -> None:
+    # As after Vault was away when the renewal was due: two thirds of a whole life would be too late.
+    asked = await session.call(lambda client: client.auth.token.lookup_self())
+    assert "last_renewal" not in asked["data"]
+    keeping = asyncio.create_task(keep_session(session))
+    async with asyncio.timeout(20):
+        while "last_renewal" not in asked["data"]:
+            asked = await session.call(lambda client: client.auth.token.lookup_self())
+    assert session.generation == 1
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
 async def test_the_token_is_renewed_and_replaced_before_it_ends(vault: RunningVault) -> None:
     # Tokens of one second, renewed for at most three: then a login anew, while calls go on.
     vault.operator().auth.approle.create_or_update_approle("inference", token_ttl="1s", token_max_ttl="3s")
