@@ -181,9 +181,13 @@ class InvalidApiKey(IdentityError):
 class RequestIdReused(IdentityError):
     """The request id came before with something else."""
 
-    kind = Kind.ALREADY_EXISTS
+    kind = Kind.INVALID_ARGUMENT
     reason = "REQUEST_ID_REUSED"
-    template = "the request id {request_id} was used before, for something else"
+    template = "request_id: {request_id} was used before for something else"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("request_id", "was used before for something else"),)
 
 
 class FieldNotUpdatable(IdentityError):

@@ -101,7 +101,7 @@ async def test_a_repeated_request_makes_one_key(ada: Person) -> None:
     assert first["apiKey"] == again["apiKey"]
     assert again["secret"] == ""
     other = await ada.ask("POST", KEYS, json=wanted | {"name": "other"})
-    refusal(other, 409, 6, reason="REQUEST_ID_REUSED")
+    refusal(other, 400, 3, field="request_id", reason="REQUEST_ID_REUSED")
 
 
 async def test_the_edge_has_no_road_to_the_check_of_keys(edge: Edge, ada: Person) -> None:

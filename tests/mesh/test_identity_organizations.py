@@ -61,7 +61,7 @@ async def test_a_repeated_request_makes_one_organization(ada: Person) -> None:
     assert made[0] == made[1]
     assert set(made[0]) == {"id", "name", "description", "createTime"}
     other = await ada.ask("POST", ORGANIZATIONS, json=wanted | {"name": "Other"})
-    refusal(other, 409, 6, reason="REQUEST_ID_REUSED")
+    refusal(other, 400, 3, field="request_id", reason="REQUEST_ID_REUSED")
     second = await ada.ask("POST", ORGANIZATIONS, json={"name": f"School {uuid4().hex}"})
     refusal(second, 400, 9, reason="ALREADY_MEMBER")
     assert (await ada.get("/api/v1/auth/me"))["organizationId"] == made[0]["id"]

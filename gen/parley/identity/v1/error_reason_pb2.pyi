@@ -101,7 +101,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {}}
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 20
-    """ALREADY_EXISTS: the request_id was used before, for something else. Choose another.
+    """INVALID_ARGUMENT: the request_id was used before, for something else. Choose another.
     Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
     """
     ERROR_REASON_DIRECTORY_UNAVAILABLE: _ErrorReason.ValueType  # 21
@@ -193,7 +193,7 @@ ERROR_REASON_INVALID_API_KEY: ErrorReason.ValueType  # 19
 Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {}}
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
-"""ALREADY_EXISTS: the request_id was used before, for something else. Choose another.
+"""INVALID_ARGUMENT: the request_id was used before, for something else. Choose another.
 Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
 """
 ERROR_REASON_DIRECTORY_UNAVAILABLE: ErrorReason.ValueType  # 21
