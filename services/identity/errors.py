@@ -190,6 +190,14 @@ class RequestIdReused(IdentityError):
         return (("request_id", "was used before for something else"),)
 
 
+class RequestInProgress(IdentityError):
+    """The same request is being done at this moment."""
+
+    kind = Kind.ABORTED
+    reason = "REQUEST_IN_PROGRESS"
+    template = "the request {request_id} is being done at this moment; try again"
+
+
 class FieldNotUpdatable(IdentityError):
     """The update mask names a field that does not exist or cannot be changed."""
 

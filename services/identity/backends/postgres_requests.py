@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.tables import REQUESTS
-from services.identity.errors import RequestIdReused
+from services.identity.errors import RequestIdReused, RequestInProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class PostgresRequests:
         )
         async with self.work.connection() as connection:
             if (await connection.execute(statement)).rowcount != 1:
-                raise RequestIdReused(request_id=request_id)
+                # It was not there when this request began: its twin has stored it since.
+                raise RequestInProgress(request_id=request_id)
 
 
 def _hash(content: str) -> bytes:

@@ -78,7 +78,7 @@ class Requests(Protocol):
         """Return what the request made before; None when it is new. Raises RequestIdReused for another content."""
 
     async def add(self, user_id: str, request_id: UUID, content: str, made_id: UUID) -> None:
-        """Remember what a request made. Raises RequestIdReused when it came twice at once; roll back then."""
+        """Remember what a request made. Raises RequestInProgress when it came twice at once; roll back then."""
 
 
 class MemberRoles(Protocol):

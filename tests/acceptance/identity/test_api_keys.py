@@ -1,9 +1,10 @@
 """API keys in real PostgreSQL: how long they are good, and when their use is noted."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -17,7 +18,7 @@ from services.identity.backends.postgres_requests import PostgresRequests
 from services.identity.backends.postgres_transactions import PostgresTransactions
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.tables import API_KEYS, AUDIT_EVENTS, REQUESTS
-from services.identity.errors import InvalidApiKey
+from services.identity.errors import InvalidApiKey, RequestInProgress
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_api_keys import KeepApiKeys
 from services.identity.rules.users import User
@@ -132,3 +133,13 @@ async def test_the_key_itself_is_stored_nowhere(keys: Keys, ann: User, database:
         ]
     assert kept
     assert not any(secret in row or secret.rpartition("_")[2] in row for row in kept)
+
+
+async def test_of_the_same_request_at_once_one_makes_a_key(keys: Keys, ann: User) -> None:
+    request_id = uuid4()
+    making = (keys.keys.create(ann.user_id, "ci", [SCOPE], 0, request_id) for _ in range(5))
+    results = await asyncio.gather(*making, return_exceptions=True)
+    assert all(isinstance(one, tuple | RequestInProgress) for one in results), results
+    again, secret = await keys.keys.create(ann.user_id, "ci", [SCOPE], 0, request_id)
+    assert secret == ""
+    assert await keys.keys.page(ann.user_id, 10, "") == ([again], "")

@@ -108,6 +108,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: where the users are kept cannot be reached. Try again.
     Sample: {"reason": "DIRECTORY_UNAVAILABLE", "domain": "identity.parley", "metadata": {}}
     """
+    ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 22
+    """ABORTED: the same request, with the same request_id, is being done at this moment. Try again for what it made.
+    Sample: {"reason": "REQUEST_IN_PROGRESS", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -199,5 +203,9 @@ Sample: {"reason": "REQUEST_ID_REUSED", "domain": "identity.parley", "metadata":
 ERROR_REASON_DIRECTORY_UNAVAILABLE: ErrorReason.ValueType  # 21
 """UNAVAILABLE: where the users are kept cannot be reached. Try again.
 Sample: {"reason": "DIRECTORY_UNAVAILABLE", "domain": "identity.parley", "metadata": {}}
+"""
+ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 22
+"""ABORTED: the same request, with the same request_id, is being done at this moment. Try again for what it made.
+Sample: {"reason": "REQUEST_IN_PROGRESS", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
