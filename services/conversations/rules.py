@@ -8,8 +8,11 @@ from uuid import UUID
 
 from services.conversations.errors import FieldNotUpdatable, MessageNotEditable
 
-MAX_ATTEMPTS = 5
-"""A run that was taken up this often and never ended is poison: it fails, so that the conversation goes on."""
+MAX_ATTEMPTS = 20
+"""A run that was taken up this often and never ended is poison: it fails, so that the conversation goes on.
+
+As often as RabbitMQ delivers: a healthy run may lose several workers while everything around it is killed.
+"""
 MAX_MODEL_TRIES = 3
 """How often the model is asked for one answer when it breaks off."""
 _TITLE_CHARACTERS = 60

@@ -12,7 +12,7 @@ from services.chassis.identifiers import new_id
 from services.chassis.resources import open_valkey
 from services.conversations.errors import RunNotFound
 from services.conversations.ports import LeaseLost
-from services.conversations.rules import Context, Metadata, Outcome, RunEvent, RunState
+from services.conversations.rules import MAX_ATTEMPTS, Context, Metadata, Outcome, RunEvent, RunState
 from tests.support.house import House, Step, failure
 
 
@@ -145,7 +145,8 @@ async def test_a_run_that_kills_its_workers_fails_at_last_and_the_conversation_g
     _, good = await house.messages.send(owner, conversation.conversation_id, "good", None)
     async with database.transaction() as connection:
         await connection.execute(
-            text("UPDATE conversations.run SET attempt = 5, state = 'running' WHERE id = :id"), {"id": poison.run_id}
+            text("UPDATE conversations.run SET attempt = :attempt, state = 'running' WHERE id = :id"),
+            {"id": poison.run_id, "attempt": MAX_ATTEMPTS},
         )
     await house.answers.answer(conversation.conversation_id)
     ended = await house.runs.get(owner, conversation.conversation_id, poison.run_id)
