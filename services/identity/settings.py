@@ -67,7 +67,7 @@ class IdentitySettings(BaseSettings):
     smtp_username: str = ""
     """The name to sign in with; empty for a server that asks for none."""
     smtp_password: SecretStr = SecretStr("")
-    """The password of that name."""
+    """The password of that name; with PARLEY_SECRETS=vault it is `identity/smtp-password` there."""
 
     @model_validator(mode="after")
     def _rotation_leaves_time_to_publish(self) -> Self:

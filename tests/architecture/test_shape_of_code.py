@@ -17,6 +17,7 @@ _TEST_FOLDERS = {
     "faults",
     "mesh",
     "services",
+    "stack",
     "support",
 }
 _OF_A_MACHINE = [f"/{folder}/" for folder in ("root", "work", "home")]

@@ -1,6 +1,7 @@
 """Mail over SMTP."""
 
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Literal
@@ -15,27 +16,36 @@ Security = Literal["starttls", "tls", "none"]
 
 @dataclass(frozen=True, slots=True)
 class SmtpMailer:
-    """Implements the port Mailer; a connection for each mail."""
+    """Implements the port Mailer; a connection for each mail.
+
+    The password is asked for with each mail, since it may change; a refused one is looked up again for the next try.
+    """
 
     host: str
     port: int
     security: Security
     username: str
-    password: str = field(repr=False)
+    password: Callable[[], Awaitable[str]]
     sender: str
+    look_again: Callable[[], Awaitable[None]]
 
     async def send(self, mail: Mail) -> None:
         """See the port."""
-        await aiosmtplib.send(
-            message_of(mail, self.sender),
-            hostname=self.host,
-            port=self.port,
-            username=self.username or None,
-            password=self.password or None,
-            use_tls=self.security == "tls",
-            start_tls=self.security == "starttls",
-            timeout=_PATIENCE_SECONDS,
-        )
+        password = await self.password() if self.username else ""
+        try:
+            await aiosmtplib.send(
+                message_of(mail, self.sender),
+                hostname=self.host,
+                port=self.port,
+                username=self.username or None,
+                password=password or None,
+                use_tls=self.security == "tls",
+                start_tls=self.security == "starttls",
+                timeout=_PATIENCE_SECONDS,
+            )
+        except aiosmtplib.SMTPAuthenticationError:
+            await self.look_again()
+            raise
 
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:

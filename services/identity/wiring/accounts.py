@@ -1,11 +1,13 @@
 """What surrounds the directory: audit, limits, codes, mails, keys."""
 
+import contextlib
 from dataclasses import dataclass
 
 from services.chassis.method_options import known_scopes
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
 from services.chassis.revocations import RevokedSessions
+from services.chassis.secrets import SecretMissing
 from services.identity.backends.folder_mailer import FolderMailer
 from services.identity.backends.outbox_mail_queue import OutboxMailQueue
 from services.identity.backends.postgres_api_keys import PostgresApiKeys
@@ -43,6 +45,7 @@ from services.identity.servicer.organizations import Organizations
 from services.identity.settings import IdentitySettings
 from services.identity.wiring.directory import now
 
+_SMTP_PASSWORD = "identity/smtp-password"  # noqa: S105 -- its name
 _MINUTE = 60
 _HOUR = 3600
 # Services keep the answer about a key for some seconds: an ended key must be refused for longer than that.
@@ -124,11 +127,24 @@ def _limits(settings: IdentitySettings, resources: Resources) -> LimitAttempts:
 def _mailer(settings: IdentitySettings, resources: Resources) -> Mailer:
     if not settings.smtp_host:
         return FolderMailer(resources.settings.home / "mail", settings.mail_from)
+    secrets = resources.custody.secrets
+
+    async def password() -> str:
+        try:
+            return (await secrets.get(_SMTP_PASSWORD)).get_secret_value()
+        except SecretMissing:
+            return ""
+
+    async def look_again() -> None:
+        with contextlib.suppress(SecretMissing):
+            await secrets.refresh(_SMTP_PASSWORD)
+
     return SmtpMailer(
         settings.smtp_host,
         settings.smtp_port,
         settings.smtp_security,
         settings.smtp_username,
-        settings.smtp_password.get_secret_value(),
+        password,
         settings.mail_from,
+        look_again,
     )

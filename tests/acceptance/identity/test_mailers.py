@@ -12,7 +12,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 from services.identity.backends.folder_mailer import FolderMailer
-from services.identity.backends.smtp_mailer import SmtpMailer
+from services.identity.backends.smtp_mailer import Security, SmtpMailer
 from services.identity.rules.accounts import Mail
 from tests.support.stores import free_port
 
@@ -47,7 +47,7 @@ def port(inbox: Inbox) -> Iterator[int]:
 
     def check(_server: Any, _session: Any, _envelope: Any, _mechanism: str, shown: Any) -> AuthResult:
         good = isinstance(shown, LoginPassword) and (shown.login, shown.password) == (b"parley", PASSWORD.encode())
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)  # so that the server answers a refusal by itself
 
     controller = Controller(
         inbox,
@@ -61,8 +61,22 @@ def port(inbox: Inbox) -> Iterator[int]:
     controller.stop()
 
 
-def mailer(port: int, password: str = PASSWORD) -> SmtpMailer:
-    return SmtpMailer("127.0.0.1", port, "none", "parley", password, SENDER)
+class Passwords:
+    """A store of secrets that knows another password once it is asked to look again."""
+
+    def __init__(self, first: str, later: str) -> None:
+        self.now, self._later = first, later
+
+    async def get(self) -> str:
+        return self.now
+
+    async def look_again(self) -> None:
+        self.now = self._later
+
+
+def mailer(port: int, password: str = PASSWORD, later: str = "", security: Security = "none") -> SmtpMailer:
+    known = Passwords(password, later or password)
+    return SmtpMailer("127.0.0.1", port, security, "parley", known.get, SENDER, known.look_again)
 
 
 async def test_a_mail_arrives_as_it_was_written(inbox: Inbox, port: int) -> None:
@@ -85,8 +99,16 @@ async def test_a_mail_that_was_not_taken_is_not_taken_for_sent(inbox: Inbox, por
     assert inbox.taken == []
 
 
+async def test_a_password_that_was_changed_is_looked_up_again(inbox: Inbox, port: int) -> None:
+    changed = mailer(port, "the one before", later=PASSWORD)
+    with pytest.raises(aiosmtplib.SMTPAuthenticationError):
+        await changed.send(MAIL)
+    await changed.send(MAIL)
+    assert len(inbox.taken) == 1
+
+
 async def test_a_server_without_encryption_gets_nothing_unless_that_is_wanted(inbox: Inbox, port: int) -> None:
-    demanding = SmtpMailer("127.0.0.1", port, "starttls", "parley", PASSWORD, SENDER)
+    demanding = mailer(port, security="starttls")
     with pytest.raises(aiosmtplib.SMTPException):
         await demanding.send(MAIL)
     assert inbox.taken == []
