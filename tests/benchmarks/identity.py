@@ -1,10 +1,13 @@
 """What identity costs: the check of a token in a service, and sign-ins and refreshes a second and core.
 
 `python -m tests.benchmarks.identity` starts PostgreSQL and Valkey, runs the built-in directory in this one process, and
-prints. Seconds of a core are those of this process: hashing and signing are in it, the stores are not.
+prints. Seconds of a core are those of this process: hashing and signing are in it, the stores are not. `--keycloak`
+does the same with a real Keycloak; there the seconds are those of its server.
 """
 
+import argparse
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -12,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import jwt
+import psutil
 import uvloop
 from redis.asyncio import Redis
 
@@ -23,6 +27,8 @@ from services.chassis.tokens import TokenVerifier
 from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.backends.directory_key_store import DirectoryKeyStore
+from services.identity.backends.keycloak_directory import keycloak_directory
+from services.identity.backends.keycloak_realm import KeycloakRealm
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.rsa_token_signer import RsaTokenSigner
 from services.identity.operations.keep_keys import KeepKeys
@@ -30,6 +36,7 @@ from services.identity.ports.directory import Directory
 from services.identity.rules.signing_keys import KeySchedule
 from services.identity.rules.users import NewUser
 from services.identity.wiring.directory import builtin_directory, now
+from tests.support.running_keycloak import running_keycloak
 from tests.support.stores import running_postgres, running_valkey
 
 ISSUER, AUDIENCE, PASSWORD = "http://edge.test", "parley", "correct horse battery"
@@ -50,8 +57,24 @@ class PublishedKeys:
         return self._keys.get(key_id)
 
 
-async def main() -> None:
-    """Measure everything once and print it."""
+async def measure_keycloak() -> None:
+    """Measure the sessions of Keycloak and print them."""
+    with TemporaryDirectory() as folder, running_keycloak(Path(folder)) as running:
+        state = json.loads((running.home / "run" / "state.json").read_text())
+        server = psutil.Process(state["parts"]["keycloak"]["pid"])
+
+        def used() -> float:
+            times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+            return sum(each.user + each.system for each in times)
+
+        secrets = (running.secret(f"keycloak-client-parley-{name}") for name in ("identity", "api"))
+        realm = KeycloakRealm(running.url, "parley", *secrets)
+        await measure_sessions(keycloak_directory(realm, timedelta(minutes=30), timedelta(days=7)), used)
+        await realm.close()
+
+
+async def measure_builtin() -> None:
+    """Measure the built-in directory and print it."""
     with TemporaryDirectory() as folder, running_postgres() as postgres_url, running_valkey() as valkey_url:
         database = Database(postgres_url)
         await migrate(database.engine, ["identity"])
@@ -72,7 +95,7 @@ async def main() -> None:
                     revoked=RevokedSessions(valkey),
                 ),
             )
-        await measure_sessions(directory)
+        await measure_sessions(directory, time.process_time)
         hasher.close()
         await database.close()
 
@@ -96,8 +119,8 @@ async def measure_checks(directory: Directory, verifier: TokenVerifier) -> None:
         )
 
 
-async def measure_sessions(directory: Directory) -> None:
-    """Print how many sign-ins and refreshes a second this process does, and on how much of a core."""
+async def measure_sessions(directory: Directory, used: Callable[[], float]) -> None:
+    """Print how many sign-ins and refreshes a second there are, and on how much of a core; `used` tells its seconds."""
     name = f"ann-{new_id().hex}"
     await directory.users.create(NewUser(f"{name}@example.com", name, PASSWORD))
     shown = [(await directory.sessions.sign_in(name, PASSWORD)).refresh_token for _ in range(AT_ONCE)]
@@ -109,12 +132,14 @@ async def measure_sessions(directory: Directory) -> None:
         shown[index] = (await directory.sessions.refresh(shown[index])).refresh_token
 
     for what, call in (("sign-ins", sign_in), ("refreshes", refresh)):
-        done, elapsed, used = await _repeat(call)
-        print(f"{what}: {done / elapsed:.0f} /s with {AT_ONCE} at once, {done / used:.0f} /s and core")
+        before = used()
+        done, elapsed = await _repeat(call)
+        cores = used() - before
+        print(f"{what}: {done / elapsed:.0f} /s with {AT_ONCE} at once, {done / cores:.0f} /s and core")
 
 
-async def _repeat(call: Callable[[int], Awaitable[None]]) -> tuple[int, float, float]:
-    began, worked = time.perf_counter(), time.process_time()
+async def _repeat(call: Callable[[int], Awaitable[None]]) -> tuple[int, float]:
+    began = time.perf_counter()
 
     async def go_on(index: int) -> int:
         count = 0
@@ -124,8 +149,10 @@ async def _repeat(call: Callable[[int], Awaitable[None]]) -> tuple[int, float, f
         return count
 
     done = sum(await asyncio.gather(*(go_on(index) for index in range(AT_ONCE))))
-    return done, time.perf_counter() - began, time.process_time() - worked
+    return done, time.perf_counter() - began
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.identity", description=__doc__)
+    parser.add_argument("--keycloak", action="store_true", help="measure Keycloak instead of the built-in directory")
+    uvloop.run(measure_keycloak() if parser.parse_args().keycloak else measure_builtin())
