@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tomllib
+from collections import Counter
 
 import pytest
 
@@ -83,3 +84,15 @@ def test_every_setting_stands_in_the_operators_guide() -> None:
         for name in settings.model_fields
     }
     assert {variable for variable in variables if f"`{variable}`" not in guide} == set()
+
+
+def test_the_table_of_requirements_counts_its_rows() -> None:
+    text = (ROOT / "docs" / "requirements.md").read_text()
+    rows = Counter(re.findall(r"^\| (S\d)-\d+ \|.*?\| (done|partial|open) \|", text, re.MULTILINE))
+    told = {
+        (group, state): int(count)
+        for group, *counts in re.findall(r"^\| (S\d) [^|]+\| (\d+) \| (\d+) \| (\d+) \| \d+ \|$", text, re.MULTILINE)
+        for state, count in zip(("done", "partial", "open"), counts, strict=True)
+        if int(count)
+    }
+    assert told == dict(rows)
