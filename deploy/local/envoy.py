@@ -57,8 +57,8 @@ def envoy_part(settings: LocalSettings, folders: Folders, places: EnvoyPlaces, e
 
 async def edge_works(settings: LocalSettings, admin: str) -> bool:
     """Whether the edge answers for the house and has the keys that it checks tokens with."""
-    host, port = settings.edge_url.removeprefix("http://").rsplit(":", 1)
-    if not await http_ok(host.strip("[]"), int(port), "/health"):
+    host, with_tls = settings.edge_host_of_urls.strip("[]"), settings.edge_tls_certificate is not None
+    if not await http_ok(host, settings.edge_port, "/health", with_tls=with_tls):
         return False
     admin_host, admin_port = admin.rsplit(":", 1)
     return not await http_ok(admin_host, int(admin_port), "/stats?filter=jwks_fetch_success", b"success: 0\n")
@@ -99,6 +99,9 @@ async def _render(
         "mesh-certificates": places.certificates,
         "output": str(configuration),
     }
+    if settings.edge_tls_certificate and settings.edge_tls_key:
+        options["tls-certificate"] = str(settings.edge_tls_certificate.absolute())
+        options["tls-key"] = str(settings.edge_tls_key.absolute())
     if places.keycloak:
         options |= {"keycloak": places.keycloak, "security": places.security, "jwks-path": places.jwks_path}
     # In a process of its own: protobuf and jinja2 would stay in the supervisor's memory for its whole life.

@@ -91,7 +91,8 @@ def environment(
         "PARLEY_WEBSOCKET_LISTEN": at["websocket"],
         "PARLEY_WEBSOCKET_UPSTREAM": at["mesh"],
         "PARLEY_ISSUER": settings.edge_url,
-        "PARLEY_JWKS_URL": f"{settings.edge_url}/.well-known/jwks.json",
+        # Past the edge, whose certificate may be of an authority that only its clients know.
+        "PARLEY_JWKS_URL": f"http://{at['rest']}/.well-known/jwks.json",
         "PARLEY_SECRET": secret(folders.secrets, "parley-secret"),
     }
     theirs = {name.upper(): value for name, value in dotenv_values(".env").items() if value is not None}

@@ -5,6 +5,7 @@ Each probe answers True or False and raises nothing: a part that is not up yet i
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 
@@ -39,25 +40,32 @@ async def postgres_accepts(host: str, port: int, user: str, database: str) -> bo
     return await _talk(host, port, struct.pack("!i", len(body) + 4) + body, judge)
 
 
-async def http_ok(host: str, port: int, path: str, contains: bytes = b"") -> bool:
-    """Whether GET of the path answers 200, with these bytes in it."""
+async def http_ok(host: str, port: int, path: str, contains: bytes = b"", *, with_tls: bool = False) -> bool:
+    """Whether GET of the path answers 200, with these bytes in it. Whose certificate it is does not matter here."""
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
 
     async def judge(reader: asyncio.StreamReader) -> bool:
         status = await reader.readline()
         return status.split(b" ")[1:2] == [b"200"] and (not contains or contains in await reader.read())
 
-    return await _talk(host, port, request, judge)
+    return await _talk(host, port, request, judge, _any_certificate() if with_tls else None)
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _anything(_reader: asyncio.StreamReader) -> bool:
     return True
 
 
-async def _talk(host: str, port: int, request: bytes, judge: _Judge) -> bool:
+async def _talk(host: str, port: int, request: bytes, judge: _Judge, tls: ssl.SSLContext | None = None) -> bool:
     try:
         async with asyncio.timeout(_WAIT_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
             try:
                 writer.write(request)
                 return await judge(reader)

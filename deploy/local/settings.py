@@ -1,9 +1,9 @@
 """The launcher's settings, from PARLEY_* variables or .env."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import FilePath, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,6 +26,10 @@ class LocalSettings(BaseSettings):
     """The address on which the edge listens."""
     edge_port: int = 8080
     """The port on which the edge listens."""
+    edge_tls_certificate: FilePath | None = None
+    """PEM file of the edge's certificate chain, such as Let's Encrypt's `fullchain.pem`; none: plain HTTP."""
+    edge_tls_key: FilePath | None = None
+    """PEM file of the key of that certificate."""
     security_host: str = "127.0.0.1"
     """The address on which the security listener serves Keycloak's console; keep it off public interfaces."""
     security_port: int = 0
@@ -67,6 +71,12 @@ class LocalSettings(BaseSettings):
             return {"home": ".parley-full"} | given
         return given
 
+    @model_validator(mode="after")
+    def _has_both_halves_of_tls(self) -> Self:
+        if (self.edge_tls_certificate is None) != (self.edge_tls_key is None):
+            raise ValueError("PARLEY_EDGE_TLS_CERTIFICATE and PARLEY_EDGE_TLS_KEY go together")
+        return self
+
     @property
     def edge_host_of_urls(self) -> str:
         """The host by which this machine reaches the edge."""
@@ -75,4 +85,5 @@ class LocalSettings(BaseSettings):
     @property
     def edge_url(self) -> str:
         """The URL under which this machine reaches the edge."""
-        return f"http://{self.edge_host_of_urls}:{self.edge_port}"
+        scheme = "https" if self.edge_tls_certificate else "http"
+        return f"{scheme}://{self.edge_host_of_urls}:{self.edge_port}"

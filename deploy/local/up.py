@@ -37,7 +37,9 @@ def launch(planner: Planner, patience: Patience | None = None) -> int:
         return _run(LocalSettings(), planner, patience)
     except ValidationError as error:
         first = error.errors()[0]
-        return _refuse(f"PARLEY_{str(first['loc'][0]).upper()}: {first['msg']}")
+        # What is said of several settings names them itself.
+        name = f"PARLEY_{str(first['loc'][0]).upper()}: " if first["loc"] else ""
+        return _refuse(name + first["msg"].removeprefix("Value error, "))
     except KeyboardInterrupt:
         return 0
 
