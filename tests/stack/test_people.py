@@ -3,7 +3,7 @@
 import jwt
 
 from tests.stack.conftest import Stack
-from tests.support.callers import Edge, Person, refusal
+from tests.support.callers import PASSWORD, Edge, Person, refusal
 
 
 async def test_somebody_registers_signs_in_and_talks(edge: Edge, ada: Person, stack: Stack) -> None:
@@ -46,3 +46,13 @@ async def test_discovery_at_the_edge_leads_to_keycloak(edge: Edge, stack: Stack)
     assert response.json()["issuer"] == stack.issuer
     keys = await edge.http.get("/.well-known/jwks.json", follow_redirects=True)
     assert {key["alg"] for key in keys.json()["keys"]} >= {"RS256"}
+
+
+async def test_guessing_a_password_is_refused_unseen_after_ten_tries(edge: Edge) -> None:
+    bea = await edge.register()
+    guess = {"login": bea.user["email"], "password": "not the password"}
+    for _ in range(10):
+        refusal(await edge.http.post("/api/v1/auth/login", json=guess), 401, 16, reason="INVALID_CREDENTIALS")
+    late = await edge.http.post("/api/v1/auth/login", json=guess | {"password": PASSWORD})
+    refusal(late, 429, 8)
+    assert int(late.headers["retry-after"]) > 0
