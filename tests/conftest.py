@@ -1,6 +1,7 @@
 """Fixtures that more than one kind of test uses. A test starts what it needs."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -10,6 +11,18 @@ from services.chassis.migrations import migrate
 from services.chassis.resources import open_valkey
 from services.registry import CAPABILITIES
 from tests.support.stores import running_postgres, running_valkey
+
+_TESTS = Path(__file__).parent
+# Their tests share servers that are dear to start: a whole house, Keycloak, brokers.
+_SHARING = ("acceptance", "mesh", "stack")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together when two processes share the work (`-n 2 --dist loadgroup`)."""
+    for item in items:
+        place = item.path.relative_to(_TESTS)
+        group = place.parent if place.parts[0] in _SHARING else place
+        item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 @pytest.fixture(scope="session")
