@@ -21,6 +21,7 @@ CONVERSATION_FIELDS = {
     "createTime",
     "updateTime",
     "private",
+    "botId",
     "activeMessageId",
 }
 MESSAGE_FIELDS = {"id", "conversationId", "sequence", "role", "text", "runId", "metadata", "createTime", "parentId"}

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,9 +32,17 @@ class RunningBroker:
         self._parts = parts
         self.folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        # A start goes on in its thread when the test that asked for it is over.
+        self._lock = threading.RLock()
+        self._is_over = False
 
     def start(self) -> None:
-        """Start what does not run, and return once it is ready."""
+        """Start what does not run, and return once it is ready; does nothing once it was stopped for good."""
+        with self._lock:
+            if not self._is_over:
+                self._start()
+
+    def _start(self) -> None:
         for part in self._parts:
             if part.name in self._processes:
                 continue
@@ -59,10 +68,12 @@ class RunningBroker:
         os.killpg(self._processes[self._parts[-1].name].pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End everything."""
-        for part in reversed(self._parts):
-            if part.name in self._processes:
-                self._end(part, signal.SIGKILL)
+        """End everything, for good."""
+        with self._lock:
+            self._is_over = True
+            for part in reversed(self._parts):
+                if part.name in self._processes:
+                    self._end(part, signal.SIGKILL)
 
     def _end(self, part: Part, number: signal.Signals) -> None:
         process = self._processes.pop(part.name)
