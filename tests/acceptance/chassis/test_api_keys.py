@@ -103,7 +103,9 @@ async def test_a_key_that_expires_meanwhile_is_refused(verifier: ApiKeyVerifier,
 
 
 @pytest.mark.parametrize(
-    "key", ["pk_", "pk_x", "pk_0123456789_short", new_key() + "x", new_key().upper(), "pk_" * 9999]
+    "key",
+    ["pk_", "pk_x", "pk_0123456789_short", new_key() + "x", new_key().upper(), "pk_" * 9999],
+    ids=["prefix", "prefix and a letter", "too short", "a letter more", "capitals", "long"],
 )
 async def test_what_does_not_look_like_a_key_is_asked_about_by_nobody(
     verifier: ApiKeyVerifier, identity: Identity, key: str
