@@ -41,7 +41,7 @@ def test_the_whole_house_in_order(folders: Folders) -> None:
     assert env["PARLEY_REST_UPSTREAM"] == env["PARLEY_WEBSOCKET_UPSTREAM"] == env["PARLEY_MESH_TARGET"]
     websocket = next(part for part in plan.stages[-1] if part.name == "websocket")
     assert env["PARLEY_WEBSOCKET_LISTEN"] == websocket.address
-    assert env["PARLEY_JWKS_URL"] == "http://127.0.0.1:8080/.well-known/jwks.json"
+    assert env["PARLEY_JWKS_URL"] == f"http://{env['PARLEY_REST_LISTEN']}/.well-known/jwks.json"
     assert len(env["PARLEY_SECRET"]) == 64
     assert env["PARLEY_DATABASE_URL"].startswith("postgresql+asyncpg://parley:")
 

@@ -27,6 +27,10 @@ _ENDING = (
     "AuthService_Logout",
     "AuthService_LogoutEverywhere",
     "UserAdminService_DisableUser",
+    "AuthService_ChangePassword",
+    "AuthService_RevokeSession",
+    "OrganizationService_DeleteOrganization",
+    "OrganizationService_RemoveMember",
     "UserAdminService_RevokeRole",
 )
 _CONFIG = """
