@@ -24,8 +24,8 @@ from services.chassis.settings import ChassisSettings
 _log = logs.get(__name__)
 # Messages of a killed worker come back after its heartbeat is this old ...
 _HEARTBEAT_TIMEOUT_MS = 5_000
-# ... and one command in fifty looks for them (the default of one in a thousand leaves them for minutes).
-_MAINTENANCE_CHANCE = 20_000
+# ... and one command in ten looks for them (the default of one in a thousand leaves them for minutes).
+_MAINTENANCE_CHANCE = 100_000
 _TIME_LIMIT_MS = 15 * 60 * 1000
 _STOP_MS = 8_000
 # With pauses of 0.5 s, 1 s … 60 s between them: about three minutes, then the dead letters.

@@ -23,6 +23,7 @@ async def test_messages_are_accepted_while_the_broker_is_away_and_answered_when_
     plan = Plan(conversations=50, messages=20, pace=0.05)
     async with storm(tmp_path, plan) as running:
         services = psutil.Process(running.mesh.pid("services"))
+        await running.broker.settled()
         running.broker.kill()
         before = services.memory_info().rss
         await running.send_all()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -54,6 +55,17 @@ class RunningBroker:
                 )
             if part.ready is not None:
                 _run(asyncio.wait_for(wait_until(part.ready), _START_SECONDS))
+
+    async def settled(self) -> None:
+        """Return once what RabbitMQ knows of new queues is on the disk.
+
+        RabbitMQ 3.10 writes the Raft state of a new quorum queue some seconds after it was made; a queue whose state is
+        lost by a kill before that has no leader for ever. It does not tell: a late write says so, or ten seconds do.
+        """
+        asked = time.time()
+        states = list(self.folder.rglob("quorum/*/meta.dets"))
+        while time.time() < asked + 10 and not any(path.stat().st_mtime > asked + 3 for path in states):
+            await asyncio.sleep(0.1)
 
     def kill(self) -> None:
         """Kill the broker with SIGKILL and return once it is gone."""

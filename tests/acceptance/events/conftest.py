@@ -1,7 +1,6 @@
 """The buses, each over its real broker."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -102,17 +101,9 @@ class Trial:
                 await asyncio.sleep(0.05)
 
     async def kept(self) -> None:
-        """Return once what the broker knows of new queues is on the disk.
-
-        RabbitMQ 3.10 writes the Raft state of a new quorum queue some seconds after it was made; a queue whose state is
-        lost by a kill before that has no leader for ever. It does not tell: a late write says so, or ten seconds do.
-        """
-        if not isinstance(self.bus, RabbitmqBus) or self.broker is None:
-            return
-        made = time.time()
-        states = list(self.broker.folder.rglob("quorum/*/meta.dets"))
-        while time.time() < made + 10 and not any(path.stat().st_mtime > made + 3 for path in states):
-            await asyncio.sleep(0.1)
+        """Return once what the broker knows of new queues outlives its death."""
+        if isinstance(self.bus, RabbitmqBus) and self.broker is not None:
+            await self.broker.settled()
 
     async def dead(self, group: str) -> Event:
         """Return the group's first dead letter."""

@@ -54,7 +54,7 @@ class Jobs:
     async def next(self, actor: str) -> str:
         """Return what the workers did next in an actor. They may do a job of an earlier test once more."""
         while True:
-            found = await self.notes.blpop([DONE], timeout=60)
+            found = await self.notes.blpop([DONE], timeout=120)
             assert found, "the worker did nothing"
             if str(found[1]).startswith(actor):
                 return str(found[1])
