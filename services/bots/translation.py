@@ -24,6 +24,7 @@ from services.bots.rules import (
     owner_of,
 )
 from services.chassis.caller import Caller
+from services.chassis.timestamps import timestamp
 
 _TYPES = {kind: prompt_pb2.VariableType.Value(f"VARIABLE_TYPE_{kind.name}") for kind in VariableType}
 _KINDS = {number: kind for kind, number in _TYPES.items()}
@@ -76,8 +77,8 @@ def bot_to(bot: Bot) -> bot_pb2.Bot:
         prompt_label=bot.prompt_label,
         tool_ids=[str(one) for one in bot.tool_ids],
         etag=etag_of(bot),
-        create_time=_time(bot.created_at),
-        update_time=_time(bot.updated_at),
+        create_time=timestamp(bot.created_at),
+        update_time=timestamp(bot.updated_at),
     )
 
 
@@ -103,15 +104,18 @@ def application_to(application: Application) -> application_pb2.Application:
         allowed_origins=application.allowed_origins,
         disabled=application.disabled,
         etag=etag_of(application),
-        create_time=_time(application.created_at),
-        update_time=_time(application.updated_at),
+        create_time=timestamp(application.created_at),
+        update_time=timestamp(application.updated_at),
     )
 
 
 def key_to(key: ApplicationKey) -> application_pb2.ApplicationKey:
     """Return a key for an answer."""
     return application_pb2.ApplicationKey(
-        id=str(key.key_id), prefix=key.prefix, expire_time=_time(key.expires_at), create_time=_time(key.created_at)
+        id=str(key.key_id),
+        prefix=key.prefix,
+        expire_time=timestamp(key.expires_at),
+        create_time=timestamp(key.created_at),
     )
 
 
@@ -134,8 +138,8 @@ def prompt_to(prompt: Prompt) -> prompt_pb2.Prompt:
         description=prompt.description,
         latest_version=prompt.latest_version,
         etag=etag_of(prompt),
-        create_time=_time(prompt.created_at),
-        update_time=_time(prompt.updated_at),
+        create_time=timestamp(prompt.created_at),
+        update_time=timestamp(prompt.updated_at),
     )
 
 
@@ -166,14 +170,14 @@ def version_to(version: PromptVersion) -> prompt_pb2.PromptVersion:
         ],
         note=version.note,
         author_id=version.author_id,
-        create_time=_time(version.created_at),
+        create_time=timestamp(version.created_at),
     )
 
 
 def label_to(label: Label) -> prompt_pb2.PromptLabel:
     """Return a label for an answer."""
     return prompt_pb2.PromptLabel(
-        name=label.name, version=label.version, etag=etag_of(label), update_time=_time(label.updated_at)
+        name=label.name, version=label.version, etag=etag_of(label), update_time=timestamp(label.updated_at)
     )
 
 
@@ -186,13 +190,5 @@ def change_to(change: Change) -> change_pb2.Change:
         action=change.action,
         detail=change.detail,
         user_id=change.user_id,
-        time=_time(change.at),
+        time=timestamp(change.at),
     )
-
-
-def _time(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

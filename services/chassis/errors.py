@@ -69,6 +69,30 @@ class InvalidFields(ServiceError):
         return self._violations
 
 
+class NotUpdatable(ServiceError):
+    """The update mask names a field that does not exist or cannot be changed. Each service has its own, by domain."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "FIELD_NOT_UPDATABLE"
+    template = "update_mask: {field} cannot be changed"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
+
+
+class RequestIdSpent(ServiceError):
+    """The same request id came before with something else. Each service has its own, by domain."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "REQUEST_ID_REUSED"
+    template = "request_id: {request_id} was used before for something else"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("request_id", "was used before for something else"),)
+
+
 class Unauthenticated(ServiceError):
     """The caller shows no token, or one that is not good."""
 

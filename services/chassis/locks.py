@@ -5,18 +5,15 @@ rises with every lease and which each write names, can. What guards a row of its
 lease in that row instead: one statement then does both.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
-
-
-class LeaseLost(Exception):
-    """Somebody else holds the lease now: whatever the former holder still does must leave no trace."""
+from services.chassis.heartbeat import LeaseLost, renewed
 
 
 def lease_table(metadata: MetaData, schema: str) -> Table:
@@ -75,29 +72,9 @@ class Leases:
     @asynccontextmanager
     async def held(self, name: str, fence: int) -> AsyncIterator[None]:
         """Renew a lease while the block runs, and give it back; when it is lost, end the block with LeaseLost."""
-        block = asyncio.current_task()
-        assert block is not None  # noqa: S101 - we are in a coroutine
-        lost = False
-
-        async def renew() -> None:
-            nonlocal lost
-            while True:
-                await asyncio.sleep(self._seconds / 4)
-                if not await self.renew(name, fence):
-                    lost = True
-                    block.cancel()
-                    return
-
-        heartbeat = asyncio.create_task(renew())
         try:
-            yield
-        except asyncio.CancelledError:
-            if lost:
-                block.uncancel()
-                raise LeaseLost(name) from None
-            raise
+            async with renewed(partial(self.renew, name, fence), self._seconds / 4):
+                yield
         finally:
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
-            if not lost:
-                await self.release(name, fence)
+            # Of a lease that is lost, somebody else has a higher fence: nothing is given back then.
+            await self.release(name, fence)

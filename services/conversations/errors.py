@@ -1,6 +1,6 @@
 """What can go wrong in a conversation; protos/parley/conversations/v1/error_reason.proto explains each."""
 
-from services.chassis.errors import Kind, ServiceError
+from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class ConversationsError(ServiceError):
@@ -41,28 +41,12 @@ class RunNotFound(ConversationsError):
     template = "run_id: there is no run {run_id}"
 
 
-class FieldNotUpdatable(ConversationsError):
+class FieldNotUpdatable(ConversationsError, NotUpdatable):
     """The update mask names a field that does not exist or cannot be changed."""
 
-    kind = Kind.INVALID_ARGUMENT
-    reason = "FIELD_NOT_UPDATABLE"
-    template = "update_mask: {field} cannot be changed"
 
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
-
-
-class RequestIdReused(ConversationsError):
+class RequestIdReused(ConversationsError, RequestIdSpent):
     """The same request id came before with something else."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "REQUEST_ID_REUSED"
-    template = "request_id: {request_id} was used before for something else"
-
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("request_id", "was used before for something else"),)
 
 
 class AnswerFailed(ConversationsError):

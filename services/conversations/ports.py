@@ -31,10 +31,6 @@ class Claim:
     """What was said up to and with the run's own message, each question followed by its answer."""
 
 
-class LeaseLost(Exception):
-    """Another worker has the conversation now: whatever this one still does must leave no trace."""
-
-
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A user message that is to be accepted."""

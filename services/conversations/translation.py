@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from parley.conversations.v1 import chat_service_pb2 as chat_pb
 from parley.conversations.v1 import conversation_pb2 as conversation_pb
 from parley.conversations.v1 import message_pb2 as message_pb
 from parley.conversations.v1 import run_pb2 as run_pb
 from parley.conversations.v1 import run_service_pb2 as run_service_pb
 
+from services.chassis.timestamps import timestamp
 from services.conversations.rules import Context, Conversation, Message, Run, RunEvent, RunState
 
 _STATES = {
@@ -46,8 +46,8 @@ def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
         context=context_to(conversation.context),
         message_count=conversation.message_count,
         private=conversation.private,
-        create_time=_time(conversation.created_at),
-        update_time=_time(conversation.updated_at),
+        create_time=timestamp(conversation.created_at),
+        update_time=timestamp(conversation.updated_at),
         active_message_id=str(conversation.active_message_id or ""),
         bot_id=str(conversation.bot_id or ""),
     )
@@ -72,7 +72,7 @@ def message_to(message: Message) -> message_pb.Message:
         role=message.role,
         text=message.text,
         run_id=str(message.run_id),
-        create_time=_time(message.created_at),
+        create_time=timestamp(message.created_at),
         parent_id=str(message.parent_id or ""),
     )
     if message.metadata is not None:
@@ -93,9 +93,9 @@ def run_to(run: Run) -> run_pb.Run:
         output_message_id=str(run.output_message_id or ""),
         attempt=run.attempt,
         error=run_pb.RunError(reason=run.error_reason, message=run.error_message) if run.error_reason else None,
-        create_time=_time(run.created_at),
-        start_time=_time(run.started_at),
-        end_time=_time(run.ended_at),
+        create_time=timestamp(run.created_at),
+        start_time=timestamp(run.started_at),
+        end_time=timestamp(run.ended_at),
     )
 
 
@@ -127,11 +127,3 @@ def session_to(conversation: Conversation, messages: Sequence[Message]) -> chat_
         context=context_to(conversation.context),
         messages=[message_to(message) for message in messages],
     )
-
-
-def _time(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

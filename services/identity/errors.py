@@ -1,6 +1,6 @@
 """What can go wrong with identity; protos/parley/identity/v1/error_reason.proto explains those that clients see."""
 
-from services.chassis.errors import Kind, ServiceError
+from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class IdentityError(ServiceError):
@@ -178,16 +178,8 @@ class InvalidApiKey(IdentityError):
     template = "the API key is not valid"
 
 
-class RequestIdReused(IdentityError):
+class RequestIdReused(IdentityError, RequestIdSpent):
     """The request id came before with something else."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "REQUEST_ID_REUSED"
-    template = "request_id: {request_id} was used before for something else"
-
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("request_id", "was used before for something else"),)
 
 
 class RequestInProgress(IdentityError):
@@ -198,16 +190,8 @@ class RequestInProgress(IdentityError):
     template = "the request {request_id} is being done at this moment; try again"
 
 
-class FieldNotUpdatable(IdentityError):
+class FieldNotUpdatable(IdentityError, NotUpdatable):
     """The update mask names a field that does not exist or cannot be changed."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "FIELD_NOT_UPDATABLE"
-    template = "update_mask: {field} cannot be changed"
-
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
 
 
 class StartRefused(IdentityError):

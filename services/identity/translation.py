@@ -1,12 +1,11 @@
 """Between the contract's messages and the dataclasses of the rules."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import cast
 from uuid import UUID
 
 from google.api import httpbody_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 from parley.identity.v1 import (
     api_key_pb2,
     api_key_service_pb2,
@@ -16,6 +15,7 @@ from parley.identity.v1 import (
     user_pb2,
 )
 
+from services.chassis.timestamps import timestamp
 from services.identity.rules.accounts import ApiKey, AuditEvent, AuditQuery
 from services.identity.rules.organizations import Invitation, Member, MemberRole, Organization
 from services.identity.rules.sessions import UserSession
@@ -35,8 +35,8 @@ def user_to(user: User) -> user_pb2.User:
         level=user.level,
         roles=sorted(user.roles),
         is_active=user.is_active,
-        create_time=_time(user.created_at),
-        update_time=_time(user.updated_at),
+        create_time=timestamp(user.created_at),
+        update_time=timestamp(user.updated_at),
         email_verified=user.email_verified,
         organization_id=str(user.organization_id or ""),
     )
@@ -51,9 +51,9 @@ def session_to(session: UserSession, current_id: str) -> auth_service_pb2.UserSe
     """Return the message of a session; `current_id` is the caller's."""
     return auth_service_pb2.UserSession(
         id=session.session_id,
-        create_time=_time(session.created_at),
-        last_use_time=_time(session.used_at),
-        expire_time=_time(session.expires_at),
+        create_time=timestamp(session.created_at),
+        last_use_time=timestamp(session.used_at),
+        expire_time=timestamp(session.expires_at),
         address=session.address,
         is_current=session.session_id == current_id,
     )
@@ -65,7 +65,7 @@ def organization_to(organization: Organization) -> organization_pb2.Organization
         id=str(organization.organization_id),
         name=organization.name,
         description=organization.description,
-        create_time=_time(organization.created_at),
+        create_time=timestamp(organization.created_at),
     )
 
 
@@ -90,8 +90,8 @@ def invitation_to(invitation: Invitation) -> organization_pb2.Invitation:
         id=str(invitation.invitation_id),
         email=invitation.email,
         role=_role(invitation.role),
-        create_time=_time(invitation.created_at),
-        expire_time=_time(invitation.expires_at),
+        create_time=timestamp(invitation.created_at),
+        expire_time=timestamp(invitation.expires_at),
     )
 
 
@@ -102,9 +102,9 @@ def api_key_to(key: ApiKey) -> api_key_pb2.ApiKey:
         name=key.name,
         prefix=key.prefix,
         scopes=sorted(key.scopes),
-        create_time=_time(key.created_at),
-        expire_time=_time(key.expires_at),
-        last_use_time=None if key.last_used_at is None else _time(key.last_used_at),
+        create_time=timestamp(key.created_at),
+        expire_time=timestamp(key.expires_at),
+        last_use_time=timestamp(key.last_used_at),
     )
 
 
@@ -115,7 +115,7 @@ def checked_api_key_to(key: ApiKey, user: User) -> api_key_service_pb2.CheckApiK
         user_id=str(user.user_id),
         organization_id=str(user.organization_id or ""),
         scopes=sorted(key.scopes),
-        expire_time=_time(key.expires_at),
+        expire_time=timestamp(key.expires_at),
     )
 
 
@@ -134,7 +134,7 @@ def audit_event_to(event: AuditEvent) -> audit_service_pb2.AuditEvent:
     """Return the message of an audit event."""
     return audit_service_pb2.AuditEvent(
         id=str(event.event_id),
-        create_time=_time(event.at),
+        create_time=timestamp(event.at),
         actor_id=event.actor_id,
         action=event.action,
         subject_id=event.subject_id,
@@ -152,12 +152,6 @@ def optional_id(text: str) -> UUID | None:
 
 def _role(role: MemberRole) -> organization_pb2.MemberRole.ValueType:
     return cast("organization_pb2.MemberRole.ValueType", int(role))
-
-
-def _time(moment: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
 
 
 def json_body(document: dict[str, object]) -> httpbody_pb2.HttpBody:

@@ -1,6 +1,6 @@
 """What can go wrong at the desk; protos/parley/operations/v1/error_reason.proto explains each."""
 
-from services.chassis.errors import Kind, ServiceError
+from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class OperationsError(ServiceError):
@@ -45,16 +45,8 @@ class PayloadInvalid(OperationsError):
         return (("payload", f"must be the text of a JSON object: {self.fields['cause']}"),)
 
 
-class FieldNotUpdatable(OperationsError):
+class FieldNotUpdatable(OperationsError, NotUpdatable):
     """The update mask names a field that does not exist or cannot be changed."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "FIELD_NOT_UPDATABLE"
-    template = "update_mask: {field} cannot be changed"
-
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("update_mask", f"{self.fields['field']} cannot be changed"),)
 
 
 class FilterInvalid(OperationsError):
@@ -69,16 +61,8 @@ class FilterInvalid(OperationsError):
         return (("filter.state", "only open dead letters can be replayed"),)
 
 
-class RequestIdReused(OperationsError):
+class RequestIdReused(OperationsError, RequestIdSpent):
     """The same request id came before with something else."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "REQUEST_ID_REUSED"
-    template = "request_id: {request_id} was used before for something else"
-
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("request_id", "was used before for something else"),)
 
 
 class ScheduleNotFound(OperationsError):

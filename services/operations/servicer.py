@@ -14,6 +14,7 @@ from parley.operations.v1 import schedule_service_pb2 as schedule_pb
 from parley.operations.v1 import schedule_service_pb2_grpc as schedule_grpc
 
 from services.chassis import caller
+from services.chassis.timestamps import timestamp
 from services.operations.operations.keep_dead_letters import KeepDeadLetters
 from services.operations.operations.keep_operations import MOST_WAIT_SECONDS, KeepOperations
 from services.operations.operations.keep_schedules import KeepSchedules
@@ -29,7 +30,6 @@ from services.operations.translation import (
     optional_time,
     schedule_from,
     schedule_to,
-    time_to,
 )
 
 
@@ -168,7 +168,7 @@ class ScheduleServicer(schedule_grpc.ScheduleServiceServicer):
     ) -> schedule_pb.PreviewScheduleResponse:
         after = optional_time(request.after_time, given=request.HasField("after_time"))
         found = self._schedules.preview(request.cron, request.time_zone, after, request.count)
-        return schedule_pb.PreviewScheduleResponse(times=[stamp for at in found if (stamp := time_to(at))])
+        return schedule_pb.PreviewScheduleResponse(times=[stamp for at in found if (stamp := timestamp(at))])
 
 
 class OperationServicer(operation_grpc.OperationServiceServicer):

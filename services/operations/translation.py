@@ -13,6 +13,7 @@ from parley.operations.v1 import dead_letter_pb2 as letter_pb
 from parley.operations.v1 import dead_letter_service_pb2 as letters_pb
 from parley.operations.v1 import schedule_pb2
 
+from services.chassis.timestamps import timestamp
 from services.operations.rules import (
     UPDATABLE,
     Action,
@@ -82,10 +83,10 @@ def letter_to(letter: DeadLetter, *, whole: bool = True) -> letter_pb.DeadLetter
         trace_id=message.trace_id,
         attempts=message.attempts,
         failures=letter.failures,
-        message_time=time_to(message.sent_at),
-        first_fail_time=time_to(letter.first_failed_at),
-        fail_time=time_to(message.failed_at),
-        close_time=time_to(letter.closed_at),
+        message_time=timestamp(message.sent_at),
+        first_fail_time=timestamp(letter.first_failed_at),
+        fail_time=timestamp(message.failed_at),
+        close_time=timestamp(letter.closed_at),
         closed_by=letter.closed_by,
         etag=etag_of(letter.version),
     )
@@ -118,14 +119,14 @@ def schedule_to(schedule: Schedule) -> schedule_pb2.Schedule:
         name=schedule.name,
         cron=schedule.cron,
         time_zone=schedule.time_zone,
-        once_time=time_to(schedule.once_at),
+        once_time=timestamp(schedule.once_at),
         target=schedule_pb2.ScheduleTarget(queue=schedule.queue, actor=schedule.actor, payload=schedule.payload),
         missed_run_policy=_MISSED[schedule.missed_runs],
         catch_up_limit=schedule.catch_up_limit,
         paused=schedule.paused,
-        next_time=time_to(schedule.next_at),
-        create_time=time_to(schedule.created_at),
-        update_time=time_to(schedule.updated_at),
+        next_time=timestamp(schedule.next_at),
+        create_time=timestamp(schedule.created_at),
+        update_time=timestamp(schedule.updated_at),
         created_by=schedule.created_by,
         etag=etag_of(schedule.version),
     )
@@ -146,8 +147,8 @@ def fire_to(fire: Fire) -> schedule_pb2.ScheduleFire:
         id=str(fire.fire_id),
         schedule_id=str(fire.schedule_id),
         kind=schedule_pb2.FIRE_KIND_MANUAL if fire.manual else schedule_pb2.FIRE_KIND_DUE,
-        due_time=time_to(fire.due_at),
-        fire_time=time_to(fire.fired_at),
+        due_time=timestamp(fire.due_at),
+        fire_time=timestamp(fire.fired_at),
     )
 
 
@@ -160,10 +161,10 @@ def operation_to(operation: Operation) -> operations_pb2.Operation:
             replayed=operation.done,
             cancel_requested=operation.cancel_requested,
             created_by=operation.created_by,
-            create_time=time_to(operation.created_at),
-            update_time=time_to(operation.updated_at),
-            end_time=time_to(operation.ended_at),
-            expire_time=time_to(operation.expire_at),
+            create_time=timestamp(operation.created_at),
+            update_time=timestamp(operation.updated_at),
+            end_time=timestamp(operation.ended_at),
+            expire_time=timestamp(operation.expire_at),
         )
     )
     if operation.state in _ERRORS:
@@ -186,15 +187,6 @@ def action_to(action: Action) -> action_pb.Action:
         subject_kind=action.subject_kind,
         subject_id=str(action.subject_id),
         actor_id=action.actor_id,
-        action_time=time_to(action.at),
+        action_time=timestamp(action.at),
         details=json.dumps(dict(action.details), ensure_ascii=False),
     )
-
-
-def time_to(at: datetime | None) -> Timestamp | None:
-    """Return a time for an answer, nothing for none."""
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

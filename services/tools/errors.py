@@ -1,6 +1,6 @@
 """What can go wrong with tools; protos/parley/tools/v1/error_reason.proto explains each."""
 
-from services.chassis.errors import Kind, ServiceError
+from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class ToolsError(ServiceError):
@@ -105,28 +105,12 @@ class NotWaiting(ToolsError):
     template = "the call does not wait for approval: it is {state}"
 
 
-class FieldNotUpdatable(ToolsError):
+class FieldNotUpdatable(ToolsError, NotUpdatable):
     """The update mask names a field that does not exist or cannot be changed."""
 
-    kind = Kind.INVALID_ARGUMENT
-    reason = "FIELD_NOT_UPDATABLE"
-    template = "update_mask: {field} cannot be changed"
 
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("update_mask", self.message.partition(": ")[2]),)
-
-
-class RequestIdReused(ToolsError):
+class RequestIdReused(ToolsError, RequestIdSpent):
     """The same id came before with something else."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "REQUEST_ID_REUSED"
-    template = "request_id: {request_id} was used before for something else"
-
-    @property
-    def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("request_id", self.message.partition(": ")[2]),)
 
 
 class EtagMismatch(ToolsError):

@@ -1,13 +1,12 @@
 """Between the messages of the contract and the dataclasses of the rules."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from parley.tools.v1 import tool_call_pb2, tool_call_service_pb2, tool_pb2
 
 from services.chassis.caller import Caller
+from services.chassis.timestamps import timestamp
 from services.tools.operations.request_calls import Origin, Wanted
 from services.tools.rules import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -126,8 +125,8 @@ def described_to(tool: Tool) -> tool_pb2.Tool:
         timeout_seconds=tool.timeout_seconds,
         retries=tool.retries,
         etag=etag_of(tool),
-        create_time=_time(tool.created_at),
-        update_time=_time(tool.updated_at),
+        create_time=timestamp(tool.created_at),
+        update_time=timestamp(tool.updated_at),
     )
 
 
@@ -146,10 +145,10 @@ def call_to(call: Call) -> tool_call_pb2.ToolCall:
         conversation_id=str(call.conversation_id or ""),
         run_id=str(call.run_id or ""),
         decided_by=call.decided_by,
-        approval_expire_time=_time(call.approval_until),
-        create_time=_time(call.created_at),
-        start_time=_time(call.started_at),
-        end_time=_time(call.ended_at),
+        approval_expire_time=timestamp(call.approval_until),
+        create_time=timestamp(call.created_at),
+        start_time=timestamp(call.started_at),
+        end_time=timestamp(call.ended_at),
     )
 
 
@@ -164,11 +163,3 @@ def requested_from(request: tool_call_service_pb2.RequestToolCallsRequest) -> tu
         request.depth,
     )
     return wanted, origin
-
-
-def _time(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

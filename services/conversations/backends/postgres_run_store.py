@@ -12,6 +12,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.heartbeat import LeaseLost
 from services.chassis.outbox import Outbox
 from services.conversations.backends.run_statements import (
     ACCEPT,
@@ -36,7 +37,7 @@ from services.conversations.backends.tables import (
     message_of,
     run_of,
 )
-from services.conversations.ports import Claim, LeaseLost, NewAnswer, NewMessage, RequestIdSeen
+from services.conversations.ports import Claim, NewAnswer, NewMessage, RequestIdSeen
 from services.conversations.rules import Message, Outcome, Run, RunState
 
 TOPIC = "incoming"

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from services.chassis.data_keys import Seal
 from services.chassis.database import Database
+from services.chassis.heartbeat import LeaseLost
 from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import about_message
-from services.conversations.ports import LeaseLost, RunEvents
+from services.conversations.ports import RunEvents
 from services.conversations.rules import RunEvent
 
 

@@ -15,8 +15,8 @@ from uuid import UUID
 import orjson
 from redis.asyncio import Redis
 
+from services.chassis.heartbeat import LeaseLost
 from services.chassis.wake_ups import WakeUps
-from services.conversations.ports import LeaseLost
 from services.conversations.rules import Message, Metadata, RunEvent
 
 _KEPT_SECONDS = 2 * 60 * 60

@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 from services.chassis import logs
+from services.chassis.heartbeat import LeaseLost, renewed
 from services.chassis.identifiers import new_id
 from services.conversations.operations.converse import Converse
-from services.conversations.ports import Claim, LeaseLost, ModelFailed, RunEvents, Summary, Transactions
+from services.conversations.ports import Claim, ModelFailed, RunEvents, Summary, Transactions
 from services.conversations.rules import (
     MAX_ATTEMPTS,
     MAX_MODEL_TRIES,
@@ -54,7 +54,7 @@ class AnswerMessages:
         if claim is None:
             return
         try:
-            async with self._lease_kept(claim):
+            async with renewed(partial(self._renew, claim), _HEARTBEAT_SECONDS):
                 while claim is not None:
                     claim = await self._answer_run(claim)
         except LeaseLost:
@@ -145,31 +145,6 @@ class AnswerMessages:
     async def _append(self, claim: Claim, answer: _Answer, event: RunEvent) -> None:
         answer.last = await self.events.append(claim.run.run_id, claim.fence, event, answer.last)
 
-    @asynccontextmanager
-    async def _lease_kept(self, claim: Claim) -> AsyncIterator[None]:
-        """Renew the lease while the block runs; when it is gone, end the block with LeaseLost."""
-        block = asyncio.current_task()
-        assert block is not None  # noqa: S101 - we are in a coroutine
-        lost = False
-
-        async def renew() -> None:
-            nonlocal lost
-            while True:
-                await asyncio.sleep(_HEARTBEAT_SECONDS)
-                async with self.transactions.begin() as tx:
-                    if not await tx.runs.renew(claim.run.conversation_id, claim.fence):
-                        lost = True
-                        block.cancel()
-                        return
-
-        heartbeat = asyncio.create_task(renew())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost:
-                block.uncancel()
-                raise LeaseLost from None
-            raise
-        finally:
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+    async def _renew(self, claim: Claim) -> bool:
+        async with self.transactions.begin() as tx:
+            return await tx.runs.renew(claim.run.conversation_id, claim.fence)

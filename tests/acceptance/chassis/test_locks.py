@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import MetaData, text
 
 from services.chassis.database import Database
-from services.chassis.locks import LeaseLost, Leases, lease_table
+from services.chassis.heartbeat import LeaseLost
+from services.chassis.locks import Leases, lease_table
 
 _METADATA = MetaData()
 _TABLE = lease_table(_METADATA, "trial")

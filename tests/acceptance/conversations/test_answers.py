@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from services.chassis.database import Database
+from services.chassis.heartbeat import LeaseLost
 from services.chassis.identifiers import new_id
 from services.chassis.resources import open_valkey
 from services.conversations.errors import RunNotFound
-from services.conversations.ports import LeaseLost
 from services.conversations.rules import MAX_ATTEMPTS, Context, Metadata, Outcome, RunEvent, RunState
 from tests.support.house import House, Step, failure
 
