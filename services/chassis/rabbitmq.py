@@ -19,9 +19,9 @@ from pika.connection import Parameters
 
 from services.chassis.outbox import Event
 
-HEARTBEAT_SECONDS = 30
+_HEARTBEAT_SECONDS = 30
 _BLOCKED_SECONDS = 15
-CONNECT_SECONDS = 5
+_CONNECT_SECONDS = 5
 # A message that took twenty workers down with it is poison, and goes to the dead letters.
 _DELIVERY_LIMIT = 20
 
@@ -53,12 +53,24 @@ class QuorumBroker(RabbitmqBroker):
         super().__init__(url=url, middleware=middleware, confirm_delivery=True)
         self.url = url
         for parameters in [self.parameters] if isinstance(self.parameters, Parameters) else self.parameters:
-            parameters.heartbeat = HEARTBEAT_SECONDS
+            parameters.heartbeat = _HEARTBEAT_SECONDS
             parameters.blocked_connection_timeout = _BLOCKED_SECONDS
-            parameters.socket_timeout = CONNECT_SECONDS
+            parameters.socket_timeout = _CONNECT_SECONDS
 
     def _declare_queue(self, queue_name: str) -> Any:
         return self.channel.queue_declare(queue=queue_name, durable=True, arguments=work_arguments(queue_name))
+
+
+async def connect(url: str) -> AbstractConnection:
+    """Return an open connection to the broker; raises within seconds when it does not answer."""
+    connection = aio_pika.Connection(aio_pika.connection.make_url(url, heartbeat=_HEARTBEAT_SECONDS))
+    try:
+        await connection.connect(timeout=_CONNECT_SECONDS)
+    except BaseException:
+        # `aio_pika.connect` leaves this to the garbage collector, which has no loop to close it on.
+        await connection.close()
+        raise
+    return connection
 
 
 class RabbitmqPublisher:
@@ -94,7 +106,7 @@ class RabbitmqPublisher:
     async def _open(self) -> AbstractChannel:
         if self._channel is None or self._channel.is_closed:
             await self.close()
-            self._connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, heartbeat=HEARTBEAT_SECONDS)
+            self._connection = await connect(self._url)
             # What no queue takes raises.
             self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         return self._channel

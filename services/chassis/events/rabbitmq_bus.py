@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from services.chassis.events.bus import Handler, deal_with
 from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
 from services.chassis.outbox import Event
-from services.chassis.rabbitmq import CONNECT_SECONDS, HEARTBEAT_SECONDS, dead_letter_arguments, work_arguments
+from services.chassis.rabbitmq import connect, dead_letter_arguments, work_arguments
 
 EXCHANGE = "parley.events"
 _PREFETCH = 50
@@ -42,19 +42,16 @@ class RabbitmqBus:
     async def _open(self) -> AbstractExchange:
         if self._exchange is None or self._connection is None or self._connection.is_closed:
             await self.close()
-            self._connection = await self._connect()
+            self._connection = await connect(self._url)
             self._exchange = await _exchange(await self._connection.channel(publisher_confirms=True))
         return self._exchange
-
-    async def _connect(self) -> AbstractConnection:
-        return await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, heartbeat=HEARTBEAT_SECONDS)
 
     def subscribe(self, topic: str, group: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         """See EventBus."""
         queue_name = f"{topic}.{group}"
 
         async def listen() -> None:
-            async with await self._connect() as connection:
+            async with await connect(self._url) as connection:
                 channel = await connection.channel(publisher_confirms=True)
                 await channel.set_qos(_PREFETCH)
                 await channel.declare_queue(f"{queue_name}.XQ", durable=True, arguments=dead_letter_arguments())

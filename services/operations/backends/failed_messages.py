@@ -8,6 +8,8 @@ from typing import Any
 
 from services.operations.rules import FailedMessage
 
+EVENT_ID = "event_id"
+"""The option of a message that names the outbox event it was published for."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_ERROR = 1000
 # What PostgreSQL's indexes and integers hold: no message may be too strange to be kept.
@@ -20,7 +22,7 @@ def failed_message(
 ) -> FailedMessage:
     """Return the message in `body`. One that cannot be read is kept too, with its body as payload.
 
-    `message_id` counts when the body has none, and `reason` when it tells of no failed attempt.
+    `message_id` and `failure_key` count when the body names none, and `reason` when it tells of no failed attempt.
     """
     try:
         message = _object(json.loads(body))
@@ -34,7 +36,8 @@ def failed_message(
     return FailedMessage(
         queue=queue,
         message_id=(_text(message.get("message_id")) or message_id)[:_MAX_ID],
-        failure_key=failure_key,
+        # What was published twice, after a crash of the relay, failed once.
+        failure_key=_text(options.get(EVENT_ID)) or failure_key,
         actor=_text(message.get("actor_name", "")),
         payload=_json(payload),
         arguments=arguments,

@@ -10,6 +10,7 @@ import dramatiq
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.outbox import Event, Outbox
+from services.operations.backends.failed_messages import EVENT_ID
 from services.operations.rules import Job
 
 _MESSAGE = "message"
@@ -52,7 +53,7 @@ class MessagePublisher:
         for event in events:
             values = json.loads(str(event.payload[_MESSAGE]))
             # The trace that the message had goes on; a job that begins one has that of its event.
-            options = {**event.headers, **values.pop("options")}
+            options = {**event.headers, **values.pop("options"), EVENT_ID: str(event.event_id)}
             self._broker.declare_queue(event.topic)
             self._broker.enqueue(dramatiq.Message(**values | {"args": tuple(values["args"]), "options": options}))
 

@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
+from services.chassis.rabbitmq import connect
 from services.operations.backends.failed_messages import failed_message
 from services.operations.rules import FailedMessage
 
 _DEAD = ".XQ"
-_CONNECT_SECONDS = 5
 
 
 class RabbitmqDeadLetters:
@@ -48,7 +47,7 @@ class RabbitmqDeadLetters:
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is None or self._connection.is_closed:
-            self._connection = await aio_pika.connect(self._url, timeout=_CONNECT_SECONDS)
+            self._connection = await connect(self._url)
         return self._connection
 
     async def _exists(self, connection: AbstractConnection, queue: str) -> bool:

@@ -65,3 +65,10 @@ def test_a_message_that_no_actor_took_tells_why_the_broker_gave_it_up() -> None:
 def test_ids_and_numbers_are_cut_to_what_the_database_holds() -> None:
     message = _read(json.dumps({"message_id": "x" * 9000, "options": {"retries": 10**20}}).encode())
     assert (len(message.message_id), message.attempts) == (500, 2**31 - 1)
+
+
+def test_what_was_published_twice_for_one_event_failed_once() -> None:
+    body = json.dumps({"kwargs": {}, "options": {"event_id": "e"}}).encode()
+    twice = [failed_message("q", body, message_id="m", failure_key=key, failed_at=AT, reason="") for key in "ab"]
+    assert [message.failure_key for message in twice] == ["e", "e"]
+    assert _read(b'{"kwargs": {}}').failure_key == "k"
