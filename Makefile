@@ -40,7 +40,7 @@ stack: .venv/dev.stamp ## The full profile: Keycloak, RabbitMQ and OpenBao too; 
 test: .venv/dev.stamp ## Install what the tests need and run all of them.
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m deploy.local.programs test
-	@$(BIN)/python -m deploy.keycloak.preparing .cache/parley
+	@$(BIN)/python -m deploy.local.prepare .cache/parley
 	$(BIN)/pytest -q -n 2 --dist loadgroup tests/mesh tests/acceptance tests/adapters tests/deploy
 	$(BIN)/pytest -q tests/stack tests/faults
 

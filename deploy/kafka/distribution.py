@@ -1,10 +1,8 @@
-"""Fetches Kafka with Maven, once for each version, into the cache. `python -m deploy.kafka.distribution CACHE`."""
+"""Fetches Kafka with Maven, once for each version, into the cache."""
 
-import asyncio
 import hashlib
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from deploy.local.errors import LaunchError
@@ -40,17 +38,3 @@ async def fetch_libraries(cache: Path) -> Path:
     except OSError:
         shutil.rmtree(draft)
     return home
-
-
-def main(arguments: list[str]) -> int:
-    """Fetch into the given folder and return the exit code; one line on a failure."""
-    try:
-        asyncio.run(fetch_libraries(Path(arguments[0]).absolute()))
-    except LaunchError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

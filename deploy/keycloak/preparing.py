@@ -1,14 +1,12 @@
-"""Prepares Keycloak: about 70 s the first time, nothing afterwards. `python -m deploy.keycloak.preparing CACHE`."""
+"""Prepares Keycloak: about 70 s the first time, nothing afterwards."""
 
 import asyncio
 import fcntl
-import sys
 from pathlib import Path
 from typing import TextIO
 
 from deploy.keycloak.distribution import build_distribution, built_home
 from deploy.keycloak.template import make_template, template_path
-from deploy.local.errors import LaunchError
 
 
 def is_prepared(cache: Path) -> bool:
@@ -34,17 +32,3 @@ def _lock(cache: Path) -> TextIO:
     lock = (cache / "lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
-
-
-def main(arguments: list[str]) -> int:
-    """Prepare the cache in the given folder and return the exit code; one line on a failure."""
-    try:
-        asyncio.run(prepare(Path(arguments[0]).absolute()))
-    except LaunchError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
