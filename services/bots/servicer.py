@@ -9,6 +9,8 @@ from parley.bots.v1 import bot_service_pb2 as bot_pb
 from parley.bots.v1 import bot_service_pb2_grpc as bot_grpc
 from parley.bots.v1 import prompt_service_pb2 as prompt_pb
 from parley.bots.v1 import prompt_service_pb2_grpc as prompt_grpc
+from parley.bots.v1 import prompt_version_service_pb2 as version_pb
+from parley.bots.v1 import prompt_version_service_pb2_grpc as version_grpc
 
 from services.bots.operations.keep_applications import KeepApplications
 from services.bots.operations.keep_bots import KeepBots
@@ -187,9 +189,24 @@ class PromptServicer(prompt_grpc.PromptServiceServicer):
         await self._prompts.delete(_who(), UUID(request.prompt_id), request.etag)
         return prompt_pb.DeletePromptResponse()
 
+    async def RenderPrompt(
+        self, request: prompt_pb.RenderPromptRequest, context: Any
+    ) -> prompt_pb.RenderPromptResponse:
+        text, number = await self._versions.render(
+            _who(), UUID(request.prompt_id), request.version, dict(request.variables)
+        )
+        return prompt_pb.RenderPromptResponse(text=text, version=number)
+
+
+class PromptVersionServicer(version_grpc.PromptVersionServiceServicer):
+    """Serves parley.bots.v1.PromptVersionService."""
+
+    def __init__(self, versions: VersionPrompts) -> None:
+        self._versions = versions
+
     async def CreatePromptVersion(
-        self, request: prompt_pb.CreatePromptVersionRequest, context: Any
-    ) -> prompt_pb.CreatePromptVersionResponse:
+        self, request: version_pb.CreatePromptVersionRequest, context: Any
+    ) -> version_pb.CreatePromptVersionResponse:
         version = await self._versions.add(
             _who(),
             UUID(request.prompt_id),
@@ -198,52 +215,44 @@ class PromptServicer(prompt_grpc.PromptServiceServicer):
             request.note,
             optional_id(request.request_id),
         )
-        return prompt_pb.CreatePromptVersionResponse(version=version_to(version))
+        return version_pb.CreatePromptVersionResponse(version=version_to(version))
 
     async def ListPromptVersions(
-        self, request: prompt_pb.ListPromptVersionsRequest, context: Any
-    ) -> prompt_pb.ListPromptVersionsResponse:
+        self, request: version_pb.ListPromptVersionsRequest, context: Any
+    ) -> version_pb.ListPromptVersionsResponse:
         page, following = await self._versions.page(
             _who(), UUID(request.prompt_id), request.page_size, request.page_token
         )
-        return prompt_pb.ListPromptVersionsResponse(versions=map(version_to, page), next_page_token=following)
+        return version_pb.ListPromptVersionsResponse(versions=map(version_to, page), next_page_token=following)
 
     async def GetPromptVersion(
-        self, request: prompt_pb.GetPromptVersionRequest, context: Any
-    ) -> prompt_pb.GetPromptVersionResponse:
+        self, request: version_pb.GetPromptVersionRequest, context: Any
+    ) -> version_pb.GetPromptVersionResponse:
         version = await self._versions.get(_who(), UUID(request.prompt_id), request.version)
-        return prompt_pb.GetPromptVersionResponse(version=version_to(version))
+        return version_pb.GetPromptVersionResponse(version=version_to(version))
 
     async def DiffPromptVersions(
-        self, request: prompt_pb.DiffPromptVersionsRequest, context: Any
-    ) -> prompt_pb.DiffPromptVersionsResponse:
+        self, request: version_pb.DiffPromptVersionsRequest, context: Any
+    ) -> version_pb.DiffPromptVersionsResponse:
         found = await self._versions.compare(_who(), UUID(request.prompt_id), request.from_version, request.to_version)
-        return prompt_pb.DiffPromptVersionsResponse(text=found.text, variables=found.variables)
+        return version_pb.DiffPromptVersionsResponse(text=found.text, variables=found.variables)
 
     async def ListPromptLabels(
-        self, request: prompt_pb.ListPromptLabelsRequest, context: Any
-    ) -> prompt_pb.ListPromptLabelsResponse:
+        self, request: version_pb.ListPromptLabelsRequest, context: Any
+    ) -> version_pb.ListPromptLabelsResponse:
         page, following = await self._versions.labels(
             _who(), UUID(request.prompt_id), request.page_size, request.page_token
         )
-        return prompt_pb.ListPromptLabelsResponse(labels=map(label_to, page), next_page_token=following)
+        return version_pb.ListPromptLabelsResponse(labels=map(label_to, page), next_page_token=following)
 
     async def MovePromptLabel(
-        self, request: prompt_pb.MovePromptLabelRequest, context: Any
-    ) -> prompt_pb.MovePromptLabelResponse:
+        self, request: version_pb.MovePromptLabelRequest, context: Any
+    ) -> version_pb.MovePromptLabelResponse:
         label = await self._versions.move(_who(), UUID(request.prompt_id), request.label, request.version, request.etag)
-        return prompt_pb.MovePromptLabelResponse(label=label_to(label))
+        return version_pb.MovePromptLabelResponse(label=label_to(label))
 
     async def RollBackPromptLabel(
-        self, request: prompt_pb.RollBackPromptLabelRequest, context: Any
-    ) -> prompt_pb.RollBackPromptLabelResponse:
+        self, request: version_pb.RollBackPromptLabelRequest, context: Any
+    ) -> version_pb.RollBackPromptLabelResponse:
         label = await self._versions.roll_back(_who(), UUID(request.prompt_id), request.label, request.etag)
-        return prompt_pb.RollBackPromptLabelResponse(label=label_to(label))
-
-    async def RenderPrompt(
-        self, request: prompt_pb.RenderPromptRequest, context: Any
-    ) -> prompt_pb.RenderPromptResponse:
-        text, number = await self._versions.render(
-            _who(), UUID(request.prompt_id), request.version, dict(request.variables)
-        )
-        return prompt_pb.RenderPromptResponse(text=text, version=number)
+        return version_pb.RollBackPromptLabelResponse(label=label_to(label))

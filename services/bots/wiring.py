@@ -7,6 +7,8 @@ from parley.bots.v1 import (
     bot_service_pb2_grpc,
     prompt_service_pb2,
     prompt_service_pb2_grpc,
+    prompt_version_service_pb2,
+    prompt_version_service_pb2_grpc,
 )
 
 from services.bots.backends.postgres_answering import PostgresAnswering
@@ -18,7 +20,7 @@ from services.bots.operations.keep_bots import KeepBots
 from services.bots.operations.keep_prompts import KeepPrompts
 from services.bots.operations.resolve_bot import ResolveBots
 from services.bots.operations.version_prompts import VersionPrompts
-from services.bots.servicer import ApplicationServicer, BotServicer, PromptServicer
+from services.bots.servicer import ApplicationServicer, BotServicer, PromptServicer, PromptVersionServicer
 from services.bots.settings import BotsSettings
 from services.chassis.module import Module, Served
 from services.chassis.resources import Resources
@@ -49,6 +51,11 @@ async def assemble(resources: Resources) -> Module:
                 prompt_service_pb2_grpc.add_PromptServiceServicer_to_server,
                 PromptServicer(KeepPrompts(transactions, resources.page_tokens), versions),
                 prompt_service_pb2.DESCRIPTOR.services_by_name["PromptService"].full_name,
+            ),
+            Served(
+                prompt_version_service_pb2_grpc.add_PromptVersionServiceServicer_to_server,
+                PromptVersionServicer(versions),
+                prompt_version_service_pb2.DESCRIPTOR.services_by_name["PromptVersionService"].full_name,
             ),
         ),
         background=(relay.run,),

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class PromptServiceStub:
-    """Keeps prompts: versions that never change, and labels that are moved between them. They belong to the caller's
-    organisation, or to the caller when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
+    """Keeps prompts; PromptVersionService keeps what they say. They belong to the caller's organisation, or to the caller
+    when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
     """
 
     def __init__(self, channel):
@@ -61,41 +61,6 @@ class PromptServiceStub:
                 request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DeletePromptRequest.SerializeToString,
                 response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DeletePromptResponse.FromString,
                 _registered_method=True)
-        self.CreatePromptVersion = channel.unary_unary(
-                '/parley.bots.v1.PromptService/CreatePromptVersion',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.CreatePromptVersionRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.CreatePromptVersionResponse.FromString,
-                _registered_method=True)
-        self.ListPromptVersions = channel.unary_unary(
-                '/parley.bots.v1.PromptService/ListPromptVersions',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptVersionsRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptVersionsResponse.FromString,
-                _registered_method=True)
-        self.GetPromptVersion = channel.unary_unary(
-                '/parley.bots.v1.PromptService/GetPromptVersion',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.GetPromptVersionRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.GetPromptVersionResponse.FromString,
-                _registered_method=True)
-        self.DiffPromptVersions = channel.unary_unary(
-                '/parley.bots.v1.PromptService/DiffPromptVersions',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DiffPromptVersionsRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DiffPromptVersionsResponse.FromString,
-                _registered_method=True)
-        self.ListPromptLabels = channel.unary_unary(
-                '/parley.bots.v1.PromptService/ListPromptLabels',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptLabelsRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptLabelsResponse.FromString,
-                _registered_method=True)
-        self.MovePromptLabel = channel.unary_unary(
-                '/parley.bots.v1.PromptService/MovePromptLabel',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.MovePromptLabelRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.MovePromptLabelResponse.FromString,
-                _registered_method=True)
-        self.RollBackPromptLabel = channel.unary_unary(
-                '/parley.bots.v1.PromptService/RollBackPromptLabel',
-                request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.RollBackPromptLabelRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.RollBackPromptLabelResponse.FromString,
-                _registered_method=True)
         self.RenderPrompt = channel.unary_unary(
                 '/parley.bots.v1.PromptService/RenderPrompt',
                 request_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.RenderPromptRequest.SerializeToString,
@@ -104,8 +69,8 @@ class PromptServiceStub:
 
 
 class PromptServiceServicer:
-    """Keeps prompts: versions that never change, and labels that are moved between them. They belong to the caller's
-    organisation, or to the caller when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
+    """Keeps prompts; PromptVersionService keeps what they say. They belong to the caller's organisation, or to the caller
+    when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
     """
 
     def CreatePrompt(self, request, context):
@@ -138,58 +103,6 @@ class PromptServiceServicer:
 
     def DeletePrompt(self, request, context):
         """Deletes a prompt with its versions and labels. Fails with FAILED_PRECONDITION (PROMPT_IN_USE) while a bot uses it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreatePromptVersion(self, request, context):
-        """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-        its braces do not match.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListPromptVersions(self, request, context):
-        """Lists the versions, the newest first.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetPromptVersion(self, request, context):
-        """Returns one version. Fails with NOT_FOUND (VERSION_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DiffPromptVersions(self, request, context):
-        """Tells how two versions differ.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListPromptLabels(self, request, context):
-        """Lists the labels in the order of their names.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def MovePromptLabel(self, request, context):
-        """Moves a label to a version, or makes the label. Whoever moves an existing label shows the etag that was read: of two
-        who move it at once, one fails with ABORTED (ETAG_MISMATCH).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RollBackPromptLabel(self, request, context):
-        """Moves a label back to the version that had it before. Again and again goes further back. Fails with
-        FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK) when there is none before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,41 +144,6 @@ def add_PromptServiceServicer_to_server(servicer, server):
                     request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DeletePromptRequest.FromString,
                     response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DeletePromptResponse.SerializeToString,
             ),
-            'CreatePromptVersion': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreatePromptVersion,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.CreatePromptVersionRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.CreatePromptVersionResponse.SerializeToString,
-            ),
-            'ListPromptVersions': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListPromptVersions,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptVersionsRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptVersionsResponse.SerializeToString,
-            ),
-            'GetPromptVersion': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetPromptVersion,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.GetPromptVersionRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.GetPromptVersionResponse.SerializeToString,
-            ),
-            'DiffPromptVersions': grpc.unary_unary_rpc_method_handler(
-                    servicer.DiffPromptVersions,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DiffPromptVersionsRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.DiffPromptVersionsResponse.SerializeToString,
-            ),
-            'ListPromptLabels': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListPromptLabels,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptLabelsRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptLabelsResponse.SerializeToString,
-            ),
-            'MovePromptLabel': grpc.unary_unary_rpc_method_handler(
-                    servicer.MovePromptLabel,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.MovePromptLabelRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.MovePromptLabelResponse.SerializeToString,
-            ),
-            'RollBackPromptLabel': grpc.unary_unary_rpc_method_handler(
-                    servicer.RollBackPromptLabel,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.RollBackPromptLabelRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.RollBackPromptLabelResponse.SerializeToString,
-            ),
             'RenderPrompt': grpc.unary_unary_rpc_method_handler(
                     servicer.RenderPrompt,
                     request_deserializer=parley_dot_bots_dot_v1_dot_prompt__service__pb2.RenderPromptRequest.FromString,
@@ -280,8 +158,8 @@ def add_PromptServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PromptService:
-    """Keeps prompts: versions that never change, and labels that are moved between them. They belong to the caller's
-    organisation, or to the caller when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
+    """Keeps prompts; PromptVersionService keeps what they say. They belong to the caller's organisation, or to the caller
+    when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
     """
 
     @staticmethod
@@ -409,195 +287,6 @@ class PromptService:
             '/parley.bots.v1.PromptService/DeletePrompt',
             parley_dot_bots_dot_v1_dot_prompt__service__pb2.DeletePromptRequest.SerializeToString,
             parley_dot_bots_dot_v1_dot_prompt__service__pb2.DeletePromptResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreatePromptVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/CreatePromptVersion',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.CreatePromptVersionRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.CreatePromptVersionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListPromptVersions(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/ListPromptVersions',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptVersionsRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptVersionsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetPromptVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/GetPromptVersion',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.GetPromptVersionRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.GetPromptVersionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DiffPromptVersions(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/DiffPromptVersions',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.DiffPromptVersionsRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.DiffPromptVersionsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListPromptLabels(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/ListPromptLabels',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptLabelsRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.ListPromptLabelsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def MovePromptLabel(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/MovePromptLabel',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.MovePromptLabelRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.MovePromptLabelResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RollBackPromptLabel(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.PromptService/RollBackPromptLabel',
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.RollBackPromptLabelRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_prompt__service__pb2.RollBackPromptLabelResponse.FromString,
             options,
             channel_credentials,
             insecure,

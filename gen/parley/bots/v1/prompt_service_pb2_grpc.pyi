@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PromptServiceStub:
-    """Keeps prompts: versions that never change, and labels that are moved between them. They belong to the caller's
-    organisation, or to the caller when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
+    """Keeps prompts; PromptVersionService keeps what they say. They belong to the caller's organisation, or to the caller
+    when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
     """
 
     @_typing.overload
@@ -45,26 +45,6 @@ class PromptServiceStub:
     """Changes the name or the description. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
     DeletePrompt: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.DeletePromptRequest, _prompt_service_pb2.DeletePromptResponse]
     """Deletes a prompt with its versions and labels. Fails with FAILED_PRECONDITION (PROMPT_IN_USE) while a bot uses it."""
-    CreatePromptVersion: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.CreatePromptVersionRequest, _prompt_service_pb2.CreatePromptVersionResponse]
-    """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-    its braces do not match.
-    """
-    ListPromptVersions: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.ListPromptVersionsRequest, _prompt_service_pb2.ListPromptVersionsResponse]
-    """Lists the versions, the newest first."""
-    GetPromptVersion: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.GetPromptVersionRequest, _prompt_service_pb2.GetPromptVersionResponse]
-    """Returns one version. Fails with NOT_FOUND (VERSION_NOT_FOUND)."""
-    DiffPromptVersions: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.DiffPromptVersionsRequest, _prompt_service_pb2.DiffPromptVersionsResponse]
-    """Tells how two versions differ."""
-    ListPromptLabels: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.ListPromptLabelsRequest, _prompt_service_pb2.ListPromptLabelsResponse]
-    """Lists the labels in the order of their names."""
-    MovePromptLabel: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.MovePromptLabelRequest, _prompt_service_pb2.MovePromptLabelResponse]
-    """Moves a label to a version, or makes the label. Whoever moves an existing label shows the etag that was read: of two
-    who move it at once, one fails with ABORTED (ETAG_MISMATCH).
-    """
-    RollBackPromptLabel: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.RollBackPromptLabelRequest, _prompt_service_pb2.RollBackPromptLabelResponse]
-    """Moves a label back to the version that had it before. Again and again goes further back. Fails with
-    FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK) when there is none before.
-    """
     RenderPrompt: _grpc.UnaryUnaryMultiCallable[_prompt_service_pb2.RenderPromptRequest, _prompt_service_pb2.RenderPromptResponse]
     """Puts values in the place of a version's variables, to see what a model would be told. Fails with INVALID_ARGUMENT
     (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID).
@@ -72,8 +52,8 @@ class PromptServiceStub:
 
 @_typing.type_check_only
 class PromptServiceAsyncStub(PromptServiceStub):
-    """Keeps prompts: versions that never change, and labels that are moved between them. They belong to the caller's
-    organisation, or to the caller when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
+    """Keeps prompts; PromptVersionService keeps what they say. They belong to the caller's organisation, or to the caller
+    when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -87,34 +67,14 @@ class PromptServiceAsyncStub(PromptServiceStub):
     """Changes the name or the description. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
     DeletePrompt: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.DeletePromptRequest, _prompt_service_pb2.DeletePromptResponse]  # type: ignore[assignment]
     """Deletes a prompt with its versions and labels. Fails with FAILED_PRECONDITION (PROMPT_IN_USE) while a bot uses it."""
-    CreatePromptVersion: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.CreatePromptVersionRequest, _prompt_service_pb2.CreatePromptVersionResponse]  # type: ignore[assignment]
-    """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-    its braces do not match.
-    """
-    ListPromptVersions: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.ListPromptVersionsRequest, _prompt_service_pb2.ListPromptVersionsResponse]  # type: ignore[assignment]
-    """Lists the versions, the newest first."""
-    GetPromptVersion: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.GetPromptVersionRequest, _prompt_service_pb2.GetPromptVersionResponse]  # type: ignore[assignment]
-    """Returns one version. Fails with NOT_FOUND (VERSION_NOT_FOUND)."""
-    DiffPromptVersions: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.DiffPromptVersionsRequest, _prompt_service_pb2.DiffPromptVersionsResponse]  # type: ignore[assignment]
-    """Tells how two versions differ."""
-    ListPromptLabels: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.ListPromptLabelsRequest, _prompt_service_pb2.ListPromptLabelsResponse]  # type: ignore[assignment]
-    """Lists the labels in the order of their names."""
-    MovePromptLabel: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.MovePromptLabelRequest, _prompt_service_pb2.MovePromptLabelResponse]  # type: ignore[assignment]
-    """Moves a label to a version, or makes the label. Whoever moves an existing label shows the etag that was read: of two
-    who move it at once, one fails with ABORTED (ETAG_MISMATCH).
-    """
-    RollBackPromptLabel: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.RollBackPromptLabelRequest, _prompt_service_pb2.RollBackPromptLabelResponse]  # type: ignore[assignment]
-    """Moves a label back to the version that had it before. Again and again goes further back. Fails with
-    FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK) when there is none before.
-    """
     RenderPrompt: _aio.UnaryUnaryMultiCallable[_prompt_service_pb2.RenderPromptRequest, _prompt_service_pb2.RenderPromptResponse]  # type: ignore[assignment]
     """Puts values in the place of a version's variables, to see what a model would be told. Fails with INVALID_ARGUMENT
     (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID).
     """
 
 class PromptServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps prompts: versions that never change, and labels that are moved between them. They belong to the caller's
-    organisation, or to the caller when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
+    """Keeps prompts; PromptVersionService keeps what they say. They belong to the caller's organisation, or to the caller
+    when there is none; others' are NOT_FOUND (PROMPT_NOT_FOUND).
     """
 
     @_abc_1.abstractmethod
@@ -156,68 +116,6 @@ class PromptServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prompt_service_pb2.DeletePromptResponse, _abc.Awaitable[_prompt_service_pb2.DeletePromptResponse]]:
         """Deletes a prompt with its versions and labels. Fails with FAILED_PRECONDITION (PROMPT_IN_USE) while a bot uses it."""
-
-    @_abc_1.abstractmethod
-    def CreatePromptVersion(
-        self,
-        request: _prompt_service_pb2.CreatePromptVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.CreatePromptVersionResponse, _abc.Awaitable[_prompt_service_pb2.CreatePromptVersionResponse]]:
-        """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-        its braces do not match.
-        """
-
-    @_abc_1.abstractmethod
-    def ListPromptVersions(
-        self,
-        request: _prompt_service_pb2.ListPromptVersionsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.ListPromptVersionsResponse, _abc.Awaitable[_prompt_service_pb2.ListPromptVersionsResponse]]:
-        """Lists the versions, the newest first."""
-
-    @_abc_1.abstractmethod
-    def GetPromptVersion(
-        self,
-        request: _prompt_service_pb2.GetPromptVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.GetPromptVersionResponse, _abc.Awaitable[_prompt_service_pb2.GetPromptVersionResponse]]:
-        """Returns one version. Fails with NOT_FOUND (VERSION_NOT_FOUND)."""
-
-    @_abc_1.abstractmethod
-    def DiffPromptVersions(
-        self,
-        request: _prompt_service_pb2.DiffPromptVersionsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.DiffPromptVersionsResponse, _abc.Awaitable[_prompt_service_pb2.DiffPromptVersionsResponse]]:
-        """Tells how two versions differ."""
-
-    @_abc_1.abstractmethod
-    def ListPromptLabels(
-        self,
-        request: _prompt_service_pb2.ListPromptLabelsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.ListPromptLabelsResponse, _abc.Awaitable[_prompt_service_pb2.ListPromptLabelsResponse]]:
-        """Lists the labels in the order of their names."""
-
-    @_abc_1.abstractmethod
-    def MovePromptLabel(
-        self,
-        request: _prompt_service_pb2.MovePromptLabelRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.MovePromptLabelResponse, _abc.Awaitable[_prompt_service_pb2.MovePromptLabelResponse]]:
-        """Moves a label to a version, or makes the label. Whoever moves an existing label shows the etag that was read: of two
-        who move it at once, one fails with ABORTED (ETAG_MISMATCH).
-        """
-
-    @_abc_1.abstractmethod
-    def RollBackPromptLabel(
-        self,
-        request: _prompt_service_pb2.RollBackPromptLabelRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_prompt_service_pb2.RollBackPromptLabelResponse, _abc.Awaitable[_prompt_service_pb2.RollBackPromptLabelResponse]]:
-        """Moves a label back to the version that had it before. Again and again goes further back. Fails with
-        FAILED_PRECONDITION (NOTHING_TO_ROLL_BACK) when there is none before.
-        """
 
     @_abc_1.abstractmethod
     def RenderPrompt(
