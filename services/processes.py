@@ -11,6 +11,7 @@ from services.chassis.events.opening import UnknownBus
 from services.chassis.field_encryption import Undecipherable
 from services.chassis.jobs import make_broker, run_worker
 from services.chassis.method_options import AccessRuleMissing
+from services.chassis.metrics import CannotExpose, exposed
 from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
 from services.chassis.resources import SecretTooShort, ServiceSecretMissing, open_resources
 from services.chassis.secret_stores.settings import VaultSettings
@@ -20,6 +21,7 @@ from services.registry import UnknownCapability, assemble, chosen
 
 EXPECTED = (
     AccessRuleMissing,
+    CannotExpose,
     CannotListen,
     CertificateMissing,
     ConnectionError,
@@ -57,7 +59,8 @@ async def work_capabilities(capabilities: list[str]) -> None:
         for module in modules:
             if module.register_jobs is not None:
                 module.register_jobs(broker)
-        await run_worker(broker, settings.worker_threads)
+        async with exposed(settings.metrics_listen):
+            await run_worker(broker, settings.worker_threads)
         for module in modules:
             await module.close()
 

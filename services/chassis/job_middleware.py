@@ -1,5 +1,6 @@
 """What happens around every background job."""
 
+import time
 from contextlib import AbstractContextManager
 from threading import local
 from typing import Any
@@ -7,7 +8,15 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Middleware, Retries
 
-from services.chassis import tracing
+from services.chassis import metrics, tracing
+
+# https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics: messaging.process.duration
+_DURATION = metrics.histogram(
+    "messaging_process_duration_seconds",
+    "Background jobs that were done, by queue and outcome: succeeded, retried, dead_lettered, skipped.",
+    ("messaging_destination_name", "outcome"),
+    metrics.WORK_BUCKETS,
+)
 
 
 class SafeRetries(Retries):
@@ -50,3 +59,25 @@ class Tracing(Middleware):
 
     def after_skip_message(self, _broker: Any, _message: Any) -> None:
         self._of_thread.block.__exit__(None, None, None)
+
+
+class Metering(Middleware):
+    """Counts and times jobs. Stands before SafeRetries, and so learns afterwards what became of a failed one."""
+
+    def __init__(self) -> None:
+        self._of_thread = local()
+
+    def before_process_message(self, _broker: Any, _message: Any) -> None:
+        self._of_thread.started = time.perf_counter()
+
+    def after_process_message(self, _broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:  # noqa: ARG002
+        failed = "dead_lettered" if message.failed else "retried"
+        self._note(message, "succeeded" if exception is None else failed)
+
+    def after_skip_message(self, _broker: Any, message: Any) -> None:
+        self._note(message, "skipped")
+
+    def _note(self, message: Any, outcome: str) -> None:
+        # What is delayed comes from a queue beside its own.
+        queue = message.queue_name.removesuffix(".DQ")
+        _DURATION.labels(queue, outcome).observe(time.perf_counter() - self._of_thread.started)

@@ -16,7 +16,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
 
 from services.chassis import garbage, logs
-from services.chassis.job_middleware import SafeRetries, Tracing
+from services.chassis.job_middleware import Metering, SafeRetries, Tracing
 from services.chassis.outbox import Event
 from services.chassis.rabbitmq import QuorumBroker, RabbitmqPublisher, message_of
 from services.chassis.settings import ChassisSettings
@@ -45,6 +45,7 @@ def make_broker(url: str) -> dramatiq.Broker:
     """Return the broker for actors: RabbitMQ for amqp://…, Valkey for redis://…. It connects when first used."""
     middleware: list[Middleware] = [
         Tracing(),
+        Metering(),
         TimeLimit(time_limit=_TIME_LIMIT_MS),
         ShutdownNotifications(notify_shutdown=True),
         SafeRetries(max_retries=_MAX_RETRIES, min_backoff=500, max_backoff=60_000),

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import garbage, logs
+from services.chassis import garbage, logs, metrics
 from services.chassis.api_keys import PREFIX, ApiKeyVerifier
 from services.chassis.caller import Caller
 from services.chassis.certificates import CertificateFolder
@@ -46,6 +46,7 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
     Raises:
         AccessRuleMissing: an RPC has no access rule.
         CannotListen: the address of PARLEY_SERVE_LISTEN cannot be had.
+        CannotExpose: the address of PARLEY_METRICS_LISTEN cannot be had.
         CertificateMissing: the mesh is to be mTLS, and there is no certificate.
     """
     server, health_servicer, names = build_server(modules, resources)
@@ -63,7 +64,8 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _background(modules):
+    looks = [look for module in modules for look in module.looks]
+    async with metrics.exposed(resources.settings.metrics_listen, looks), _background(modules):
         await server.start()
         for name in ("", *names):
             await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)

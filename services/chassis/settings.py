@@ -36,6 +36,8 @@ class ChassisSettings(BaseSettings):
     """HOST:PORT of a gRPC server to call past the mesh. For benchmarks only."""
     serve_listen: str = "127.0.0.1:50051"
     """HOST:PORT on which the services listen; port 0 takes a free one."""
+    metrics_listen: str = ""
+    """HOST:PORT of the process's figures for Prometheus, at `/metrics`; keep it on loopback. Empty: none are shown."""
     issuer: str = "http://127.0.0.1:8080"
     """The `iss` of users' tokens."""
     audience: str = "parley"

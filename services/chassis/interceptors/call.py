@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # grpc is generic for type checkers only
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -13,6 +14,12 @@ from google.protobuf.message import Message
 
 from services.chassis.caller import ANONYMOUS, Caller
 from services.chassis.method_options import Access
+
+QUIET = "/grpc."
+"""How the names of gRPC's own RPCs begin, health and reflection: they are asked all the time."""
+GONE = (asyncio.CancelledError, GeneratorExit)
+"""The client went away or its deadline passed: grpc.aio tells so only by cancelling, and sets no code."""
+_OK = (grpc.StatusCode.OK, 0, None)
 
 
 @dataclass(slots=True)
@@ -35,6 +42,14 @@ class Call:
         for request_check in self.request_checks:
             request_check(request)
         return request
+
+
+def status_of(call: Call, *, gone: bool) -> str:
+    """Return the name of the gRPC status with which a call ended; `gone` says whether it was broken off (GONE)."""
+    if gone:
+        return "CANCELLED"
+    code = call.context.code()
+    return "OK" if code in _OK else getattr(code, "name", str(code))
 
 
 Interceptor = Callable[[Call], AbstractAsyncContextManager[None]]

@@ -9,6 +9,7 @@ from services.chassis.interceptors.call import Interceptor
 from services.chassis.interceptors.client_address import locate_client
 from services.chassis.interceptors.error_status import answer_errors
 from services.chassis.interceptors.logging import log_call
+from services.chassis.interceptors.metering import meter_call
 from services.chassis.interceptors.request_id import identify_request
 from services.chassis.interceptors.trace import continue_trace
 from services.chassis.interceptors.validation import validate
@@ -21,6 +22,7 @@ def interceptors(verify: Callable[[str], Awaitable[Caller]]) -> tuple[Intercepto
         locate_client,  # limits and audit events go by it
         continue_trace,  # beside it: logs carry the trace too
         log_call,  # outside of the errors, so that it sees the status that was answered
+        meter_call,  # beside it, for the same reason
         answer_errors,  # outside of all that may refuse
         authenticate_with(verify),
         authorize,  # needs the caller; before validation, so that strangers learn nothing about fields

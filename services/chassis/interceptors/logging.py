@@ -1,18 +1,13 @@
 """Logs every RPC once, when it has ended."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import grpc
-
 from services.chassis import logs
-from services.chassis.interceptors.call import Call
+from services.chassis.interceptors.call import GONE, QUIET, Call, status_of
 
 _log = logs.get(__name__)
-_QUIET = "/grpc."
-_OK = (grpc.StatusCode.OK, 0, None)
 
 
 @asynccontextmanager
@@ -22,17 +17,15 @@ async def log_call(call: Call) -> AsyncIterator[None]:
     gone = False
     try:
         yield
-    except (asyncio.CancelledError, GeneratorExit):
-        # The client went away or its deadline passed: grpc.aio tells so only by cancelling, and sets no code.
+    except GONE:
         gone = True
         raise
     finally:
-        code = grpc.StatusCode.CANCELLED if gone else call.context.code()
-        level = _log.debug if call.method.startswith(_QUIET) else _log.info
+        level = _log.debug if call.method.startswith(QUIET) else _log.info
         level(
             "rpc",
             method=call.method,
-            code="OK" if code in _OK else getattr(code, "name", str(code)),
+            code=status_of(call, gone=gone),
             ms=round((time.perf_counter() - started) * 1000, 1),
             user_id=call.caller.user_id,
             service=call.caller.service,
