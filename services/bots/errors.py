@@ -1,6 +1,6 @@
 """What can go wrong with bots and prompts; protos/parley/bots/v1/error_reason.proto explains each."""
 
-from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
+from services.chassis.errors import EtagOutdated, Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class BotsError(ServiceError):
@@ -65,12 +65,8 @@ class RequestIdReused(BotsError, RequestIdSpent):
     """The same request id came before with something else."""
 
 
-class EtagMismatch(BotsError):
+class EtagMismatch(BotsError, EtagOutdated):
     """Somebody changed it since it was read."""
-
-    kind = Kind.ABORTED
-    reason = "ETAG_MISMATCH"
-    template = "etag: it was changed by somebody else; it is {etag} now"
 
 
 class BotInUse(BotsError):

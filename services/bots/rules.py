@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from services.bots.errors import (
-    EtagMismatch,
     FieldNotUpdatable,
     NothingToRollBack,
     TemplateInvalid,
@@ -146,28 +145,7 @@ class Resolved:
     prompt_version: int
 
 
-class _Kept(Protocol):
-    @property
-    def revision(self) -> int: ...
-
-
 _R = TypeVar("_R", Bot, Application, Prompt)
-
-
-def owner_of(user_id: str, organization_id: str) -> str:
-    """Return who owns what this caller makes: the organisation if there is one, else the user."""
-    return f"organization:{organization_id}" if organization_id else f"user:{user_id}"
-
-
-def etag_of(kept: _Kept) -> str:
-    """Return what changes with every change of something."""
-    return f'"{kept.revision}"'
-
-
-def check_etag(kept: _Kept, etag: str) -> None:
-    """Raise EtagMismatch when `etag` is given and is of another revision."""
-    if etag and etag != etag_of(kept):
-        raise EtagMismatch(etag=etag_of(kept))
 
 
 BOT_FIELDS = {
@@ -300,14 +278,6 @@ def rolled_back(label: Label, at: datetime) -> Label:
     if not label.before:
         raise NothingToRollBack(label=label.name)
     return Label(label.name, label.before[-1], label.before[:-1], label.revision + 1, at)
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """On whose behalf something is done, and by whom."""
-
-    owner: str
-    user_id: str
 
 
 def bot_key(bot_id: UUID) -> str:

@@ -17,7 +17,6 @@ from services.bots.operations.keep_bots import KeepBots
 from services.bots.operations.keep_prompts import KeepPrompts
 from services.bots.operations.resolve_bot import ResolveBots
 from services.bots.operations.version_prompts import VersionPrompts
-from services.bots.rules import Who
 from services.bots.translation import (
     application_from,
     application_to,
@@ -26,21 +25,16 @@ from services.bots.translation import (
     change_to,
     key_to,
     label_to,
-    optional_id,
-    optional_time,
     owner_ids,
     prompt_from,
     prompt_to,
     resolved_to,
     variables_from,
     version_to,
-    who,
 )
-from services.chassis import caller
-
-
-def _who() -> Who:
-    return who(caller.current())
+from services.chassis.identifiers import optional_id
+from services.chassis.owners import who
+from services.chassis.timestamps import time_in
 
 
 class BotServicer(bot_grpc.BotServiceServicer):
@@ -51,28 +45,28 @@ class BotServicer(bot_grpc.BotServiceServicer):
         self._resolving = resolving
 
     async def CreateBot(self, request: bot_pb.CreateBotRequest, context: Any) -> bot_pb.CreateBotResponse:
-        bot = await self._bots.create(_who(), bot_from(request.bot), optional_id(request.request_id))
+        bot = await self._bots.create(who(), bot_from(request.bot), optional_id(request.request_id))
         return bot_pb.CreateBotResponse(bot=bot_to(bot))
 
     async def ListBots(self, request: bot_pb.ListBotsRequest, context: Any) -> bot_pb.ListBotsResponse:
-        page, following = await self._bots.page(_who(), request.page_size, request.page_token)
+        page, following = await self._bots.page(who(), request.page_size, request.page_token)
         return bot_pb.ListBotsResponse(bots=map(bot_to, page), next_page_token=following)
 
     async def GetBot(self, request: bot_pb.GetBotRequest, context: Any) -> bot_pb.GetBotResponse:
-        return bot_pb.GetBotResponse(bot=bot_to(await self._bots.get(_who(), UUID(request.bot_id))))
+        return bot_pb.GetBotResponse(bot=bot_to(await self._bots.get(who(), UUID(request.bot_id))))
 
     async def UpdateBot(self, request: bot_pb.UpdateBotRequest, context: Any) -> bot_pb.UpdateBotResponse:
         wanted = bot_from(request.bot, UUID(request.bot_id))
-        bot = await self._bots.update(_who(), wanted, list(request.update_mask.paths), request.etag)
+        bot = await self._bots.update(who(), wanted, list(request.update_mask.paths), request.etag)
         return bot_pb.UpdateBotResponse(bot=bot_to(bot))
 
     async def DeleteBot(self, request: bot_pb.DeleteBotRequest, context: Any) -> bot_pb.DeleteBotResponse:
-        await self._bots.delete(_who(), UUID(request.bot_id), request.etag)
+        await self._bots.delete(who(), UUID(request.bot_id), request.etag)
         return bot_pb.DeleteBotResponse()
 
     async def ListChanges(self, request: bot_pb.ListChangesRequest, context: Any) -> bot_pb.ListChangesResponse:
         page, following = await self._bots.changes(
-            _who(), optional_id(request.subject_id), request.page_size, request.page_token
+            who(), optional_id(request.subject_id), request.page_size, request.page_token
         )
         return bot_pb.ListChangesResponse(changes=map(change_to, page), next_page_token=following)
 
@@ -93,14 +87,14 @@ class ApplicationServicer(application_grpc.ApplicationServiceServicer):
         self, request: application_pb.CreateApplicationRequest, context: Any
     ) -> application_pb.CreateApplicationResponse:
         made = await self._applications.create(
-            _who(), application_from(request.application), optional_id(request.request_id)
+            who(), application_from(request.application), optional_id(request.request_id)
         )
         return application_pb.CreateApplicationResponse(application=application_to(made))
 
     async def ListApplications(
         self, request: application_pb.ListApplicationsRequest, context: Any
     ) -> application_pb.ListApplicationsResponse:
-        page, following = await self._applications.page(_who(), request.page_size, request.page_token)
+        page, following = await self._applications.page(who(), request.page_size, request.page_token)
         return application_pb.ListApplicationsResponse(
             applications=map(application_to, page), next_page_token=following
         )
@@ -108,27 +102,27 @@ class ApplicationServicer(application_grpc.ApplicationServiceServicer):
     async def GetApplication(
         self, request: application_pb.GetApplicationRequest, context: Any
     ) -> application_pb.GetApplicationResponse:
-        found = await self._applications.get(_who(), UUID(request.application_id))
+        found = await self._applications.get(who(), UUID(request.application_id))
         return application_pb.GetApplicationResponse(application=application_to(found))
 
     async def UpdateApplication(
         self, request: application_pb.UpdateApplicationRequest, context: Any
     ) -> application_pb.UpdateApplicationResponse:
         wanted = application_from(request.application, UUID(request.application_id))
-        changed = await self._applications.update(_who(), wanted, list(request.update_mask.paths), request.etag)
+        changed = await self._applications.update(who(), wanted, list(request.update_mask.paths), request.etag)
         return application_pb.UpdateApplicationResponse(application=application_to(changed))
 
     async def DeleteApplication(
         self, request: application_pb.DeleteApplicationRequest, context: Any
     ) -> application_pb.DeleteApplicationResponse:
-        await self._applications.delete(_who(), UUID(request.application_id), request.etag)
+        await self._applications.delete(who(), UUID(request.application_id), request.etag)
         return application_pb.DeleteApplicationResponse()
 
     async def CreateApplicationKey(
         self, request: application_pb.CreateApplicationKeyRequest, context: Any
     ) -> application_pb.CreateApplicationKeyResponse:
         key, secret = await self._applications.create_key(
-            _who(), UUID(request.application_id), optional_time(request, "expire_time")
+            who(), UUID(request.application_id), time_in(request, "expire_time")
         )
         return application_pb.CreateApplicationKeyResponse(key=key_to(key), secret=secret)
 
@@ -136,14 +130,14 @@ class ApplicationServicer(application_grpc.ApplicationServiceServicer):
         self, request: application_pb.ListApplicationKeysRequest, context: Any
     ) -> application_pb.ListApplicationKeysResponse:
         page, following = await self._applications.keys(
-            _who(), UUID(request.application_id), request.page_size, request.page_token
+            who(), UUID(request.application_id), request.page_size, request.page_token
         )
         return application_pb.ListApplicationKeysResponse(keys=map(key_to, page), next_page_token=following)
 
     async def DeleteApplicationKey(
         self, request: application_pb.DeleteApplicationKeyRequest, context: Any
     ) -> application_pb.DeleteApplicationKeyResponse:
-        await self._applications.delete_key(_who(), UUID(request.application_id), UUID(request.key_id))
+        await self._applications.delete_key(who(), UUID(request.application_id), UUID(request.key_id))
         return application_pb.DeleteApplicationKeyResponse()
 
     async def ResolveApplication(
@@ -166,34 +160,34 @@ class PromptServicer(prompt_grpc.PromptServiceServicer):
     async def CreatePrompt(
         self, request: prompt_pb.CreatePromptRequest, context: Any
     ) -> prompt_pb.CreatePromptResponse:
-        made = await self._prompts.create(_who(), prompt_from(request.prompt), optional_id(request.request_id))
+        made = await self._prompts.create(who(), prompt_from(request.prompt), optional_id(request.request_id))
         return prompt_pb.CreatePromptResponse(prompt=prompt_to(made))
 
     async def ListPrompts(self, request: prompt_pb.ListPromptsRequest, context: Any) -> prompt_pb.ListPromptsResponse:
-        page, following = await self._prompts.page(_who(), request.page_size, request.page_token)
+        page, following = await self._prompts.page(who(), request.page_size, request.page_token)
         return prompt_pb.ListPromptsResponse(prompts=map(prompt_to, page), next_page_token=following)
 
     async def GetPrompt(self, request: prompt_pb.GetPromptRequest, context: Any) -> prompt_pb.GetPromptResponse:
-        return prompt_pb.GetPromptResponse(prompt=prompt_to(await self._prompts.get(_who(), UUID(request.prompt_id))))
+        return prompt_pb.GetPromptResponse(prompt=prompt_to(await self._prompts.get(who(), UUID(request.prompt_id))))
 
     async def UpdatePrompt(
         self, request: prompt_pb.UpdatePromptRequest, context: Any
     ) -> prompt_pb.UpdatePromptResponse:
         wanted = prompt_from(request.prompt, UUID(request.prompt_id))
-        changed = await self._prompts.update(_who(), wanted, list(request.update_mask.paths), request.etag)
+        changed = await self._prompts.update(who(), wanted, list(request.update_mask.paths), request.etag)
         return prompt_pb.UpdatePromptResponse(prompt=prompt_to(changed))
 
     async def DeletePrompt(
         self, request: prompt_pb.DeletePromptRequest, context: Any
     ) -> prompt_pb.DeletePromptResponse:
-        await self._prompts.delete(_who(), UUID(request.prompt_id), request.etag)
+        await self._prompts.delete(who(), UUID(request.prompt_id), request.etag)
         return prompt_pb.DeletePromptResponse()
 
     async def RenderPrompt(
         self, request: prompt_pb.RenderPromptRequest, context: Any
     ) -> prompt_pb.RenderPromptResponse:
         text, number = await self._versions.render(
-            _who(), UUID(request.prompt_id), request.version, dict(request.variables)
+            who(), UUID(request.prompt_id), request.version, dict(request.variables)
         )
         return prompt_pb.RenderPromptResponse(text=text, version=number)
 
@@ -208,7 +202,7 @@ class PromptVersionServicer(version_grpc.PromptVersionServiceServicer):
         self, request: version_pb.CreatePromptVersionRequest, context: Any
     ) -> version_pb.CreatePromptVersionResponse:
         version = await self._versions.add(
-            _who(),
+            who(),
             UUID(request.prompt_id),
             request.text,
             variables_from(request.variables),
@@ -221,38 +215,38 @@ class PromptVersionServicer(version_grpc.PromptVersionServiceServicer):
         self, request: version_pb.ListPromptVersionsRequest, context: Any
     ) -> version_pb.ListPromptVersionsResponse:
         page, following = await self._versions.page(
-            _who(), UUID(request.prompt_id), request.page_size, request.page_token
+            who(), UUID(request.prompt_id), request.page_size, request.page_token
         )
         return version_pb.ListPromptVersionsResponse(versions=map(version_to, page), next_page_token=following)
 
     async def GetPromptVersion(
         self, request: version_pb.GetPromptVersionRequest, context: Any
     ) -> version_pb.GetPromptVersionResponse:
-        version = await self._versions.get(_who(), UUID(request.prompt_id), request.version)
+        version = await self._versions.get(who(), UUID(request.prompt_id), request.version)
         return version_pb.GetPromptVersionResponse(version=version_to(version))
 
     async def DiffPromptVersions(
         self, request: version_pb.DiffPromptVersionsRequest, context: Any
     ) -> version_pb.DiffPromptVersionsResponse:
-        found = await self._versions.compare(_who(), UUID(request.prompt_id), request.from_version, request.to_version)
+        found = await self._versions.compare(who(), UUID(request.prompt_id), request.from_version, request.to_version)
         return version_pb.DiffPromptVersionsResponse(text=found.text, variables=found.variables)
 
     async def ListPromptLabels(
         self, request: version_pb.ListPromptLabelsRequest, context: Any
     ) -> version_pb.ListPromptLabelsResponse:
         page, following = await self._versions.labels(
-            _who(), UUID(request.prompt_id), request.page_size, request.page_token
+            who(), UUID(request.prompt_id), request.page_size, request.page_token
         )
         return version_pb.ListPromptLabelsResponse(labels=map(label_to, page), next_page_token=following)
 
     async def MovePromptLabel(
         self, request: version_pb.MovePromptLabelRequest, context: Any
     ) -> version_pb.MovePromptLabelResponse:
-        label = await self._versions.move(_who(), UUID(request.prompt_id), request.label, request.version, request.etag)
+        label = await self._versions.move(who(), UUID(request.prompt_id), request.label, request.version, request.etag)
         return version_pb.MovePromptLabelResponse(label=label_to(label))
 
     async def RollBackPromptLabel(
         self, request: version_pb.RollBackPromptLabelRequest, context: Any
     ) -> version_pb.RollBackPromptLabelResponse:
-        label = await self._versions.roll_back(_who(), UUID(request.prompt_id), request.label, request.etag)
+        label = await self._versions.roll_back(who(), UUID(request.prompt_id), request.label, request.etag)
         return version_pb.RollBackPromptLabelResponse(label=label_to(label))

@@ -1,10 +1,8 @@
 """Between the messages of the contract and the dataclasses of the rules."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from parley.bots.v1 import application_pb2, bot_pb2, bot_service_pb2, change_pb2, prompt_pb2
 
 from services.bots.rules import (
@@ -19,34 +17,14 @@ from services.bots.rules import (
     Resolved,
     Variable,
     VariableType,
-    Who,
-    etag_of,
-    owner_of,
 )
-from services.chassis.caller import Caller
+from services.chassis.etags import etag_of
+from services.chassis.identifiers import optional_id
 from services.chassis.timestamps import timestamp
 
 _TYPES = {kind: prompt_pb2.VariableType.Value(f"VARIABLE_TYPE_{kind.name}") for kind in VariableType}
 _KINDS = {number: kind for kind, number in _TYPES.items()}
 _NO_ID = UUID(int=0)
-
-
-def who(caller: Caller) -> Who:
-    """Return on whose behalf a caller acts."""
-    return Who(owner_of(caller.user_id, caller.organization_id), caller.user_id)
-
-
-def optional_id(text: str) -> UUID | None:
-    """Return the id in `text`, None when it is empty."""
-    return UUID(text) if text else None
-
-
-def optional_time(message: object, name: str) -> datetime | None:
-    """Return the time in a field of a message, None when it is unset."""
-    if not message.HasField(name):  # type: ignore[attr-defined]
-        return None
-    stamp: Timestamp = getattr(message, name)
-    return stamp.ToDatetime(tzinfo=UTC)
 
 
 def bot_from(proto: bot_pb2.Bot, bot_id: UUID = _NO_ID) -> Bot:
@@ -76,7 +54,7 @@ def bot_to(bot: Bot) -> bot_pb2.Bot:
         prompt_id=str(bot.prompt_id or ""),
         prompt_label=bot.prompt_label,
         tool_ids=[str(one) for one in bot.tool_ids],
-        etag=etag_of(bot),
+        etag=etag_of(bot.revision),
         create_time=timestamp(bot.created_at),
         update_time=timestamp(bot.updated_at),
     )
@@ -103,7 +81,7 @@ def application_to(application: Application) -> application_pb2.Application:
         bot_id=str(application.bot_id),
         allowed_origins=application.allowed_origins,
         disabled=application.disabled,
-        etag=etag_of(application),
+        etag=etag_of(application.revision),
         create_time=timestamp(application.created_at),
         update_time=timestamp(application.updated_at),
     )
@@ -137,7 +115,7 @@ def prompt_to(prompt: Prompt) -> prompt_pb2.Prompt:
         name=prompt.name,
         description=prompt.description,
         latest_version=prompt.latest_version,
-        etag=etag_of(prompt),
+        etag=etag_of(prompt.revision),
         create_time=timestamp(prompt.created_at),
         update_time=timestamp(prompt.updated_at),
     )
@@ -177,7 +155,7 @@ def version_to(version: PromptVersion) -> prompt_pb2.PromptVersion:
 def label_to(label: Label) -> prompt_pb2.PromptLabel:
     """Return a label for an answer."""
     return prompt_pb2.PromptLabel(
-        name=label.name, version=label.version, etag=etag_of(label), update_time=timestamp(label.updated_at)
+        name=label.name, version=label.version, etag=etag_of(label.revision), update_time=timestamp(label.updated_at)
     )
 
 

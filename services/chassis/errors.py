@@ -93,6 +93,14 @@ class RequestIdSpent(ServiceError):
         return (("request_id", "was used before for something else"),)
 
 
+class EtagOutdated(ServiceError):
+    """Somebody changed it since it was read. Each service has its own, by domain."""
+
+    kind = Kind.ABORTED
+    reason = "ETAG_MISMATCH"
+    template = "etag: it was changed by somebody else; it is {etag} now"
+
+
 class Unauthenticated(ServiceError):
     """The caller shows no token, or one that is not good."""
 

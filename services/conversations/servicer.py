@@ -14,6 +14,7 @@ from parley.conversations.v1 import run_service_pb2 as run_pb
 from parley.conversations.v1 import run_service_pb2_grpc as run_grpc
 
 from services.chassis import caller
+from services.chassis.identifiers import optional_id
 from services.conversations.operations.branch_messages import BranchMessages
 from services.conversations.operations.chat import Chat
 from services.conversations.operations.follow_run import FollowRuns
@@ -26,7 +27,6 @@ from services.conversations.translation import (
     conversation_to,
     event_to,
     message_to,
-    optional_id,
     run_to,
     session_to,
 )

@@ -23,11 +23,6 @@ _STATES = {
 _EPOCH = datetime.fromtimestamp(0).astimezone()
 
 
-def optional_id(text: str) -> UUID | None:
-    """Return the id in `text`, None when it is empty."""
-    return UUID(text) if text else None
-
-
 def context_from(proto: conversation_pb.ConversationContext) -> Context:
     """Return the context of a request."""
     return Context(proto.topic, proto.user_level, proto.target_language, tuple(proto.learning_goals))

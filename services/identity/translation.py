@@ -1,9 +1,7 @@
 """Between the contract's messages and the dataclasses of the rules."""
 
 import json
-from datetime import UTC
 from typing import cast
-from uuid import UUID
 
 from google.api import httpbody_pb2
 from parley.identity.v1 import (
@@ -15,7 +13,7 @@ from parley.identity.v1 import (
     user_pb2,
 )
 
-from services.chassis.timestamps import timestamp
+from services.chassis.timestamps import time_in, timestamp
 from services.identity.rules.accounts import ApiKey, AuditEvent, AuditQuery
 from services.identity.rules.organizations import Invitation, Member, MemberRole, Organization
 from services.identity.rules.sessions import UserSession
@@ -125,8 +123,8 @@ def audit_query_from(request: audit_service_pb2.ListAuditEventsRequest) -> Audit
         request.actor_id,
         request.subject_id,
         request.action,
-        request.start_time.ToDatetime(UTC) if request.HasField("start_time") else None,
-        request.end_time.ToDatetime(UTC) if request.HasField("end_time") else None,
+        time_in(request, "start_time"),
+        time_in(request, "end_time"),
     )
 
 
@@ -143,11 +141,6 @@ def audit_event_to(event: AuditEvent) -> audit_service_pb2.AuditEvent:
         outcome=event.outcome,
         details=event.details,
     )
-
-
-def optional_id(text: str) -> UUID | None:
-    """Return the id in an optional field."""
-    return UUID(text) if text else None
 
 
 def _role(role: MemberRole) -> organization_pb2.MemberRole.ValueType:

@@ -1,6 +1,6 @@
 """What can go wrong at the desk; protos/parley/operations/v1/error_reason.proto explains each."""
 
-from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
+from services.chassis.errors import EtagOutdated, Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class OperationsError(ServiceError):
@@ -25,12 +25,8 @@ class DeadLetterClosed(OperationsError):
     template = "dead letter {dead_letter_id} is {state} already"
 
 
-class EtagMismatch(OperationsError):
-    """Somebody else was faster."""
-
-    kind = Kind.ABORTED
-    reason = "ETAG_MISMATCH"
-    template = "etag: {etag} is old: read it again"
+class EtagMismatch(OperationsError, EtagOutdated):
+    """Somebody changed it since it was read."""
 
 
 class PayloadInvalid(OperationsError):

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from services.chassis.etags import check_etag
 from services.operations.errors import (
     DeadLetterClosed,
     EtagMismatch,
@@ -108,7 +109,7 @@ def closed(letter: DeadLetter, state: LetterState, by: str, at: datetime) -> Dea
 def edited(letter: DeadLetter, payload: str, etag: str) -> DeadLetter:
     """Return an open letter with another payload. Raises DeadLetterClosed, EtagMismatch, PayloadInvalid."""
     _open(letter)
-    check_etag(letter.version, etag)
+    check_etag(letter.version, etag, EtagMismatch)
     parsed_payload(payload)
     return replace(letter, message=replace(letter.message, payload=payload), version=letter.version + 1)
 
@@ -138,17 +139,6 @@ def replay_of(letter: DeadLetter) -> Job:
 def _open(letter: DeadLetter) -> None:
     if letter.state is not LetterState.OPEN:
         raise DeadLetterClosed(dead_letter_id=letter.letter_id, state=letter.state)
-
-
-def etag_of(version: int) -> str:
-    """Return the etag of a version."""
-    return f'"{version}"'
-
-
-def check_etag(version: int, etag: str) -> None:
-    """Raise EtagMismatch when `etag` is given and of another version."""
-    if etag and etag != etag_of(version):
-        raise EtagMismatch(etag=etag)
 
 
 def parsed_payload(text: str) -> dict[str, object]:

@@ -14,7 +14,8 @@ from parley.operations.v1 import schedule_service_pb2 as schedule_pb
 from parley.operations.v1 import schedule_service_pb2_grpc as schedule_grpc
 
 from services.chassis import caller
-from services.chassis.timestamps import timestamp
+from services.chassis.identifiers import optional_id
+from services.chassis.timestamps import time_in, timestamp
 from services.operations.operations.keep_dead_letters import KeepDeadLetters
 from services.operations.operations.keep_operations import MOST_WAIT_SECONDS, KeepOperations
 from services.operations.operations.keep_schedules import KeepSchedules
@@ -26,8 +27,6 @@ from services.operations.translation import (
     given_paths,
     letter_to,
     operation_to,
-    optional_id,
-    optional_time,
     schedule_from,
     schedule_to,
 )
@@ -166,7 +165,7 @@ class ScheduleServicer(schedule_grpc.ScheduleServiceServicer):
     async def PreviewSchedule(
         self, request: schedule_pb.PreviewScheduleRequest, context: Any
     ) -> schedule_pb.PreviewScheduleResponse:
-        after = optional_time(request.after_time, given=request.HasField("after_time"))
+        after = time_in(request, "after_time")
         found = self._schedules.preview(request.cron, request.time_zone, after, request.count)
         return schedule_pb.PreviewScheduleResponse(times=[stamp for at in found if (stamp := timestamp(at))])
 

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from google.longrunning import operations_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
 from parley.operations.v1 import action_service_pb2 as action_pb
 from parley.operations.v1 import dead_letter_pb2 as letter_pb
 from parley.operations.v1 import dead_letter_service_pb2 as letters_pb
 from parley.operations.v1 import schedule_pb2
 
-from services.chassis.timestamps import timestamp
+from services.chassis.etags import etag_of
+from services.chassis.timestamps import time_in, timestamp
 from services.operations.rules import (
     UPDATABLE,
     Action,
@@ -25,7 +25,6 @@ from services.operations.rules import (
     Operation,
     OperationState,
     Schedule,
-    etag_of,
 )
 
 _STATES = {
@@ -43,16 +42,6 @@ _NO_ID = UUID(int=0)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def optional_id(text: str) -> UUID | None:
-    """Return the id in `text`, None when it is empty."""
-    return UUID(text) if text else None
-
-
-def optional_time(stamp: Timestamp, *, given: bool) -> datetime | None:
-    """Return the time in a field of a request, None when it was not given."""
-    return stamp.ToDatetime(UTC) if given else None
-
-
 def filter_from(proto: letter_pb.DeadLetterFilter) -> LetterFilter:
     """Return the filter of a request."""
     states = {value: state for state, value in _STATES.items()}
@@ -60,8 +49,8 @@ def filter_from(proto: letter_pb.DeadLetterFilter) -> LetterFilter:
         queue=proto.queue,
         actor=proto.actor,
         state=states.get(proto.state),
-        failed_from=optional_time(proto.fail_time_from, given=proto.HasField("fail_time_from")),
-        failed_before=optional_time(proto.fail_time_before, given=proto.HasField("fail_time_before")),
+        failed_from=time_in(proto, "fail_time_from"),
+        failed_before=time_in(proto, "fail_time_before"),
         text=proto.text,
         organization_id=proto.organization_id,
     )
@@ -106,7 +95,7 @@ def schedule_from(schedule_id: UUID | None, proto: schedule_pb2.Schedule) -> Sch
         updated_at=_EPOCH,
         cron=proto.cron,
         time_zone=proto.time_zone or "UTC",
-        once_at=optional_time(proto.once_time, given=proto.HasField("once_time")),
+        once_at=time_in(proto, "once_time"),
         missed_runs=policies.get(proto.missed_run_policy, MissedRuns.FIRE_ONCE),
         catch_up_limit=proto.catch_up_limit,
     )

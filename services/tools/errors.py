@@ -1,6 +1,6 @@
 """What can go wrong with tools; protos/parley/tools/v1/error_reason.proto explains each."""
 
-from services.chassis.errors import Kind, NotUpdatable, RequestIdSpent, ServiceError
+from services.chassis.errors import EtagOutdated, Kind, NotUpdatable, RequestIdSpent, ServiceError
 
 
 class ToolsError(ServiceError):
@@ -113,12 +113,8 @@ class RequestIdReused(ToolsError, RequestIdSpent):
     """The same id came before with something else."""
 
 
-class EtagMismatch(ToolsError):
-    """Somebody changed the tool since it was read."""
-
-    kind = Kind.ABORTED
-    reason = "ETAG_MISMATCH"
-    template = "etag: it was changed by somebody else; it is {etag} now"
+class EtagMismatch(ToolsError, EtagOutdated):
+    """Somebody changed it since it was read."""
 
 
 class EgressRefused(ToolsError):

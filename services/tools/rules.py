@@ -15,7 +15,6 @@ import jsonschema_rs
 
 from services.tools.errors import (
     ArgumentsInvalid,
-    EtagMismatch,
     FieldNotUpdatable,
     SchemaInvalid,
     SourceInvalid,
@@ -141,33 +140,9 @@ class Outcome:
     error_message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """On whose behalf something is done, and by whom."""
-
-    owner: str
-    user_id: str
-
-
-def owner_of(user_id: str, organization_id: str) -> str:
-    """Return who owns what this caller makes: the organisation if there is one, else the user."""
-    return f"organization:{organization_id}" if organization_id else f"user:{user_id}"
-
-
 def secret_name(owner: str, secret: str) -> str:
     """Return the name in the secret store of an owner's secret; one owner cannot name another's."""
     return f"tools/{owner.replace(':', '-')}-{secret}"
-
-
-def etag_of(tool: Tool) -> str:
-    """Return what changes with every change of a tool."""
-    return f'"{tool.revision}"'
-
-
-def check_etag(tool: Tool, etag: str) -> None:
-    """Raise EtagMismatch when `etag` is given and is of another revision."""
-    if etag and etag != etag_of(tool):
-        raise EtagMismatch(etag=etag_of(tool))
 
 
 _FIELDS = (

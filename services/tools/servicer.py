@@ -8,29 +8,23 @@ from parley.tools.v1 import tool_call_service_pb2_grpc as call_grpc
 from parley.tools.v1 import tool_service_pb2 as tool_pb
 from parley.tools.v1 import tool_service_pb2_grpc as tool_grpc
 
-from services.chassis import caller
+from services.chassis.identifiers import optional_id
+from services.chassis.owners import who
 from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.request_calls import RequestCalls
 from services.tools.ports import CallFilter
-from services.tools.rules import Who
 from services.tools.translation import (
     call_to,
     described_to,
     given_in,
     listed_to,
     mcp_from,
-    optional_id,
     requested_from,
     secret_headers_from,
     tool_from,
     tool_to,
-    who,
 )
-
-
-def _who() -> Who:
-    return who(caller.current())
 
 
 class ToolServicer(tool_grpc.ToolServiceServicer):
@@ -41,30 +35,30 @@ class ToolServicer(tool_grpc.ToolServiceServicer):
         self._imports = imports
 
     async def CreateTool(self, request: tool_pb.CreateToolRequest, context: Any) -> tool_pb.CreateToolResponse:
-        tool = await self._tools.create(_who(), tool_from(request.tool), optional_id(request.request_id))
+        tool = await self._tools.create(who(), tool_from(request.tool), optional_id(request.request_id))
         return tool_pb.CreateToolResponse(tool=tool_to(tool))
 
     async def ListTools(self, request: tool_pb.ListToolsRequest, context: Any) -> tool_pb.ListToolsResponse:
-        page, following = await self._tools.page(_who(), request.page_size, request.page_token)
+        page, following = await self._tools.page(who(), request.page_size, request.page_token)
         return tool_pb.ListToolsResponse(tools=map(listed_to, page), next_page_token=following)
 
     async def GetTool(self, request: tool_pb.GetToolRequest, context: Any) -> tool_pb.GetToolResponse:
-        return tool_pb.GetToolResponse(tool=tool_to(await self._tools.get(_who(), UUID(request.tool_id))))
+        return tool_pb.GetToolResponse(tool=tool_to(await self._tools.get(who(), UUID(request.tool_id))))
 
     async def UpdateTool(self, request: tool_pb.UpdateToolRequest, context: Any) -> tool_pb.UpdateToolResponse:
         wanted = tool_from(request.tool, UUID(request.tool_id))
         tool = await self._tools.update(
-            _who(), wanted, list(request.update_mask.paths), given_in(request.tool), request.etag
+            who(), wanted, list(request.update_mask.paths), given_in(request.tool), request.etag
         )
         return tool_pb.UpdateToolResponse(tool=tool_to(tool))
 
     async def DeleteTool(self, request: tool_pb.DeleteToolRequest, context: Any) -> tool_pb.DeleteToolResponse:
-        await self._tools.delete(_who(), UUID(request.tool_id))
+        await self._tools.delete(who(), UUID(request.tool_id))
         return tool_pb.DeleteToolResponse()
 
     async def ImportOpenApi(self, request: tool_pb.ImportOpenApiRequest, context: Any) -> tool_pb.ImportOpenApiResponse:
         made = await self._imports.openapi(
-            _who(),
+            who(),
             request.document,
             list(request.operation_ids),
             request.server_url,
@@ -74,7 +68,7 @@ class ToolServicer(tool_grpc.ToolServiceServicer):
 
     async def ImportMcp(self, request: tool_pb.ImportMcpRequest, context: Any) -> tool_pb.ImportMcpResponse:
         made = await self._imports.mcp(
-            _who(), mcp_from(request.server), list(request.tools), secret_headers_from(request.secret_headers)
+            who(), mcp_from(request.server), list(request.tools), secret_headers_from(request.secret_headers)
         )
         return tool_pb.ImportMcpResponse(tools=map(tool_to, made))
 
@@ -93,34 +87,34 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
 
     async def InvokeTool(self, request: call_pb.InvokeToolRequest, context: Any) -> call_pb.InvokeToolResponse:
         call = await self._calls.invoke(
-            _who(), UUID(request.tool_id), request.arguments, optional_id(request.request_id)
+            who(), UUID(request.tool_id), request.arguments, optional_id(request.request_id)
         )
         return call_pb.InvokeToolResponse(call=call_to(call))
 
     async def ListToolCalls(self, request: call_pb.ListToolCallsRequest, context: Any) -> call_pb.ListToolCallsResponse:
         wanted = CallFilter(optional_id(request.tool_id), optional_id(request.in_conversation))
-        page, following = await self._calls.page(_who(), wanted, request.page_size, request.page_token)
+        page, following = await self._calls.page(who(), wanted, request.page_size, request.page_token)
         return call_pb.ListToolCallsResponse(calls=map(call_to, page), next_page_token=following)
 
     async def GetToolCall(self, request: call_pb.GetToolCallRequest, context: Any) -> call_pb.GetToolCallResponse:
-        return call_pb.GetToolCallResponse(call=call_to(await self._calls.get(_who(), UUID(request.call_id))))
+        return call_pb.GetToolCallResponse(call=call_to(await self._calls.get(who(), UUID(request.call_id))))
 
     async def ListPendingApprovals(
         self, request: call_pb.ListPendingApprovalsRequest, context: Any
     ) -> call_pb.ListPendingApprovalsResponse:
         page, following = await self._calls.page(
-            _who(), CallFilter(waiting_only=True), request.page_size, request.page_token
+            who(), CallFilter(waiting_only=True), request.page_size, request.page_token
         )
         return call_pb.ListPendingApprovalsResponse(calls=map(call_to, page), next_page_token=following)
 
     async def ApproveToolCall(
         self, request: call_pb.ApproveToolCallRequest, context: Any
     ) -> call_pb.ApproveToolCallResponse:
-        call = await self._calls.approve(_who(), UUID(request.call_id))
+        call = await self._calls.approve(who(), UUID(request.call_id))
         return call_pb.ApproveToolCallResponse(call=call_to(call))
 
     async def DenyToolCall(self, request: call_pb.DenyToolCallRequest, context: Any) -> call_pb.DenyToolCallResponse:
-        call = await self._calls.deny(_who(), UUID(request.call_id), request.reason)
+        call = await self._calls.deny(who(), UUID(request.call_id), request.reason)
         return call_pb.DenyToolCallResponse(call=call_to(call))
 
     async def RequestToolCalls(

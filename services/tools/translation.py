@@ -5,7 +5,8 @@ from uuid import UUID
 
 from parley.tools.v1 import tool_call_pb2, tool_call_service_pb2, tool_pb2
 
-from services.chassis.caller import Caller
+from services.chassis.etags import etag_of
+from services.chassis.identifiers import optional_id
 from services.chassis.timestamps import timestamp
 from services.tools.operations.request_calls import Origin, Wanted
 from services.tools.rules import (
@@ -18,23 +19,10 @@ from services.tools.rules import (
     SecretHeader,
     Source,
     Tool,
-    Who,
-    etag_of,
-    owner_of,
 )
 
 _STATES = {state: tool_call_pb2.ToolCallState.Value(f"TOOL_CALL_STATE_{state.name}") for state in CallState}
 _NO_ID = UUID(int=0)
-
-
-def who(caller: Caller) -> Who:
-    """Return on whose behalf a caller acts."""
-    return Who(owner_of(caller.user_id, caller.organization_id), caller.user_id)
-
-
-def optional_id(text: str) -> UUID | None:
-    """Return the id in `text`, None when it is empty."""
-    return UUID(text) if text else None
 
 
 def secret_headers_from(protos: Sequence[tool_pb2.SecretHeader]) -> tuple[SecretHeader, ...]:
@@ -124,7 +112,7 @@ def described_to(tool: Tool) -> tool_pb2.Tool:
         needs_approval=tool.needs_approval,
         timeout_seconds=tool.timeout_seconds,
         retries=tool.retries,
-        etag=etag_of(tool),
+        etag=etag_of(tool.revision),
         create_time=timestamp(tool.created_at),
         update_time=timestamp(tool.updated_at),
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.bots.errors import (
     ApplicationNotFound,
     BotNotFound,
+    EtagMismatch,
     KeyNotFound,
     KeyRefused,
     RequestIdReused,
@@ -17,9 +18,11 @@ from services.bots.errors import (
 from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import APPLICATION_FIELDS, Application, ApplicationKey, Who, check_etag, updated
+from services.bots.rules import APPLICATION_FIELDS, Application, ApplicationKey, updated
 from services.chassis.errors import InvalidFields
+from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 from services.chassis.pagination import PageTokens
 
 _KEY_START = "pak_"
@@ -83,7 +86,7 @@ class KeepApplications:
         """
         async with self.transactions.begin() as tx:
             found = await _owned(tx, who, wanted.application_id, lock=True)
-            check_etag(found, etag)
+            check_etag(found.revision, etag, EtagMismatch)
             changed, fields = updated(found, wanted, paths, APPLICATION_FIELDS)
             if not fields:
                 return found
@@ -98,7 +101,7 @@ class KeepApplications:
         """Delete an application with its keys. Raises ApplicationNotFound, EtagMismatch."""
         async with self.transactions.begin() as tx:
             found = await _owned(tx, who, application_id, lock=True)
-            check_etag(found, etag)
+            check_etag(found.revision, etag, EtagMismatch)
             await tx.applications.delete(application_id)
             await record(tx, who, "application", application_id, "deleted", found.name)
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.bots.errors import BotNotFound, PromptNotFound, RequestIdReused
+from services.bots.errors import BotNotFound, EtagMismatch, PromptNotFound, RequestIdReused
 from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import BOT_FIELDS, Bot, Change, Who, bot_key, check_etag, updated
+from services.bots.rules import BOT_FIELDS, Bot, Change, bot_key, updated
 from services.chassis.errors import InvalidFields
+from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 from services.chassis.pagination import PageTokens
 
 
@@ -79,7 +81,7 @@ class KeepBots:
             found = await tx.bots.get(wanted.bot_id, who.owner, lock=True)
             if found is None:
                 raise BotNotFound(bot_id=wanted.bot_id)
-            check_etag(found, etag)
+            check_etag(found.revision, etag, EtagMismatch)
             changed, fields = updated(found, wanted, paths, BOT_FIELDS)
             if not fields:
                 return found
@@ -98,7 +100,7 @@ class KeepBots:
             found = await tx.bots.get(bot_id, who.owner, lock=True)
             if found is None:
                 raise BotNotFound(bot_id=bot_id)
-            check_etag(found, etag)
+            check_etag(found.revision, etag, EtagMismatch)
             await tx.bots.delete(bot_id)
             await record(tx, who, "bot", bot_id, "deleted", found.name, stale=bot_key(bot_id))
         self.committed()

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.bots.errors import PromptNotFound, RequestIdReused
+from services.bots.errors import EtagMismatch, PromptNotFound, RequestIdReused
 from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import PROMPT_FIELDS, Prompt, Who, check_etag, updated
+from services.bots.rules import PROMPT_FIELDS, Prompt, updated
 from services.chassis.errors import InvalidFields
+from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 from services.chassis.pagination import PageTokens
 
 
@@ -78,7 +80,7 @@ class KeepPrompts:
         """
         async with self.transactions.begin() as tx:
             found = await owned_prompt(tx, who, wanted.prompt_id, lock=True)
-            check_etag(found, etag)
+            check_etag(found.revision, etag, EtagMismatch)
             changed, fields = updated(found, wanted, paths, PROMPT_FIELDS)
             if not fields:
                 return found
@@ -92,7 +94,7 @@ class KeepPrompts:
         """Delete a prompt with its versions and labels. Raises PromptNotFound, EtagMismatch, PromptInUse."""
         async with self.transactions.begin() as tx:
             found = await owned_prompt(tx, who, prompt_id, lock=True)
-            check_etag(found, etag)
+            check_etag(found.revision, etag, EtagMismatch)
             await tx.prompts.delete(prompt_id)
             await record(tx, who, "prompt", prompt_id, "deleted", found.name)
 

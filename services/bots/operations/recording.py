@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.bots.ports import Transaction
-from services.bots.rules import Change, Who
+from services.bots.rules import Change
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 
 
 async def record(

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from services.bots.errors import BotNotFound, LabelNotFound
 from services.bots.ports import Answering
-from services.bots.rules import Resolved, owner_of, render
+from services.bots.rules import Resolved, render
+from services.chassis.owners import owners_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,7 @@ class ResolveBots:
             VariableMissing, VariableUnknown, VariableInvalid: the values do not fit the prompt's variables.
         """
         found = await self.answering.bot(bot_id)
-        owners = {owner_of(user_id, ""), owner_of(user_id, organization_id)}
-        if found is None or found[1] not in owners:
+        if found is None or found[1] not in owners_for(user_id, organization_id):
             raise BotNotFound(bot_id=bot_id)
         bot = found[0]
         if bot.prompt_id is None:

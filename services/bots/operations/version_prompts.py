@@ -14,15 +14,15 @@ from services.bots.rules import (
     Label,
     PromptVersion,
     Variable,
-    Who,
     check_template,
     difference,
-    etag_of,
     moved,
     prompt_key,
     render,
     rolled_back,
 )
+from services.chassis.etags import etag_of
+from services.chassis.owners import Who
 from services.chassis.pagination import PageTokens, page_size
 
 
@@ -151,7 +151,7 @@ class VersionPrompts:
 
 def _check_label(label: Label | None, etag: str) -> None:
     # Unlike elsewhere an empty etag does not pass: what everybody is told is moved by those only who know from where.
-    present = "" if label is None else etag_of(label)
+    present = "" if label is None else etag_of(label.revision)
     if etag != present:
         raise EtagMismatch(etag=present or "empty")
 

@@ -8,9 +8,10 @@ from parley.identity.v1 import api_key_service_pb2 as pb
 from parley.identity.v1 import api_key_service_pb2_grpc as api_key_grpc
 
 from services.chassis import caller
+from services.chassis.identifiers import optional_id
 from services.identity.operations.callers import caller_id
 from services.identity.operations.keep_api_keys import KeepApiKeys
-from services.identity.translation import api_key_to, checked_api_key_to, optional_id
+from services.identity.translation import api_key_to, checked_api_key_to
 
 
 class ApiKeyServicer(api_key_grpc.ApiKeyServiceServicer):

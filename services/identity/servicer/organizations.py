@@ -8,18 +8,12 @@ from parley.identity.v1 import organization_service_pb2 as pb
 from parley.identity.v1 import organization_service_pb2_grpc as organization_grpc
 
 from services.chassis import caller
+from services.chassis.identifiers import optional_id
 from services.identity.operations.callers import caller_id
 from services.identity.operations.keep_invitations import KeepInvitations
 from services.identity.operations.keep_members import KeepMembers
 from services.identity.operations.keep_organizations import KeepOrganizations
-from services.identity.translation import (
-    invitation_to,
-    member_role_from,
-    member_to,
-    optional_id,
-    organization_from,
-    organization_to,
-)
+from services.identity.translation import invitation_to, member_role_from, member_to, organization_from, organization_to
 
 
 @dataclass(frozen=True, slots=True)

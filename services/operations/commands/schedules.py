@@ -8,6 +8,7 @@ from parley.operations.v1 import schedule_pb2
 from parley.operations.v1 import schedule_service_pb2 as pb
 from parley.operations.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 
+from services.chassis.timestamps import timestamp
 from services.operations.commands.edge import Edge, UsageError
 from services.operations.commands.showing import fields_of, plain, table_of, time_text
 
@@ -112,9 +113,7 @@ def _stamp(text: str) -> Timestamp | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--once: {text} is no time such as 2027-01-31T12:00:00Z") from None
-    stamp = Timestamp()
-    stamp.FromDatetime(at.astimezone(UTC))
-    return stamp
+    return timestamp(at.astimezone(UTC))
 
 
 def _when(schedule: schedule_pb2.Schedule) -> str:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
-from services.operations.errors import RequestIdReused, ScheduleNotFound
+from services.operations.errors import EtagMismatch, RequestIdReused, ScheduleNotFound
 from services.operations.operations.fire_schedules import send
 from services.operations.operations.record_actions import record
 from services.operations.ports import Clock, Transactions
-from services.operations.rules import Fire, Schedule, check_etag, checked, preview, updated
+from services.operations.rules import Fire, Schedule, checked, preview, updated
 
 _SUBJECT = "schedule"
 _DEFAULT_PREVIEW = 5
@@ -70,7 +71,7 @@ class KeepSchedules:
         """
 
         def change(found: Schedule) -> Schedule:
-            check_etag(found.version, etag)
+            check_etag(found.version, etag, EtagMismatch)
             return checked(updated(found, wanted, paths), self.targets, self.clock())
 
         return await self._change(wanted.schedule_id, "update", by, change)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 from services.tools.errors import ServerUnusable
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.read_openapi import tools_of
 from services.tools.ports import CallFailed, Egress, McpServers, Secrets
-from services.tools.rules import McpSource, SecretHeader, Tool, Who
+from services.tools.rules import McpSource, SecretHeader, Tool
 
 
 @dataclass(frozen=True, slots=True)

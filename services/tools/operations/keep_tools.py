@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.chassis.errors import InvalidFields
+from services.chassis.etags import check_etag, etag_of
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who, owners_for
 from services.chassis.pagination import PageTokens, page_size
-from services.tools.errors import RequestIdReused, ToolNotFound
+from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
 from services.tools.ports import Egress, Transactions
-from services.tools.rules import Tool, Who, check_etag, check_source, owner_of, updated, validator_of
+from services.tools.rules import Tool, check_source, updated, validator_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class KeepTools:
 
     async def describe(self, tool_ids: Sequence[UUID], user_id: str, organization_id: str) -> list[Tool]:
         """Return the tools that are the user's or the organisation's, in the order in which they were asked for."""
-        owners = [owner_of(user_id, ""), owner_of(user_id, organization_id)]
+        owners = owners_for(user_id, organization_id)
         async with self.transactions.read() as tx:
             found = {tool.tool_id: tool for tool, _ in await tx.tools.several(tool_ids, owners)}
         return [found[tool_id] for tool_id in dict.fromkeys(tool_ids) if tool_id in found]
@@ -104,7 +106,7 @@ class KeepTools:
             locked = await tx.tools.get(wanted.tool_id, who.owner, lock=True)
             if locked is None:
                 raise ToolNotFound(tool_id=wanted.tool_id)
-            check_etag(locked, etag or f'"{found.revision}"')
+            check_etag(locked.revision, etag or etag_of(found.revision), EtagMismatch)
             changed = updated(locked, wanted, paths, given)
             changed = replace(changed, revision=locked.revision + 1, updated_at=datetime.now(UTC))
             await tx.tools.save(changed)

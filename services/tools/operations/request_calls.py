@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who, owners_for
 from services.chassis.pagination import PageTokens, page_size
 from services.tools.errors import (
     ArgumentsInvalid,
@@ -17,7 +18,7 @@ from services.tools.errors import (
     ToolNotFound,
 )
 from services.tools.ports import CallFilter, Endings, Transactions
-from services.tools.rules import Call, CallState, Outcome, Tool, Who, arguments_of, owner_of
+from services.tools.rules import Call, CallState, Outcome, Tool, arguments_of
 
 _INVOKE_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
@@ -71,7 +72,7 @@ class RequestCalls:
         """
         if origin.depth >= self.limits.depth:
             raise DepthExceeded(depth=origin.depth + 1, most=self.limits.depth)
-        owners = [owner_of(origin.user_id, ""), owner_of(origin.user_id, origin.organization_id)]
+        owners = owners_for(origin.user_id, origin.organization_id)
         async with self.transactions.begin() as tx:
             found = {tool.tool_id: (tool, owner) for tool, owner in await tx.tools.several(_tool_ids(wanted), owners)}
             for one in wanted:

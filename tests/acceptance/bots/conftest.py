@@ -16,9 +16,10 @@ from services.bots.operations.keep_bots import KeepBots
 from services.bots.operations.keep_prompts import KeepPrompts
 from services.bots.operations.resolve_bot import ResolveBots
 from services.bots.operations.version_prompts import VersionPrompts
-from services.bots.rules import Bot, Prompt, Resolved, Variable, Who, owner_of
+from services.bots.rules import Bot, Prompt, Resolved, Variable
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who, owner_of
 from services.chassis.pagination import PageTokens
 
 TOKENS = PageTokens("a secret of the tests, long enough")

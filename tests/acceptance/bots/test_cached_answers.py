@@ -14,8 +14,10 @@ from redis.asyncio import Redis
 
 from services.bots.backends.valkey_caching_answering import ValkeyCachingAnswering
 from services.bots.errors import BotNotFound, LabelNotFound, VariableUnknown
-from services.bots.rules import Bot, Who, bot_key, etag_of
+from services.bots.rules import Bot, bot_key
 from services.chassis.database import Database
+from services.chassis.etags import etag_of
+from services.chassis.owners import Who
 from services.chassis.resources import open_valkey
 from services.chassis.supervision import keep_running
 from tests.acceptance.bots.conftest import Bots, bots_on
@@ -58,7 +60,7 @@ async def move(house: Bots, who: Who, bot: Bot, version: int) -> None:
     """Move the bot's label to a version."""
     assert bot.prompt_id is not None
     ((label,), _) = await house.versions.labels(who, bot.prompt_id, 0, "")
-    await house.versions.move(who, bot.prompt_id, "production", version, etag_of(label))
+    await house.versions.move(who, bot.prompt_id, "production", version, etag_of(label.revision))
 
 
 async def test_what_was_read_once_is_not_read_again(house: Bots, ann: Who, monkeypatch: pytest.MonkeyPatch) -> None:

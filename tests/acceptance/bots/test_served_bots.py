@@ -9,8 +9,9 @@ from parley.bots.v1.application_service_pb2_grpc import ApplicationServiceStub
 from parley.bots.v1.bot_service_pb2 import ListBotsRequest, ResolveBotRequest
 from parley.bots.v1.bot_service_pb2_grpc import BotServiceStub
 
-from services.bots.rules import Application, Who
+from services.bots.rules import Application
 from services.chassis.database import Database
+from services.chassis.owners import Who
 from tests.acceptance.bots.conftest import NO_ID, Bots
 from tests.support.served import served
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
 from services.chassis.outbox import Outbox
+from services.chassis.owners import Who, owner_of
 from services.chassis.pagination import PageTokens
 from services.chassis.secret_stores.environment import EnvironmentSecrets
 from services.chassis.secrets import SecretStore
@@ -27,7 +28,7 @@ from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
 from services.tools.operations.request_calls import Limits, Origin, RequestCalls, Wanted
 from services.tools.ports import Caller
-from services.tools.rules import Call, HttpSource, Source, Tool, Who, owner_of
+from services.tools.rules import Call, HttpSource, Source, Tool
 from tests.acceptance.tools.servers import Seen, serving, web
 
 NO_ID = UUID(int=0)

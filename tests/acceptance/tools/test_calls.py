@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 from services.chassis.secret_stores.environment import variable_of
 from services.tools.errors import (
     ArgumentsInvalid,
@@ -19,7 +20,7 @@ from services.tools.errors import (
 )
 from services.tools.operations.request_calls import Origin, Wanted
 from services.tools.ports import CallFilter
-from services.tools.rules import CallState, SecretHeader, Who, secret_name
+from services.tools.rules import CallState, SecretHeader, secret_name
 from tests.acceptance.tools.conftest import House
 
 

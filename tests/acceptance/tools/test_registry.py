@@ -8,6 +8,7 @@ import yaml
 
 from services.chassis.errors import InvalidFields
 from services.chassis.identifiers import new_id
+from services.chassis.owners import Who
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.mcp_caller import McpCaller
 from services.tools.errors import (
@@ -22,7 +23,7 @@ from services.tools.errors import (
     ToolNotFound,
 )
 from services.tools.operations.import_tools import ImportTools
-from services.tools.rules import CallState, GrpcSource, HttpSource, McpSource, SecretHeader, Source, Tool, Who
+from services.tools.rules import CallState, GrpcSource, HttpSource, McpSource, SecretHeader, Source, Tool
 from tests.acceptance.tools.conftest import ANY, NO_ID, House
 from tests.acceptance.tools.servers import mcp_server, serving, weather_descriptors
 

@@ -12,7 +12,7 @@ from parley.tools.v1.tool_service_pb2 import DescribeToolsRequest
 from parley.tools.v1.tool_service_pb2_grpc import ToolServiceStub
 
 from services.chassis.identifiers import new_id
-from services.tools.rules import Who
+from services.chassis.owners import Who
 from tests.acceptance.tools.conftest import House
 from tests.support.served import served
 

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from services.bots.errors import EtagMismatch, FieldNotUpdatable
-from services.bots.rules import BOT_FIELDS, Bot, check_etag, etag_of, owner_of, updated
+from services.bots.errors import FieldNotUpdatable
+from services.bots.rules import BOT_FIELDS, Bot, updated
 
 ID = UUID(int=1)
 OLD = Bot(ID, "Ann", "old", "model-a", 100, 0.5)
@@ -36,16 +36,3 @@ def test_a_mask_that_names_something_else_is_refused(path: str) -> None:
     with pytest.raises(FieldNotUpdatable) as raised:
         updated(OLD, NEW, [path], BOT_FIELDS)
     assert raised.value.fields == {"field": path}
-
-
-def test_an_etag_of_another_revision_is_refused() -> None:
-    check_etag(OLD, "")
-    check_etag(OLD, etag_of(OLD))
-    with pytest.raises(EtagMismatch, match='it is "1" now'):
-        check_etag(OLD, '"2"')
-
-
-def test_the_organisation_owns_what_its_people_make() -> None:
-    assert owner_of("ann", "") == "user:ann"
-    assert owner_of("ann", "acme") == owner_of("bob", "acme") == "organization:acme"
-    assert owner_of("acme", "") != owner_of("ann", "acme")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from services.tools.errors import ArgumentsInvalid, EtagMismatch, FieldNotUpdatable, SchemaInvalid, SourceInvalid
+from services.tools.errors import ArgumentsInvalid, FieldNotUpdatable, SchemaInvalid, SourceInvalid
 from services.tools.rules import (
     MAX_CLAIMS,
     Call,
@@ -20,7 +20,6 @@ from services.tools.rules import (
     Tool,
     after_a_crash,
     arguments_of,
-    check_etag,
     check_source,
     secret_name,
     updated,
@@ -120,8 +119,6 @@ def test_a_mask_changes_what_it_names() -> None:
     for path in ("id", "etag", "http.url", "tool_id"):
         with pytest.raises(FieldNotUpdatable):
             updated(TOOL, wanted, [path], [])
-    with pytest.raises(EtagMismatch):
-        check_etag(TOOL, '"7"')
 
 
 def test_a_call_whose_worker_is_gone_is_repeated_only_if_that_does_no_harm() -> None:
