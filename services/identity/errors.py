@@ -154,6 +154,14 @@ class LastOwner(IdentityError):
     template = "the organization would be without an owner"
 
 
+class OwnAccount(IdentityError):
+    """Administrators would lock themselves out."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "OWN_ACCOUNT"
+    template = "user_id: {user_id} is the caller; ask another administrator"
+
+
 class InvitationNotFound(IdentityError):
     """There is no open invitation with this id or token for the caller."""
 

@@ -74,6 +74,13 @@ async def test_a_role_comes_with_the_next_tokens_and_goes_with_the_sessions(
     refusal(await auditor.ask("GET", EVENTS), 401, 16)
 
 
+async def test_administrators_do_not_lock_themselves_out(edge: Edge, admin: Person) -> None:
+    for method, path in (("POST", ":disable"), ("DELETE", "/roles/admin")):
+        refused = await admin.ask(method, f"{USERS}/{admin.id}{path}", json={} if method == "POST" else None)
+        refusal(refused, 400, 9, reason="OWN_ACCOUNT")
+    assert "admin" in (await admin.get("/api/v1/auth/me"))["roles"]
+
+
 @pytest.mark.parametrize("role", ["user", "service", "root"])
 async def test_other_roles_are_not_given(admin: Person, ada: Person, role: str) -> None:
     refusal(await admin.ask("POST", f"{USERS}/{ada.id}/roles", json={"role": role}), 400, 3, field="role")

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.chassis import caller as callers
 from services.chassis.errors import InvalidFields
 from services.chassis.pagination import PageTokens, page_size
-from services.identity.errors import UserNotFound
+from services.identity.errors import OwnAccount, UserNotFound
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_api_keys import KeepApiKeys
 from services.identity.ports.directory import Directory
-from services.identity.rules.users import GRANTABLE_ROLES, User, UserQuery
+from services.identity.rules.users import GRANTABLE_ROLES, ROLE_ADMIN, User, UserQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,9 @@ class ManageUsers:
         return page.items, self.page_tokens.sign(name, page.cursor) if page.cursor else ""
 
     async def disable(self, user_id: UUID) -> User:
-        """Let a user sign in no more and end all sessions and keys at once. Raises UserNotFound."""
+        """Let a user sign in no more and end all sessions and keys at once. Raises UserNotFound, OwnAccount."""
         async with self.journal.recording("user.disable", str(user_id)):
+            _check_is_another(user_id)
             user = _found(await self.directory.users.set_active(user_id, is_active=False), user_id)
             ended = await self.directory.sessions.end_all(user_id)
         await self.ending.announce(ended)
@@ -51,9 +53,11 @@ class ManageUsers:
             return _found(await self.directory.users.grant_role(user_id, role), user_id)
 
     async def revoke(self, user_id: UUID, role: str) -> User:
-        """Take a role and end the sessions whose tokens show it. Raises InvalidFields, UserNotFound."""
+        """Take a role and end the sessions whose tokens show it. Raises InvalidFields, UserNotFound, OwnAccount."""
         _check(role)
         async with self.journal.recording("role.revoke", str(user_id), role=role):
+            if role == ROLE_ADMIN:
+                _check_is_another(user_id)
             user = _found(await self.directory.users.revoke_role(user_id, role), user_id)
             ended = await self.directory.sessions.end_all(user_id)
         await self.ending.announce(ended)
@@ -64,6 +68,12 @@ def _found(user: User | None, user_id: UUID) -> User:
     if user is None:
         raise UserNotFound(user_id=user_id)
     return user
+
+
+def _check_is_another(user_id: UUID) -> None:
+    # The last administrator who locks himself out could be let in again by nobody.
+    if callers.current().user_id == str(user_id):
+        raise OwnAccount(user_id=user_id)
 
 
 def _check(role: str) -> None:

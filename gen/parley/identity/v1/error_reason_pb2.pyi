@@ -112,6 +112,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED: the same request, with the same request_id, is being done at this moment. Try again for what it made.
     Sample: {"reason": "REQUEST_IN_PROGRESS", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
     """
+    ERROR_REASON_OWN_ACCOUNT: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION: administrators do not disable themselves and keep their role admin. Ask another one.
+    Sample: {"reason": "OWN_ACCOUNT", "domain": "identity.parley", "metadata": {"user_id": "0198..."}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -207,5 +211,9 @@ Sample: {"reason": "DIRECTORY_UNAVAILABLE", "domain": "identity.parley", "metada
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 22
 """ABORTED: the same request, with the same request_id, is being done at this moment. Try again for what it made.
 Sample: {"reason": "REQUEST_IN_PROGRESS", "domain": "identity.parley", "metadata": {"request_id": "0198..."}}
+"""
+ERROR_REASON_OWN_ACCOUNT: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION: administrators do not disable themselves and keep their role admin. Ask another one.
+Sample: {"reason": "OWN_ACCOUNT", "domain": "identity.parley", "metadata": {"user_id": "0198..."}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

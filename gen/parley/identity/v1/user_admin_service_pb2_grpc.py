@@ -74,7 +74,8 @@ class UserAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DisableUser(self, request, context):
-        """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND).
+        """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)
+        and FAILED_PRECONDITION (OWN_ACCOUNT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,7 +96,8 @@ class UserAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeRole(self, request, context):
-        """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND (USER_NOT_FOUND).
+        """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND
+        (USER_NOT_FOUND) and, for the caller's own role admin, FAILED_PRECONDITION (OWN_ACCOUNT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

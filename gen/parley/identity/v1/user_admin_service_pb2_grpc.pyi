@@ -36,13 +36,17 @@ class UserAdminServiceStub:
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_admin_service_pb2.ListUsersRequest, _user_admin_service_pb2.ListUsersResponse]
     """Lists users, filtered by text, role and state."""
     DisableUser: _grpc.UnaryUnaryMultiCallable[_user_admin_service_pb2.DisableUserRequest, _user_admin_service_pb2.DisableUserResponse]
-    """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)."""
+    """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)
+    and FAILED_PRECONDITION (OWN_ACCOUNT).
+    """
     EnableUser: _grpc.UnaryUnaryMultiCallable[_user_admin_service_pb2.EnableUserRequest, _user_admin_service_pb2.EnableUserResponse]
     """Lets a disabled user sign in again. Fails with NOT_FOUND (USER_NOT_FOUND)."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_user_admin_service_pb2.GrantRoleRequest, _user_admin_service_pb2.GrantRoleResponse]
     """Gives a user a role, which the user's next tokens show. Fails with NOT_FOUND (USER_NOT_FOUND)."""
     RevokeRole: _grpc.UnaryUnaryMultiCallable[_user_admin_service_pb2.RevokeRoleRequest, _user_admin_service_pb2.RevokeRoleResponse]
-    """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND (USER_NOT_FOUND)."""
+    """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND
+    (USER_NOT_FOUND) and, for the caller's own role admin, FAILED_PRECONDITION (OWN_ACCOUNT).
+    """
 
 @_typing.type_check_only
 class UserAdminServiceAsyncStub(UserAdminServiceStub):
@@ -52,13 +56,17 @@ class UserAdminServiceAsyncStub(UserAdminServiceStub):
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_admin_service_pb2.ListUsersRequest, _user_admin_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Lists users, filtered by text, role and state."""
     DisableUser: _aio.UnaryUnaryMultiCallable[_user_admin_service_pb2.DisableUserRequest, _user_admin_service_pb2.DisableUserResponse]  # type: ignore[assignment]
-    """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)."""
+    """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)
+    and FAILED_PRECONDITION (OWN_ACCOUNT).
+    """
     EnableUser: _aio.UnaryUnaryMultiCallable[_user_admin_service_pb2.EnableUserRequest, _user_admin_service_pb2.EnableUserResponse]  # type: ignore[assignment]
     """Lets a disabled user sign in again. Fails with NOT_FOUND (USER_NOT_FOUND)."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_user_admin_service_pb2.GrantRoleRequest, _user_admin_service_pb2.GrantRoleResponse]  # type: ignore[assignment]
     """Gives a user a role, which the user's next tokens show. Fails with NOT_FOUND (USER_NOT_FOUND)."""
     RevokeRole: _aio.UnaryUnaryMultiCallable[_user_admin_service_pb2.RevokeRoleRequest, _user_admin_service_pb2.RevokeRoleResponse]  # type: ignore[assignment]
-    """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND (USER_NOT_FOUND)."""
+    """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND
+    (USER_NOT_FOUND) and, for the caller's own role admin, FAILED_PRECONDITION (OWN_ACCOUNT).
+    """
 
 class UserAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Manages everybody's accounts; for administrators."""
@@ -77,7 +85,9 @@ class UserAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_admin_service_pb2.DisableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_admin_service_pb2.DisableUserResponse, _abc.Awaitable[_user_admin_service_pb2.DisableUserResponse]]:
-        """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)."""
+        """Disables a user: sign-ins are refused, all sessions and API keys end at once. Fails with NOT_FOUND (USER_NOT_FOUND)
+        and FAILED_PRECONDITION (OWN_ACCOUNT).
+        """
 
     @_abc_1.abstractmethod
     def EnableUser(
@@ -101,6 +111,8 @@ class UserAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_admin_service_pb2.RevokeRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_admin_service_pb2.RevokeRoleResponse, _abc.Awaitable[_user_admin_service_pb2.RevokeRoleResponse]]:
-        """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND (USER_NOT_FOUND)."""
+        """Takes a role from a user and ends the user's sessions, whose tokens still show it. Fails with NOT_FOUND
+        (USER_NOT_FOUND) and, for the caller's own role admin, FAILED_PRECONDITION (OWN_ACCOUNT).
+        """
 
 def add_UserAdminServiceServicer_to_server(servicer: UserAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
