@@ -14,11 +14,14 @@ from keycloak.exceptions import KeycloakAuthenticationError, KeycloakConnectionE
 
 from services.chassis import logs
 from services.chassis.errors import InvalidFields
+from services.chassis.secrets import LiveSecret
 from services.identity.errors import DirectoryUnavailable
 
 _log = logs.get(__name__)
 _TIMEOUT_SECONDS = 10.0
 _SCOPE = "openid organization"
+# RFC 6749, 5.2, and Keycloak's own word for a wrong secret: not the person's fault.
+_OUR_SECRET_REFUSED = ("invalid_client", "unauthorized_client")
 # Keycloak refuses a stranger some 80 ms sooner than a wrong password. Refusals come at the beat of this clock, so that
 # their time tells nobody who has an account.
 _REFUSAL_SECONDS = 0.5
@@ -35,18 +38,18 @@ class Refusal(Exception):
 class KeycloakRealm:
     """One realm. `service_secret` is of the client `parley-identity`, `api_secret` of `parley-api`."""
 
-    def __init__(self, url: str, realm: str, service_secret: str, api_secret: str) -> None:
+    def __init__(self, url: str, realm: str, service_secret: LiveSecret, api_secret: LiveSecret) -> None:
         server = url.rstrip("/") + "/"
         self._admin = KeycloakOpenIDConnection(
             server_url=server,
             realm_name=realm,
             client_id="parley-identity",
-            client_secret_key=service_secret,
+            client_secret_key=service_secret.now(),
             timeout=int(_TIMEOUT_SECONDS),
         )
         self._path = f"admin/realms/{quote(realm, safe='')}"
         self._token_url = f"{server}realms/{quote(realm, safe='')}/protocol/openid-connect/token"
-        self._api = {"client_id": "parley-api", "client_secret": api_secret}
+        self._service_secret, self._api_secret = service_secret, api_secret
         self._http = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)
 
     async def get(self, path: str, **query: object) -> Any:
@@ -81,13 +84,10 @@ class KeycloakRealm:
         """
         headers = {"x-forwarded-for": address} if address else {}
         began = time.monotonic()
-        try:
-            answer = await self._http.post(
-                self._token_url, data={**self._api, "scope": _SCOPE, **form}, headers=headers
-            )
-        except httpx.HTTPError as error:
-            raise DirectoryUnavailable from error
-        told = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+        shown = self._api_secret.now()
+        answer, told = await self._post(shown, form, headers)
+        if told.get("error") in _OUR_SECRET_REFUSED and (changed := await self._api_secret.look_again()) != shown:
+            answer, told = await self._post(changed, form, headers)
         if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED) and told.get("error") in (
             "invalid_grant",
             "invalid_request",
@@ -98,6 +98,17 @@ class KeycloakRealm:
         tokens: dict[str, Any] = _checked(answer).json()
         return tokens
 
+    async def _post(
+        self, secret: str, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> tuple[httpx.Response, dict[str, Any]]:
+        data = {"client_id": "parley-api", "client_secret": secret, "scope": _SCOPE, **form}
+        try:
+            answer = await self._http.post(self._token_url, data=data, headers=headers)
+        except httpx.HTTPError as error:
+            raise DirectoryUnavailable from error
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        return answer, answer.json() if is_json else {}
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -106,8 +117,16 @@ class KeycloakRealm:
         await self._admin.aclose()
 
     async def _ask(self, method: Any, path: str, **more: Any) -> httpx.Response:
+        shown = self._admin.keycloak_openid.client_secret_key = self._service_secret.now()
         try:
-            answer: httpx.Response = await method(f"{self._path}/{path}", **more)
+            try:
+                answer: httpx.Response = await method(f"{self._path}/{path}", **more)
+            except KeycloakAuthenticationError:
+                changed = await self._service_secret.look_again()
+                if changed == shown:
+                    raise
+                self._admin.keycloak_openid.client_secret_key = changed
+                answer = await method(f"{self._path}/{path}", **more)
         except (KeycloakConnectionError, KeycloakAuthenticationError, KeycloakError) as error:
             _log.warning("Keycloak cannot be asked", error=type(error).__name__)
             raise DirectoryUnavailable from error

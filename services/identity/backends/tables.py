@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Row, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.chassis.inbox import inbox_table
 from services.chassis.outbox import outbox_table
 from services.identity.rules.organizations import Organization
 from services.identity.rules.sessions import RefreshToken, Session
@@ -126,6 +127,8 @@ REQUESTS = Table(
     schema=SCHEMA,
 )
 OUTBOX = outbox_table(_METADATA, SCHEMA)
+EVENT_OUTBOX = outbox_table(_METADATA, SCHEMA, "event_outbox")
+INBOX = inbox_table(_METADATA, SCHEMA)
 
 
 def user_of(row: Row[Any]) -> User:

@@ -8,6 +8,7 @@ from services.identity.ports.accounts import Codes, Invitations, Mailer
 from services.identity.ports.directory import Directory
 from services.identity.ports.work import Clock
 from services.identity.rules.accounts import Mail, Purpose
+from services.identity.rules.notices import Notice, words_of
 from services.identity.rules.sessions import fingerprint
 
 _TOKEN_BYTES = 32
@@ -54,3 +55,12 @@ class SendMails:
             f"accept with this token:\n\n{token}\n\nIt is good until {invitation.expires_at:%d %B %Y}.\n"
         )
         await self.mailer.send(Mail(invitation.email, f"Invitation to {organization.name}", text))
+
+    async def notice(self, notice: Notice) -> None:
+        """Send a notice to its user, to a disabled one too; nothing when the user is gone or the kind has no words."""
+        words = words_of(notice)
+        user = await self.directory.users.get(notice.user_id) if words else None
+        if words is None or user is None:
+            return
+        subject, text = words
+        await self.mailer.send(Mail(user.email, subject, f"Hello {user.display_name},\n\n{text}\n"))

@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.identity.rules.accounts import ApiKey, AuditEvent, AuditQuery, Mail, Purpose
+from services.identity.rules.notices import Notice
 from services.identity.rules.organizations import Invitation, MemberRole
 
 
@@ -38,6 +39,23 @@ class MailQueue(Protocol):
 
     async def invitation(self, invitation_id: UUID) -> None:
         """Have an invitation sent."""
+
+    async def notice(self, notice: Notice) -> None:
+        """Have a notice sent to its user, as a part of the work at hand."""
+
+
+class Notices(Protocol):
+    """Tells users of what happened, by event: whoever delivers notices listens."""
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell, as a part of the work at hand."""
+
+
+class HandledEvents(Protocol):
+    """Which events were dealt with: a bus may bring one twice."""
+
+    async def is_first(self, consumer: str, event_id: UUID) -> bool:
+        """Note that a consumer deals with an event, as a part of the work at hand; False when it did so before."""
 
 
 @dataclass(frozen=True, slots=True)

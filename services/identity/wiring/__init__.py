@@ -26,8 +26,8 @@ from services.chassis.resources import Resources
 from services.identity.backends.directory_key_store import DirectoryKeyStore
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.rsa_token_signer import RsaTokenSigner
-from services.identity.backends.tables import OUTBOX
-from services.identity.jobs import MailJobs
+from services.identity.backends.tables import EVENT_OUTBOX, OUTBOX
+from services.identity.jobs import EventHandlers, MailJobs
 from services.identity.operations.keep_keys import KeepKeys
 from services.identity.rules.signing_keys import KeySchedule
 from services.identity.servicer import (
@@ -40,7 +40,7 @@ from services.identity.servicer import (
     UserServicer,
 )
 from services.identity.settings import IdentitySettings
-from services.identity.wiring.accounts import Operations, operations
+from services.identity.wiring.accounts import Operations, admin_password, operations
 from services.identity.wiring.directory import now, open_directory
 
 # Tokens outlive their time by the verifiers' leeway, and clocks differ.
@@ -52,17 +52,21 @@ async def assemble(resources: Resources) -> Module:
     shared, settings = resources.settings, IdentitySettings()
     keys = KeepKeys(DirectoryKeyStore(shared.home / "identity" / "keys"), RsaTokenSigner(), _schedule(settings), now)
     work = PostgresWork(resources.database)
-    opened = open_directory(settings, resources, work, keys.sign)
-    outbox = Outbox(resources.database, OUTBOX)
+    opened = await open_directory(settings, resources, work, keys.sign)
+    outbox, told = Outbox(resources.database, OUTBOX), Outbox(resources.database, EVENT_OUTBOX)
     publisher = open_publisher(shared)
-    ours = operations(settings, resources, work, opened.directory, outbox)
+    ours = operations(settings, resources, work, opened.directory, outbox, told)
+    listening = EventHandlers(ours.delivery).subscribe(resources.events)
 
     async def prepare() -> None:
-        await ours.admin.make(settings.admin_email, settings.admin_password.get_secret_value(), settings.admin_username)
+        await ours.admin.make(settings.admin_email, await admin_password(settings, resources), settings.admin_username)
         await keys.refresh()
 
     async def relay() -> None:
         await outbox.relay(publisher.publish)
+
+    async def tell() -> None:
+        await told.relay(resources.events.publish)
 
     async def close() -> None:
         await publisher.close()
@@ -71,7 +75,15 @@ async def assemble(resources: Resources) -> Module:
     return Module(
         served=_served(ours, DiscoveryServicer(shared.issuer, keys)),
         prepare=prepare,
-        background=(keys.keep_rotating, ours.auth.ending.keep_tidying, ours.journal.keep_storing, relay),
+        background=(
+            keys.keep_rotating,
+            ours.auth.ending.keep_tidying,
+            ours.journal.keep_storing,
+            relay,
+            tell,
+            ours.inbox.keep_pruning,
+            *listening,
+        ),
         register_jobs=MailJobs(ours.mails).register,
         close=close,
     )

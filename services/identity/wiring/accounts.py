@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 
+from services.chassis.inbox import Inbox
 from services.chassis.method_options import known_scopes
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
@@ -10,17 +11,22 @@ from services.chassis.revocations import RevokedSessions
 from services.chassis.secrets import SecretMissing
 from services.identity.backends.folder_mailer import FolderMailer
 from services.identity.backends.outbox_mail_queue import OutboxMailQueue
+from services.identity.backends.outbox_notices import OutboxNotices
 from services.identity.backends.postgres_api_keys import PostgresApiKeys
 from services.identity.backends.postgres_audit_log import PostgresAuditLog
+from services.identity.backends.postgres_inbox import PostgresInbox
 from services.identity.backends.postgres_invitations import PostgresInvitations
 from services.identity.backends.postgres_member_roles import PostgresMemberRoles
 from services.identity.backends.postgres_requests import PostgresRequests
 from services.identity.backends.postgres_work import PostgresWork
 from services.identity.backends.smtp_mailer import SmtpMailer
+from services.identity.backends.tables import INBOX
+from services.identity.backends.telling_audit_log import TellingAuditLog
 from services.identity.backends.valkey_attempts import ValkeyAttempts
 from services.identity.backends.valkey_codes import ValkeyCodes
 from services.identity.backends.valkey_ended_sessions import ValkeyEndedSessions
 from services.identity.operations.admit_to_organization import AdmitToOrganization
+from services.identity.operations.deliver_notices import DeliverNotices
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_api_keys import KeepApiKeys
@@ -45,6 +51,7 @@ from services.identity.servicer.organizations import Organizations
 from services.identity.settings import IdentitySettings
 from services.identity.wiring.directory import now
 
+_ADMIN_PASSWORD = "identity/admin-password"  # noqa: S105 -- its name, as the next
 _SMTP_PASSWORD = "identity/smtp-password"  # noqa: S105 -- its name
 _MINUTE = 60
 _HOUR = 3600
@@ -62,22 +69,30 @@ class Operations:
     api_keys: KeepApiKeys
     audit: ListAuditEvents
     mails: SendMails
+    delivery: DeliverNotices
+    inbox: Inbox
     admin: MakeAdmin
     journal: Journal
 
 
 def operations(
-    settings: IdentitySettings, resources: Resources, work: PostgresWork, directory: Directory, outbox: Outbox
+    settings: IdentitySettings,
+    resources: Resources,
+    work: PostgresWork,
+    directory: Directory,
+    outbox: Outbox,
+    told: Outbox,
 ) -> Operations:
-    """Return the operations on a directory."""
+    """Return the operations on a directory. Jobs leave by `outbox`, events by `told`."""
     revoked = RevokedSessions(resources.valkey)
     ended_sessions = ValkeyEndedSessions(revoked, settings.access_token_seconds)
-    audit = PostgresAuditLog(work)
+    audit = TellingAuditLog(PostgresAuditLog(work), work, told)
     journal = Journal(work, audit, now, directory_is_ours=settings.directory == "builtin")
     limits = _limits(settings, resources)
     requests, roles, invitations = PostgresRequests(work), PostgresMemberRoles(work), PostgresInvitations(work)
     codes = ValkeyCodes(resources.valkey, resources.settings.secret.get_secret_value())
     queue = OutboxMailQueue(work, outbox)
+    inbox = Inbox(resources.database, INBOX)
     ending = EndSessions(directory.sessions, ended_sessions, journal)
     pages = resources.page_tokens
     api_keys = KeepApiKeys(
@@ -110,9 +125,22 @@ def operations(
         api_keys,
         ListAuditEvents(audit, pages),
         SendMails(directory, codes, invitations, _mailer(settings, resources), now),
+        DeliverNotices(work, PostgresInbox(work, inbox), queue, OutboxNotices(work, told)),
+        inbox,
         MakeAdmin(directory.users, journal, strict=resources.settings.environment != "development"),
         journal,
     )
+
+
+async def admin_password(settings: IdentitySettings, resources: Resources) -> str:
+    """Return the password of the first administrator; empty when none is wanted, or nobody has set it."""
+    given = settings.admin_password.get_secret_value()
+    if given or not settings.admin_email:
+        return given
+    try:
+        return (await resources.custody.secrets.get(_ADMIN_PASSWORD)).get_secret_value()
+    except SecretMissing:
+        return ""
 
 
 def _limits(settings: IdentitySettings, resources: Resources) -> LimitAttempts:

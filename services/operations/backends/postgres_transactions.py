@@ -12,6 +12,7 @@ from services.operations.backends.postgres_action_log import PostgresActionLog
 from services.operations.backends.postgres_letter_store import PostgresLetterStore
 from services.operations.backends.postgres_operation_store import PostgresOperationStore
 from services.operations.backends.postgres_schedule_store import PostgresScheduleStore
+from services.operations.backends.tables import EVENT_OUTBOX
 from services.operations.ports import Transaction
 
 
@@ -21,6 +22,7 @@ class PostgresTransactions:
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
+        self.events = Outbox(database, EVENT_OUTBOX)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -43,6 +45,6 @@ class PostgresTransactions:
             PostgresLetterStore(connection),
             PostgresScheduleStore(connection),
             PostgresOperationStore(connection),
-            PostgresActionLog(connection),
+            PostgresActionLog(connection, self.events),
             OutboxJobs(connection, self._outbox),
         )

@@ -111,6 +111,7 @@ ACTION = Table(
 )
 QUEUE = Table("queue", _METADATA, Column("name", Text, primary_key=True), schema=SCHEMA)
 OUTBOX = outbox_table(_METADATA, SCHEMA)
+EVENT_OUTBOX = outbox_table(_METADATA, SCHEMA, "event_outbox")
 
 
 def message_of(row: Row[Any]) -> FailedMessage:

@@ -13,6 +13,7 @@ from services.identity.errors import EmailTaken, UsernameTaken
 from services.identity.ports.accounts import Limit
 from services.identity.ports.stores import Transaction
 from services.identity.rules.accounts import AuditEvent, AuditQuery, Purpose
+from services.identity.rules.notices import Notice
 from services.identity.rules.sessions import RefreshToken, Session, ShownToken
 from services.identity.rules.signing_keys import SigningKey
 from services.identity.rules.users import Credentials, User, UserQuery
@@ -288,6 +289,9 @@ class MemoryMailQueue:
 
     async def invitation(self, invitation_id: UUID) -> None:
         self.asked.append(("invitation", str(invitation_id)))
+
+    async def notice(self, notice: Notice) -> None:
+        self.asked.append((notice.kind, str(notice.user_id)))
 
 
 class MemoryAttempts:
