@@ -6,7 +6,7 @@ users make up (ids, texts): each of its values is one of a few that are known be
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 from prometheus_client import (
@@ -58,6 +58,7 @@ class Figure(NamedTuple):
 
 Look = Callable[[], Awaitable[Iterable[Figure]]]
 """Looks figures up; called at each scrape, and left out of it when it fails or takes more than two seconds."""
+_looks: set[Look] = set()
 
 
 def counter(name: str, text: str, labels: Sequence[str] = ()) -> Counter:
@@ -70,8 +71,18 @@ def histogram(name: str, text: str, labels: Sequence[str] = (), buckets: Sequenc
     return Histogram(name, text, labels, buckets=buckets, registry=_REGISTRY)
 
 
+@contextmanager
+def looking(look: Look) -> Iterator[None]:
+    """Have figures looked up at each scrape for as long as the block runs."""
+    _looks.add(look)
+    try:
+        yield
+    finally:
+        _looks.discard(look)
+
+
 @asynccontextmanager
-async def exposed(listen: str, looks: Sequence[Look] = ()) -> AsyncIterator[None]:
+async def exposed(listen: str) -> AsyncIterator[None]:
     """Serve the figures at `http://LISTEN/metrics` for as long as the block runs; not at all when `listen` is empty.
 
     Raises:
@@ -82,7 +93,7 @@ async def exposed(listen: str, looks: Sequence[Look] = ()) -> AsyncIterator[None
         return
     host, _, port = listen.rpartition(":")
     registry = CollectorRegistry()
-    registry.register(_Scrape(asyncio.get_running_loop(), looks))
+    registry.register(_Scrape(asyncio.get_running_loop()))
     try:
         server, thread = start_http_server(int(port), host.strip("[]"), registry)
     except (OSError, OverflowError, ValueError) as error:
@@ -100,9 +111,8 @@ async def exposed(listen: str, looks: Sequence[Look] = ()) -> AsyncIterator[None
 class _Scrape(Collector):
     """What is told at a scrape, in a thread of the HTTP server: what was counted, and what is looked up now."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, looks: Sequence[Look]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._looks = tuple(looks)
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: else registering would look figures up."""
@@ -111,17 +121,18 @@ class _Scrape(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield each figure with its series."""
         yield from _REGISTRY.collect()
-        looking = asyncio.run_coroutine_threadsafe(self._look(), self._loop)
+        looking_up = asyncio.run_coroutine_threadsafe(_look_up(), self._loop)
         families: dict[Gauge, GaugeMetricFamily] = {}
-        for figure in looking.result(_LOOK_SECONDS * 2):
-            gauge = figure.gauge
+        for (gauge, labels), value in looking_up.result(_LOOK_SECONDS * 2).items():
             family = families.setdefault(gauge, GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels))
-            family.add_metric(figure.labels, figure.value)
+            family.add_metric(labels, value)
         yield from families.values()
 
-    async def _look(self) -> list[Figure]:
-        found = await asyncio.gather(*map(_looked_up, self._looks))
-        return [figure for figures in found for figure in figures]
+
+async def _look_up() -> dict[tuple[Gauge, tuple[str, ...]], float]:
+    found = await asyncio.gather(*map(_looked_up, _looks))
+    # Each series once, whoever else knows it.
+    return {(figure.gauge, figure.labels): figure.value for figures in found for figure in figures}
 
 
 async def _looked_up(look: Look) -> Iterable[Figure]:

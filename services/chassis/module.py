@@ -7,8 +7,6 @@ from typing import Any
 import dramatiq
 import grpc
 
-from services.chassis.metrics import Look
-
 
 async def _nothing() -> None:
     return None
@@ -27,16 +25,14 @@ class Served:
 class Module:
     """One capability, wired.
 
-    `prepare` runs once before the server listens; `background` runs beside the server until the process stops, and
-    `looks` look up the figures that Prometheus is told of it; `register_jobs` declares the actors on a worker's broker;
-    `rewrap` encrypts with the newest key what was with an older one, and yields how many are done and left; `close`
-    gives back what the wiring opened.
+    `prepare` runs once before the server listens; `background` runs beside the server until the process stops;
+    `register_jobs` declares the actors on a worker's broker; `rewrap` encrypts with the newest key what was with an
+    older one, and yields how many are done and left; `close` gives back what the wiring opened.
     """
 
     served: tuple[Served, ...]
     prepare: Callable[[], Awaitable[None]] = _nothing
     background: tuple[Callable[[], Awaitable[None]], ...] = ()
-    looks: tuple[Look, ...] = ()
     register_jobs: Callable[[dramatiq.Broker], None] | None = None
     rewrap: Callable[[], AsyncIterator[tuple[int, int]]] | None = None
     close: Callable[[], Awaitable[None]] = field(default=_nothing)

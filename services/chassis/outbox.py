@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.chassis import logs, tracing
+from services.chassis import logs, metrics, tracing
 from services.chassis.database import Database
 from services.chassis.errors import Kind, ServiceError
 from services.chassis.identifiers import new_id
@@ -46,6 +46,9 @@ _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
 _PUBLISH_SECONDS = 10.0
 _log = logs.get(__name__)
+_PUBLISHED = metrics.counter("parley_outbox_published", "Events that a relay has handed to the broker.", ("outbox",))
+_WAITING = metrics.Gauge("parley_outbox_events", "Events that wait to be handed to the broker.", ("outbox",))
+_OLDEST = metrics.Gauge("parley_outbox_oldest_seconds", "For how long the oldest of them has waited.", ("outbox",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +163,18 @@ class Outbox:
         return Lag(row[0], max(float(row[1] or 0), 0.0))
 
     async def relay(self, publish: Publish) -> None:
-        """Publish what is stored, for ever. Any number of relays may run.
+        """Publish what is stored, for ever, and tell Prometheus how far behind that is. Any number of relays may run.
 
         While the broker is away it tries again after 0.2 s, 0.4 s … 5 s.
         """
+        with metrics.looking(self._figures):
+            await self._keep_relaying(publish)
+
+    async def _figures(self) -> list[metrics.Figure]:
+        lag, outbox = await self.lag(), (self._table.fullname,)
+        return [metrics.Figure(_WAITING, outbox, lag.count), metrics.Figure(_OLDEST, outbox, lag.seconds)]
+
+    async def _keep_relaying(self, publish: Publish) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             self._wake.clear()
@@ -188,5 +199,6 @@ class Outbox:
             rows = (await connection.execute(self._select, {"partitions": partitions})).all()
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await publish([Event(row.event_id, row.topic, row.key, row.payload, row.headers) for row in rows])
+            _PUBLISHED.labels(self._table.fullname).inc(len(rows))
             await connection.execute(self._delete, {"ids": [row.id for row in rows]})
             return len(rows)

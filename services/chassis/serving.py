@@ -64,8 +64,7 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    looks = [look for module in modules for look in module.looks]
-    async with metrics.exposed(resources.settings.metrics_listen, looks), _background(modules):
+    async with metrics.exposed(resources.settings.metrics_listen), _background(modules):
         await server.start()
         for name in ("", *names):
             await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)

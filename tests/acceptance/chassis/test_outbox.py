@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import MetaData, func, select, text
 
-from services.chassis import tracing
+from services.chassis import metrics, tracing
 from services.chassis.database import Database
 from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge, Lag, Outbox, Publish, outbox_table, partition_of
 from services.chassis.supervision import keep_running
+from tests.support.scrapes import scraped
+from tests.support.stores import free_port
 
 _METADATA = MetaData()
 _TABLE = outbox_table(_METADATA, "trial")
@@ -195,6 +197,29 @@ async def test_the_lag_tells_how_much_waits_and_for_how_long(empty: Database, ou
     lag = await outbox.lag()
     assert lag.count == 5
     assert lag.seconds >= 90
+
+
+async def test_prometheus_is_told_how_far_behind_a_relay_is(empty: Database, outbox: Outbox) -> None:
+    port, broker, never = free_port(), _Broker(2), asyncio.Event()
+
+    async def hang(_events: Sequence[Event]) -> None:
+        await never.wait()
+
+    await _add(empty, outbox, [1, 2])
+    async with empty.transaction() as connection:
+        await connection.execute(text("UPDATE trial.outbox SET created_at = now() - interval '90 s' WHERE id = 1"))
+    async with metrics.exposed(f"127.0.0.1:{port}"):
+        async with _relaying((outbox, hang)):
+            behind = await scraped(port)
+            assert behind.value("parley_outbox_events", outbox="trial.outbox") == 2
+            assert behind.value("parley_outbox_oldest_seconds", outbox="trial.outbox") >= 90
+        before = behind.value("parley_outbox_published_total", outbox="trial.outbox")
+        async with _relaying((outbox, broker.publish)):
+            await _published(empty, broker)
+            after = await scraped(port)
+        assert after.value("parley_outbox_events", outbox="trial.outbox") == 0
+        assert after.value("parley_outbox_published_total", outbox="trial.outbox") == before + 2
+        assert "parley_outbox_events" not in (await scraped(port)).families, "who does not relay tells of no lag"
 
 
 async def test_what_is_told_at_once_leaves_at_once(empty: Database, outbox: Outbox) -> None:

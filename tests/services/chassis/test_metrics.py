@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterable
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,8 +18,11 @@ _CALLS = "rpc_server_call_duration_seconds_count"
 
 async def _told(*looks: metrics.Look) -> Scrape:
     port = free_port()
-    async with metrics.exposed(f"127.0.0.1:{port}", looks):
-        return await scraped(port)
+    with ExitStack() as stack:
+        for look in looks:
+            stack.enter_context(metrics.looking(look))
+        async with metrics.exposed(f"127.0.0.1:{port}"):
+            return await scraped(port)
 
 
 async def _two() -> Iterable[metrics.Figure]:
