@@ -11,14 +11,26 @@ from deploy.kafka.distribution import fetch_libraries, libraries
 from deploy.local.errors import LaunchError
 from deploy.local.folders import Folders
 from deploy.local.part import Part
-from deploy.local.probes import tcp_open
+from deploy.local.probes import kafka_answers
 from deploy.local.step import run_step
 
 NAMES = ("kafka", "kafka-controller")
 """The ports that it needs."""
 
 # A small serial heap and the first compiler only: 150 MiB, and the first record 2 s after the start.
-_JAVA = ("java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+_JAVA = (
+    "java",
+    "-Xms64m",
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Dlog4j2.level=WARN",
+)
+# Each of a topic's 16 partitions keeps at most 24 MiB, for a week: shorter than an inbox remembers what was dealt with.
+_SEGMENT_BYTES = 8 * 1024 * 1024
+_KEPT_BYTES = 2 * _SEGMENT_BYTES
+_KEPT_HOURS = 7 * 24
 
 
 def kafka_part(folders: Folders, cache: Path, ports: Mapping[str, int], env: Mapping[str, str]) -> Part:
@@ -50,7 +62,7 @@ def kafka_part(folders: Folders, cache: Path, ports: Mapping[str, int], env: Map
         env=env,
         address=f"127.0.0.1:{ports['kafka']}",
         prepare=prepare,
-        ready=partial(tcp_open, "127.0.0.1", ports["kafka"]),
+        ready=partial(kafka_answers, "127.0.0.1", ports["kafka"]),
         stop_grace=20,
     )
 
@@ -94,6 +106,14 @@ def _properties(data: Path, ports: Mapping[str, int]) -> str:
         "num.io.threads": "2",
         "background.threads": "2",
         "log.cleaner.dedupe.buffer.size": "4194304",
+        "log.segment.bytes": str(_SEGMENT_BYTES),
+        "log.retention.bytes": str(_KEPT_BYTES),
+        "log.retention.hours": str(_KEPT_HOURS),
+        "log.index.size.max.bytes": "131072",
+        "offsets.topic.segment.bytes": str(_SEGMENT_BYTES),
+        "transaction.state.log.segment.bytes": str(_SEGMENT_BYTES),
+        "metadata.log.segment.bytes": str(_SEGMENT_BYTES),
+        "metadata.max.retention.bytes": str(_KEPT_BYTES),
         # After a kill it is back in 4 s instead of 12.
         "broker.session.timeout.ms": "2000",
         "broker.heartbeat.interval.ms": "500",

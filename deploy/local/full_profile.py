@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deploy.kafka import server as kafka
+from deploy.kafka.distribution import fetch_libraries, libraries
 from deploy.keycloak.distribution import RELATIVE_PATH
 from deploy.keycloak.part import CONSOLE_USER, NAMES, REALM, Keycloak
 from deploy.local.envoy import EnvoyPlaces
@@ -20,12 +22,12 @@ from deploy.rabbitmq import server as rabbitmq
 from deploy.vault.part import NAMES as VAULT_NAMES
 from deploy.vault.part import Vault
 
-FULL_NAMES = (*NAMES, *rabbitmq.NAMES, *VAULT_NAMES)
+FULL_NAMES = (*NAMES, *rabbitmq.NAMES, *kafka.NAMES, *VAULT_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class FullProfile:
-    """Keycloak, RabbitMQ and OpenBao beside the light house. `ports` has the FULL_NAMES."""
+    """Keycloak, RabbitMQ, Kafka and OpenBao beside the light house. `ports` has the FULL_NAMES."""
 
     local: LocalSettings
     folders: Folders
@@ -52,9 +54,11 @@ class FullProfile:
 
     def settings(self) -> dict[str, str]:
         """Return what Parley's processes are told of these parts."""
-        rabbit = rabbitmq.url(self.folders, self.ports["rabbitmq"])
-        broker = {"PARLEY_BROKER_URL": rabbit, "PARLEY_EVENTS_URL": rabbit}
-        return broker | self.keycloak.settings(_capabilities())
+        brokers = {
+            "PARLEY_BROKER_URL": rabbitmq.url(self.folders, self.ports["rabbitmq"]),
+            "PARLEY_EVENTS_URL": kafka.events_url(self.ports),
+        }
+        return brokers | self.keycloak.settings(_capabilities())
 
     def places(self, places: EnvoyPlaces) -> EnvoyPlaces:
         """Return Envoy's places with Keycloak's."""
@@ -74,6 +78,7 @@ class FullProfile:
             (
                 self.keycloak.part(),
                 rabbitmq.rabbitmq_part(self.folders, self.ports, os.environ),
+                kafka.kafka_part(self.folders, self.local.cache.absolute(), self.ports, os.environ),
                 migrate,
                 self.vault.setup_part(),
             ),
@@ -94,8 +99,15 @@ class FullProfile:
 
     def preparation(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
         """Return what must be made before the first start on this machine; None when it was."""
-        keycloak = self.keycloak
-        return None if keycloak.is_prepared else ("Preparing Keycloak (about 70 s, once)", keycloak.prepare)
+        keycloak, cache = self.keycloak, self.local.cache.absolute()
+        if keycloak.is_prepared and libraries(cache).exists():
+            return None
+
+        async def prepare() -> None:
+            await keycloak.prepare()
+            await fetch_libraries(cache)
+
+        return "Preparing Keycloak and Kafka (about 80 s, once)", prepare
 
     def notes(self) -> tuple[str, ...]:
         """Return where the consoles are and how to get in; the passwords themselves in development only."""

@@ -14,6 +14,7 @@ _Judge = Callable[[asyncio.StreamReader], Awaitable[bool]]
 
 _WAIT_SECONDS = 2.0
 _PROTOCOL_3 = 196_608
+_KAFKA_API_VERSIONS = 18
 
 
 async def tcp_open(host: str, port: int) -> bool:
@@ -38,6 +39,17 @@ async def postgres_accepts(host: str, port: int, user: str, database: str) -> bo
         return await reader.read(1) == b"R"
 
     return await _talk(host, port, struct.pack("!i", len(body) + 4) + body, judge)
+
+
+async def kafka_answers(host: str, port: int) -> bool:
+    """Whether Kafka says which requests it takes."""
+    number = b"ask?"  # any four bytes: the answer begins with them
+    body = struct.pack("!hh", _KAFKA_API_VERSIONS, 0) + number + struct.pack("!h", -1)
+
+    async def judge(reader: asyncio.StreamReader) -> bool:
+        return (await reader.readexactly(8))[4:] == number
+
+    return await _talk(host, port, struct.pack("!i", len(body)) + body, judge)
 
 
 async def http_ok(host: str, port: int, path: str, contains: bytes = b"", *, with_tls: bool = False) -> bool:
@@ -73,5 +85,5 @@ async def _talk(host: str, port: int, request: bytes, judge: _Judge, tls: ssl.SS
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-    except (OSError, TimeoutError):
+    except (OSError, EOFError, TimeoutError):
         return False
