@@ -13,7 +13,7 @@ from services.chassis.jobs import make_broker, run_worker
 from services.chassis.method_options import AccessRuleMissing
 from services.chassis.metrics import CannotExpose, exposed
 from services.chassis.migrations import SchemaNotCurrent, check_current, migrate
-from services.chassis.resources import SecretTooShort, ServiceSecretMissing, open_resources
+from services.chassis.resources import SecretTooShort, ServiceSecretMissing, open_owner, open_resources
 from services.chassis.secret_stores.settings import VaultSettings
 from services.chassis.serving import CannotListen, serve
 from services.chassis.settings import ChassisSettings
@@ -54,7 +54,7 @@ async def work_capabilities(capabilities: list[str]) -> None:
     names = chosen(capabilities)
     async with open_resources(settings, names[0]) as resources:
         await check_current(resources.database.engine, names)
-        broker = make_broker(settings.jobs_url)
+        broker = make_broker(resources.settings.jobs_url)
         modules = await assemble(names, resources)
         for module in modules:
             if module.register_jobs is not None:
@@ -69,10 +69,8 @@ async def migrate_capabilities(capabilities: list[str]) -> None:
     """Bring the schemas of capabilities to their newest revision."""
     settings = _configure()
     names = chosen(capabilities)
-    # As the owner of the schemas, whom Vault's short-lived users are not.
-    owner = VaultSettings(secrets="environment", database_credentials="url", field_keys="local")
-    async with open_resources(settings, names[0], owner) as resources:
-        await migrate(resources.database.engine, names)
+    async with open_owner(settings) as database:
+        await migrate(database.engine, names)
 
 
 async def change_encryption(action: str) -> None:

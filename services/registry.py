@@ -36,5 +36,5 @@ async def assemble(names: list[str], resources: Resources) -> list[Module]:
     modules = []
     for name in names:
         wiring = import_module(CAPABILITIES[name])
-        modules.append(await cast("Assemble", wiring.assemble)(resources.acting_as(name)))
+        modules.append(await cast("Assemble", wiring.assemble)(await resources.acting_as(name)))
     return modules

@@ -73,6 +73,7 @@ async def _open_vault(settings: VaultSettings, home: Path) -> AsyncIterator[Cust
     loops: list[Callable[[], Awaitable[None]]] = [session.keep]
     credentials = None
     try:
+        await session.wait_until_ready()
         if settings.database_credentials == "vault":
             credentials = VaultCredentials(session, settings.vault_role)
             try:

@@ -14,8 +14,10 @@ import dramatiq
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
+from redis import ConnectionPool
 
 from services.chassis import garbage, logs
+from services.chassis.addresses import Url, current, valkey_options
 from services.chassis.job_middleware import Metering, SafeRetries, Tracing
 from services.chassis.outbox import Event
 from services.chassis.rabbitmq import QuorumBroker, RabbitmqPublisher, message_of
@@ -41,7 +43,7 @@ class _RunningLoop(EventLoopThread):
         self.loop = loop
 
 
-def make_broker(url: str) -> dramatiq.Broker:
+def make_broker(url: Url) -> dramatiq.Broker:
     """Return the broker for actors: RabbitMQ for amqp://…, Valkey for redis://…. It connects when first used."""
     middleware: list[Middleware] = [
         Tracing(),
@@ -50,10 +52,10 @@ def make_broker(url: str) -> dramatiq.Broker:
         ShutdownNotifications(notify_shutdown=True),
         SafeRetries(max_retries=_MAX_RETRIES, min_backoff=500, max_backoff=60_000),
     ]
-    if url.startswith("amqp"):
+    if current(url).startswith("amqp"):
         return QuorumBroker(url, middleware)
     return RedisBroker(  # type: ignore[no-untyped-call]
-        url=url,
+        connection_pool=ConnectionPool.from_url(**valkey_options(url)),
         middleware=middleware,
         heartbeat_timeout=_HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=_MAINTENANCE_CHANCE,
@@ -75,9 +77,9 @@ def open_publisher(settings: ChassisSettings) -> JobPublisher:
     return publisher_to(settings.jobs_url)
 
 
-def publisher_to(url: str) -> JobPublisher:
+def publisher_to(url: Url) -> JobPublisher:
     """Return the publisher to a broker: RabbitMQ for amqp://…, Valkey for redis://…."""
-    return RabbitmqPublisher(url) if url.startswith("amqp") else DramatiqPublisher(make_broker(url))
+    return RabbitmqPublisher(url) if current(url).startswith("amqp") else DramatiqPublisher(make_broker(url))
 
 
 class DramatiqPublisher:

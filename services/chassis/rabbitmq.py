@@ -16,7 +16,9 @@ from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL, RabbitmqBroker
 from dramatiq.common import dq_name, xq_name
 from dramatiq.middleware import Middleware
 from pika.connection import Parameters
+from pika.credentials import PlainCredentials
 
+from services.chassis.addresses import Url, current, login
 from services.chassis.outbox import Event
 
 _HEARTBEAT_SECONDS = 30
@@ -46,24 +48,39 @@ def dead_letter_arguments() -> dict[str, Any]:
     return {"x-message-ttl": DEAD_MESSAGE_TTL}
 
 
+class _Login(PlainCredentials):  # type: ignore[misc]
+    """The user and the password of a URL, as they are at each new connection."""
+
+    def __init__(self, url: Url) -> None:
+        super().__init__(*login(url))
+        self._url = url
+
+    def response_for(self, start: Any) -> Any:
+        """See PlainCredentials."""
+        self.username, self.password = login(self._url)
+        return super().response_for(start)
+
+
 class QuorumBroker(RabbitmqBroker):
     """Dramatiq's broker on RabbitMQ, with confirmed publishing and quorum queues for work."""
 
-    def __init__(self, url: str, middleware: list[Middleware]) -> None:
-        super().__init__(url=url, middleware=middleware, confirm_delivery=True)
+    def __init__(self, url: Url, middleware: list[Middleware]) -> None:
+        super().__init__(url=current(url), middleware=middleware, confirm_delivery=True)
         self.url = url
         for parameters in [self.parameters] if isinstance(self.parameters, Parameters) else self.parameters:
             parameters.heartbeat = _HEARTBEAT_SECONDS
             parameters.blocked_connection_timeout = _BLOCKED_SECONDS
             parameters.socket_timeout = _CONNECT_SECONDS
+            if not isinstance(url, str):
+                parameters.credentials = _Login(url)
 
     def _declare_queue(self, queue_name: str) -> Any:
         return self.channel.queue_declare(queue=queue_name, durable=True, arguments=work_arguments(queue_name))
 
 
-async def connect(url: str) -> AbstractConnection:
+async def connect(url: Url) -> AbstractConnection:
     """Return an open connection to the broker; raises within seconds when it does not answer."""
-    connection = aio_pika.Connection(aio_pika.connection.make_url(url, heartbeat=_HEARTBEAT_SECONDS))
+    connection = aio_pika.Connection(aio_pika.connection.make_url(current(url), heartbeat=_HEARTBEAT_SECONDS))
     try:
         await connection.connect(timeout=_CONNECT_SECONDS)
     except BaseException:
@@ -79,7 +96,7 @@ class RabbitmqPublisher:
     The connection is opened when first needed, and anew after any failure: the relay tries again by itself.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Url) -> None:
         self._url = url
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None

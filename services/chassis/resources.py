@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import grpc
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 
+from services.chassis.addresses import Url, valkey_options
 from services.chassis.channels import open_channel
 from services.chassis.client_credentials import ClientCredentials, TokenSource
 from services.chassis.custody import Custody, open_custody, without_vault
@@ -20,7 +20,9 @@ from services.chassis.events.in_process import InProcessBus
 from services.chassis.events.opening import open_bus
 from services.chassis.pagination import PageTokens
 from services.chassis.secret_stores.settings import VaultSettings
+from services.chassis.secrets import FixedSecret, LiveSecret, SecretMissing, SecretStore
 from services.chassis.settings import ChassisSettings
+from services.chassis.stored_settings import client_secret, completed, owner_url
 from services.chassis.tokens import CLIENT_PREFIX, ServiceTokens
 
 _MIN_SECRET_CHARACTERS = 32
@@ -35,6 +37,7 @@ class Resources:
     """The shared parts of one process. Nothing here connects before it is used."""
 
     settings: ChassisSettings
+    """With what the secret store has of them."""
     database: Database
     valkey: Redis
     mesh: grpc.aio.Channel
@@ -47,32 +50,48 @@ class Resources:
     channels: list[grpc.aio.Channel] = field(default_factory=list)
     """Those that services opened for themselves; closed with the rest."""
 
-    def acting_as(self, service: str) -> "Resources":
+    async def acting_as(self, service: str) -> "Resources":
         """Return the same with a mesh channel that carries the service's own token, whoever shares the process.
 
         Raises:
             ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
+            SecretsUnavailable: the secret store cannot be asked.
         """
-        mesh = _open_mesh(self.settings, service, self.custody.mesh_certificates)
+        mesh = await _open_mesh(self.settings, service, self.custody)
         self.channels.append(mesh)
         return replace(self, mesh=mesh)
+
+    async def service_secret(self, service: str) -> LiveSecret:
+        """Return the secret of a service's own client at the issuer of services' tokens. Raises as `acting_as`."""
+        return await _service_secret(self.settings, service, self.custody.secrets)
 
 
 class ServiceSecretMissing(Exception):
     """PARLEY_SERVICE_TOKEN_URL is set, and a service has no secret to show there."""
 
 
-def _open_mesh(settings: ChassisSettings, service: str, certificates: Path | None) -> grpc.aio.Channel:
-    return open_channel(settings.direct_target or settings.mesh_target, _tokens(settings, service), certificates)
+async def _open_mesh(settings: ChassisSettings, service: str, custody: Custody) -> grpc.aio.Channel:
+    tokens = await _tokens(settings, service, custody.secrets)
+    return open_channel(settings.direct_target or settings.mesh_target, tokens, custody.mesh_certificates)
 
 
-def _tokens(settings: ChassisSettings, service: str) -> TokenSource:
+async def _tokens(settings: ChassisSettings, service: str, store: SecretStore) -> TokenSource:
     if not settings.service_token_url:
         return ServiceTokens(settings.secret.get_secret_value(), service)
-    secret = settings.service_client_secrets.get(service)
-    if secret is None:
-        raise ServiceSecretMissing(f"PARLEY_SERVICE_CLIENT_SECRETS has no secret for {service}")
-    return ClientCredentials(settings.service_token_url, f"{CLIENT_PREFIX}{service}", secret.get_secret_value())
+    secret = await _service_secret(settings, service, store)
+    return ClientCredentials(settings.service_token_url, f"{CLIENT_PREFIX}{service}", secret)
+
+
+async def _service_secret(settings: ChassisSettings, service: str, store: SecretStore) -> LiveSecret:
+    given = settings.service_client_secrets.get(service)
+    if given is not None:
+        return FixedSecret(given.get_secret_value())
+    name = client_secret(service)
+    try:
+        return await store.hold(name)
+    except SecretMissing as error:
+        where = f"neither PARLEY_SERVICE_CLIENT_SECRETS nor the secret {name}"
+        raise ServiceSecretMissing(f"{service} has no secret for its tokens: {where} is set") from error
 
 
 @asynccontextmanager
@@ -83,23 +102,26 @@ async def open_resources(
 
     Raises:
         SecretTooShort: PARLEY_SECRET has fewer than 32 characters.
+        SecretMissing: a secret that is needed is not in the secret store.
         ServiceSecretMissing: tokens come from the issuer, and the service has no secret to get one with.
         UnknownBus: PARLEY_EVENTS_URL names no bus that there is.
         SecretsUnavailable: Vault is to be used, and is away or has no login for this process.
     """
-    secret = settings.secret.get_secret_value()
-    if len(secret) < _MIN_SECRET_CHARACTERS:
-        raise SecretTooShort(f"PARLEY_SECRET must have at least {_MIN_SECRET_CHARACTERS} characters")
-    async with open_custody(vault or VaultSettings(), settings.home) as custody:
+    chosen = vault or VaultSettings()
+    async with open_custody(chosen, settings.home) as custody:
+        settings = await completed(settings, custody.secrets, in_vault=chosen.secrets == "vault")
+        secret = settings.secret.get_secret_value()
+        if len(secret) < _MIN_SECRET_CHARACTERS:
+            raise SecretTooShort(f"PARLEY_SECRET must have at least {_MIN_SECRET_CHARACTERS} characters")
         database = Database(
             settings.database_url.get_secret_value(),
             pool_size=settings.database_pool_size,
             pool_overflow=settings.database_pool_overflow,
             credentials=custody.credentials,
         )
-        valkey = open_valkey(settings.valkey_url.get_secret_value())
-        events = open_bus(settings.events_url.get_secret_value())
-        mesh = _open_mesh(settings, process, custody.mesh_certificates)
+        valkey = open_valkey(settings.valkey_url)
+        events = open_bus(settings.events_url)
+        mesh = await _open_mesh(settings, process, custody)
         resources = Resources(settings, database, valkey, mesh, PageTokens(secret), custody, events)
         try:
             yield resources
@@ -111,10 +133,21 @@ async def open_resources(
             await database.close()
 
 
-def open_valkey(url: str) -> Redis:
+@asynccontextmanager
+async def open_owner(settings: ChassisSettings) -> AsyncIterator[Database]:
+    """Open the database as the owner of the schemas, whom Vault's short-lived users are not. Raises as above."""
+    async with open_custody(VaultSettings(database_credentials="url", field_keys="local"), settings.home) as custody:
+        database = Database((await owner_url(settings, custody.secrets)).get_secret_value())
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+def open_valkey(url: Url) -> Redis:
     """Return a pooled client that waits for a free connection and rides out a short restart of Valkey."""
     pool = BlockingConnectionPool.from_url(
-        url,
+        **valkey_options(url),
         max_connections=64,
         timeout=5,
         socket_connect_timeout=2,

@@ -1,9 +1,10 @@
 """Secrets by name, from wherever the operators keep them; a changed one is seen without a restart.
 
-A name has a capability and a word, such as `inference/openai-api-key`.
+A name has a capability and a word, such as `inference/openai-api-key`; what every process needs is `shared/…`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -43,6 +44,31 @@ class SecretSource(Protocol):
         """
 
 
+class LiveSecret(Protocol):
+    """One secret that is in use and may change meanwhile."""
+
+    def now(self) -> str:
+        """Return it as last read."""
+
+    async def look_again(self) -> str:
+        """Read it at once, such as when it was refused, and return it."""
+
+
+class FixedSecret:
+    """Implements LiveSecret: one that stands in the settings, and stays."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def now(self) -> str:
+        """See LiveSecret."""
+        return self._value
+
+    async def look_again(self) -> str:
+        """See LiveSecret."""
+        return self._value
+
+
 class SecretStore:
     """Reads secrets once and keeps them; `keep_fresh` reads what is in use again and again."""
 
@@ -50,6 +76,7 @@ class SecretStore:
         self._source = source
         self._every = every_seconds
         self._known: dict[str, SecretStr] = {}
+        self._held: dict[str, SecretStr] = {}
         self._changed = asyncio.Event()
 
     async def get(self, name: str) -> SecretStr:
@@ -75,6 +102,15 @@ class SecretStore:
         self._keep(name, value)
         return value
 
+    async def hold(self, name: str) -> LiveSecret:
+        """Return the secret as it is and will be; one that is removed stays as it was. Raises as `get`."""
+        self._held[name] = await self.get(name)
+        return _Held(self, name)
+
+    def held(self, name: str) -> SecretStr:
+        """Return one of `hold` as last read."""
+        return self._held[name]
+
     async def watch(self, name: str) -> AsyncIterator[SecretStr]:
         """Yield the secret as it is, and again whenever it has changed. Raises as `get`."""
         last = await self.get(name)
@@ -92,16 +128,37 @@ class SecretStore:
         """Read every secret that was asked for again, for ever."""
         while True:
             await asyncio.sleep(self._every)
-            for name in list(self._known):
+            for name in {*self._known, *self._held}:
                 try:
                     await self.refresh(name)
                 except SecretMissing:
                     _log.warning("a secret that is in use was removed", name=name)
 
     def _keep(self, name: str, value: SecretStr) -> None:
-        before = self._known.get(name)
+        before = self._known.get(name, self._held.get(name))
         self._known[name] = value
+        if name in self._held:
+            self._held[name] = value
         if before is not None and before != value:
             _log.info("a secret has changed", name=name)
             self._changed.set()
             self._changed = asyncio.Event()
+
+
+class _Held:
+    """Implements LiveSecret: one of a store."""
+
+    def __init__(self, store: SecretStore, name: str) -> None:
+        self._store = store
+        self._name = name
+
+    def now(self) -> str:
+        """See LiveSecret."""
+        return self._store.held(self._name).get_secret_value()
+
+    async def look_again(self) -> str:
+        """See LiveSecret."""
+        # Away or removed: what was there last may still be good.
+        with contextlib.suppress(SecretMissing, SecretsUnavailable):
+            await self._store.refresh(self._name)
+        return self.now()

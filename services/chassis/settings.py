@@ -25,9 +25,9 @@ class ChassisSettings(BaseSettings):
     database_pool_overflow: int = 0
     """Connections opened beyond the pool under load, and closed again afterwards, which costs more than waiting."""
     valkey_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Valkey or Redis."""
+    """Valkey or Redis. A URL that names a user and no password has the secret `shared/valkey-password`."""
     broker_url: SecretStr = SecretStr("")
-    """Where background jobs queue: redis://… or amqp://… (RabbitMQ); empty takes Valkey."""
+    """Where jobs queue: redis://… or amqp://… (RabbitMQ; secret `shared/rabbitmq-password`); empty: Valkey."""
     events_url: SecretStr = SecretStr("")
     """The bus of events: amqp://… (RabbitMQ) or kafka://HOST:PORT,…; empty keeps events within the process."""
     mesh_target: str = "127.0.0.1:8079"
@@ -45,17 +45,17 @@ class ChassisSettings(BaseSettings):
     jwks_url: str = "http://127.0.0.1:8080/.well-known/jwks.json"
     """Where the keys that sign users' tokens are published."""
     secret: SecretStr = SecretStr("")
-    """At least 32 characters, the same for all processes: signs page tokens and the services' own tokens."""
+    """At least 32 characters, the same for all: signs page tokens and services' tokens. In Vault: `shared/secret`."""
     service_token_url: str = ""
     """The issuer's token endpoint, where services get their own tokens; empty signs them with PARLEY_SECRET."""
     service_client_secrets: dict[str, SecretStr] = {}
-    """Capability -> secret of its client `parley-<capability>` at that endpoint, as JSON."""
+    """Capability -> secret of its client there, as JSON. What is not set is `<capability>/keycloak-client-secret`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged."""
     worker_threads: int = 8
     """How many jobs a worker does at once; long ones may go on beside them, as a capability says."""
 
     @property
-    def jobs_url(self) -> str:
+    def jobs_url(self) -> SecretStr:
         """The URL of the broker of background jobs."""
-        return self.broker_url.get_secret_value() or self.valkey_url.get_secret_value()
+        return self.broker_url if self.broker_url.get_secret_value() else self.valkey_url

@@ -29,6 +29,8 @@ _THREADS = 4
 _CALL_SECONDS = 5
 _LOGIN_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
+_START_SECONDS = 60.0
+_PAUSE_SECONDS = 0.5
 # A renewed token is worth keeping while it still gets this part of what a new one gets.
 _WORTH_RENEWING = 0.7
 _AWAY = (RequestException, VaultDown, InternalServerError)
@@ -74,6 +76,20 @@ class VaultSession:
                 raise
             await self._log_in(generation)
             return await self._in_thread(ask)
+
+    async def wait_until_ready(self) -> None:
+        """Return once Vault answers and is unsealed. Raises SecretsUnavailable when that takes more than a minute."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while True:
+                    with contextlib.suppress(SecretsUnavailable):
+                        health = await self._in_thread(_health)
+                        if health == requests.codes.ok:
+                            return
+                        _log.warning("Vault is not ready", status=health)
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        except TimeoutError:
+            raise SecretsUnavailable from None
 
     async def keep(self) -> None:
         """Keep the token alive, for ever: renew it at two thirds of its life, log in anew before it cannot be."""
@@ -170,6 +186,11 @@ class VaultSession:
         except _AWAY as error:
             _log.warning("Vault is away", error=type(error).__name__)
             raise SecretsUnavailable from None
+
+
+def _health(client: Any) -> int:
+    # A standby that answers for the active one will do.
+    return int(client.sys.read_health_status(standby_ok=True, method="HEAD").status_code)
 
 
 def _new_client(url: str, ca: str, token: str | None = None) -> Any:

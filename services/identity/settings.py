@@ -30,7 +30,10 @@ class IdentitySettings(BaseSettings):
     keycloak_realm: str = Field(default="parley", validation_alias=_shared("KEYCLOAK_REALM"))
     """The realm of the users. PARLEY_KEYCLOAK_REALM when not set."""
     keycloak_api_secret: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("KEYCLOAK_API_SECRET"))
-    """The secret of the client `parley-api`, by which people sign in. PARLEY_KEYCLOAK_API_SECRET when not set."""
+    """The secret of the client `parley-api`, by which people sign in. PARLEY_KEYCLOAK_API_SECRET when not set.
+
+    With PARLEY_SECRETS=vault it is `identity/keycloak-api-secret` there.
+    """
     access_token_seconds: int = Field(default=30 * 60, ge=1, le=24 * 3600)
     """For how long an access token is good."""
     refresh_token_seconds: int = Field(default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600)
@@ -44,7 +47,7 @@ class IdentitySettings(BaseSettings):
     admin_email: str = Field(default="", pattern=r"^$|^[^@\s]+@[^@\s]+$", max_length=254)
     """The address of a user who is an administrator from the start; made when missing. Needs admin_password."""
     admin_password: SecretStr = SecretStr("")
-    """The password of that user when it is made; an existing user keeps the password."""
+    """The password of that user when it is made; an existing user keeps it. In Vault: `identity/admin-password`."""
     admin_username: str = Field(default="", pattern=r"^$|^[A-Za-z0-9._-]{3,50}$")
     """The username of that user; the part of the address before the @ when empty."""
 

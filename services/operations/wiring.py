@@ -14,6 +14,7 @@ from parley.operations.v1 import (
     schedule_service_pb2_grpc,
 )
 
+from services.chassis.addresses import Url, current
 from services.chassis.jobs import make_broker
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
@@ -107,8 +108,10 @@ def _served(
     )
 
 
-def _source(url: str, queues: PostgresQueueNames) -> DeadLetterSource:
-    return RabbitmqDeadLetters(url, queues.names) if url.startswith("amqp") else ValkeyDeadLetters(open_valkey(url))
+def _source(url: Url, queues: PostgresQueueNames) -> DeadLetterSource:
+    if current(url).startswith("amqp"):
+        return RabbitmqDeadLetters(url, queues.names)
+    return ValkeyDeadLetters(open_valkey(url))
 
 
 def _now() -> datetime:

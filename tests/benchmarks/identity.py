@@ -23,6 +23,7 @@ from services.chassis.database import Database
 from services.chassis.identifiers import new_id
 from services.chassis.migrations import migrate
 from services.chassis.revocations import RevokedSessions
+from services.chassis.secrets import FixedSecret
 from services.chassis.tokens import TokenVerifier
 from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
 from services.identity.backends.builtin_tokens import BuiltinTokens
@@ -67,7 +68,7 @@ async def measure_keycloak() -> None:
             times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
             return sum(each.user + each.system for each in times)
 
-        secrets = (running.secret(f"keycloak-client-parley-{name}") for name in ("identity", "api"))
+        secrets = (FixedSecret(running.secret(f"keycloak-client-parley-{name}")) for name in ("identity", "api"))
         realm = KeycloakRealm(running.url, "parley", *secrets)
         await measure_sessions(keycloak_directory(realm, timedelta(minutes=30), timedelta(days=7)), used)
         await realm.close()

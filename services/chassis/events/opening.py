@@ -1,5 +1,6 @@
 """Which bus carries the events, by the setting PARLEY_EVENTS_URL."""
 
+from services.chassis.addresses import Url, current
 from services.chassis.events.bus import EventBus
 from services.chassis.events.in_process import InProcessBus
 from services.chassis.events.kafka_bus import KafkaBus
@@ -10,7 +11,7 @@ class UnknownBus(ValueError):
     """The URL names no bus that there is."""
 
 
-def open_bus(url: str) -> EventBus:
+def open_bus(url: Url) -> EventBus:
     """Return the bus: amqp://… for RabbitMQ, kafka://HOST:PORT,… for Kafka, the process itself when empty.
 
     It connects when first used.
@@ -18,9 +19,9 @@ def open_bus(url: str) -> EventBus:
     Raises:
         UnknownBus: the URL has another scheme.
     """
-    if not url:
+    if not current(url):
         return InProcessBus()
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = current(url).partition("://")
     if scheme in ("amqp", "amqps"):
         return RabbitmqBus(url)
     if scheme == "kafka":

@@ -11,6 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 from google.protobuf.message import DecodeError
 
+from services.chassis.addresses import Url
 from services.chassis.events.bus import Handler, deal_with
 from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
 from services.chassis.outbox import Event
@@ -23,7 +24,7 @@ _PREFETCH = 50
 class RabbitmqBus:
     """Implements EventBus."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Url) -> None:
         self._url = url
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None

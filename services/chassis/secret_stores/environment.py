@@ -1,4 +1,7 @@
-"""Secrets from environment variables and `.env`: `inference/openai-api-key` is PARLEY_INFERENCE_OPENAI_API_KEY."""
+"""Secrets from environment variables and `.env`: `inference/openai-api-key` is PARLEY_INFERENCE_OPENAI_API_KEY.
+
+What is shared has no capability in its name: `shared/secret` is PARLEY_SECRET.
+"""
 
 import os
 from pathlib import Path
@@ -26,4 +29,4 @@ class EnvironmentSecrets:
 
 def variable_of(name: str) -> str:
     """Return the environment variable of a secret."""
-    return "PARLEY_" + name.upper().replace("/", "_").replace("-", "_")
+    return "PARLEY_" + name.removeprefix("shared/").upper().replace("/", "_").replace("-", "_")

@@ -117,16 +117,15 @@ class KeycloakRealm:
         await self._admin.aclose()
 
     async def _ask(self, method: Any, path: str, **more: Any) -> httpx.Response:
-        shown = self._admin.keycloak_openid.client_secret_key = self._service_secret.now()
+        url = f"{self._path}/{path}"
+        openid = self._admin.keycloak_openid
+        openid.client_secret_key = self._service_secret.now()
         try:
             try:
-                answer: httpx.Response = await method(f"{self._path}/{path}", **more)
+                answer: httpx.Response = await method(url, **more)
             except KeycloakAuthenticationError:
-                changed = await self._service_secret.look_again()
-                if changed == shown:
-                    raise
-                self._admin.keycloak_openid.client_secret_key = changed
-                answer = await method(f"{self._path}/{path}", **more)
+                openid.client_secret_key = await self._service_secret.look_again()
+                answer = await method(url, **more)
         except (KeycloakConnectionError, KeycloakAuthenticationError, KeycloakError) as error:
             _log.warning("Keycloak cannot be asked", error=type(error).__name__)
             raise DirectoryUnavailable from error

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.chassis.resources import Resources
-from services.chassis.settings import ChassisSettings
+from services.chassis.resources import Resources, ServiceSecretMissing
+from services.chassis.secrets import FixedSecret, LiveSecret, SecretMissing
 from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
 from services.identity.backends.builtin_organizations import BuiltinOrganizations
 from services.identity.backends.builtin_sessions import BuiltinSessions
@@ -21,6 +21,8 @@ from services.identity.ports.keys import SignClaims
 from services.identity.ports.stores import PasswordHasher
 from services.identity.settings import IdentitySettings
 
+_API_SECRET = "identity/keycloak-api-secret"  # noqa: S105 -- its name
+
 
 @dataclass(frozen=True, slots=True)
 class OpenDirectory:
@@ -31,13 +33,18 @@ class OpenDirectory:
     """Gives back what it holds."""
 
 
-def open_directory(
+async def open_directory(
     settings: IdentitySettings, resources: Resources, work: PostgresWork, sign: SignClaims
 ) -> OpenDirectory:
-    """Return the directory that the settings choose. Raises StartRefused when Keycloak's are not complete."""
+    """Return the directory that the settings choose.
+
+    Raises:
+        StartRefused: Keycloak's settings are not complete.
+        SecretsUnavailable: the secret store cannot be asked.
+    """
     shared = resources.settings
     if settings.directory == "keycloak":
-        return _open_keycloak(settings, shared)
+        return await _open_keycloak(settings, resources)
     hasher = Argon2PasswordHasher(settings.password_threads)
     tokens = BuiltinTokens(
         sign,
@@ -53,19 +60,21 @@ def open_directory(
     return OpenDirectory(builtin_directory(work, hasher, tokens), close)
 
 
-def _open_keycloak(settings: IdentitySettings, shared: ChassisSettings) -> OpenDirectory:
-    secret = shared.service_client_secrets.get("identity")
-    if not settings.keycloak_url or secret is None or not settings.keycloak_api_secret.get_secret_value():
-        needed = "PARLEY_KEYCLOAK_URL, _API_SECRET and the secret of identity in PARLEY_SERVICE_CLIENT_SECRETS"
-        raise StartRefused(cause=f"PARLEY_IDENTITY_DIRECTORY=keycloak needs {needed}")
-    realm = KeycloakRealm(
-        settings.keycloak_url,
-        settings.keycloak_realm,
-        secret.get_secret_value(),
-        settings.keycloak_api_secret.get_secret_value(),
-    )
+async def _open_keycloak(settings: IdentitySettings, resources: Resources) -> OpenDirectory:
+    try:
+        service, api = await resources.service_secret("identity"), await _api_secret(settings, resources)
+    except (ServiceSecretMissing, SecretMissing) as error:
+        raise StartRefused(cause=f"PARLEY_IDENTITY_DIRECTORY=keycloak: {error}") from error
+    if not settings.keycloak_url:
+        raise StartRefused(cause="PARLEY_IDENTITY_DIRECTORY=keycloak needs PARLEY_KEYCLOAK_URL")
+    realm = KeycloakRealm(settings.keycloak_url, settings.keycloak_realm, service, api)
     lifetimes = settings.access_token_seconds, settings.refresh_token_seconds
     return OpenDirectory(keycloak_directory(realm, *(timedelta(seconds=each) for each in lifetimes)), realm.close)
+
+
+async def _api_secret(settings: IdentitySettings, resources: Resources) -> LiveSecret:
+    given = settings.keycloak_api_secret.get_secret_value()
+    return FixedSecret(given) if given else await resources.custody.secrets.hold(_API_SECRET)
 
 
 def builtin_directory(work: PostgresWork, hasher: PasswordHasher, tokens: BuiltinTokens) -> Directory:

@@ -10,6 +10,7 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
+from services.chassis.addresses import Url
 from services.chassis.rabbitmq import connect
 from services.operations.backends.failed_messages import failed_message
 from services.operations.rules import FailedMessage
@@ -20,7 +21,7 @@ _DEAD = ".XQ"
 class RabbitmqDeadLetters:
     """Implements the port DeadLetterSource. RabbitMQ does not list its queues, so `queues` does."""
 
-    def __init__(self, url: str, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
+    def __init__(self, url: Url, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
         self._url = url
         self._queues = queues
         self._connection: AbstractConnection | None = None

@@ -7,6 +7,7 @@ import pytest
 
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
+from services.chassis.secrets import FixedSecret
 from services.identity.backends.argon2_password_hasher import Argon2PasswordHasher
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.backends.directory_key_store import DirectoryKeyStore
@@ -61,7 +62,7 @@ async def directory(
     lifetimes = timedelta(minutes=30), timedelta(days=7)
     if request.param == "keycloak":
         keycloak: RunningKeycloak = request.getfixturevalue("keycloak")
-        secrets = (keycloak.secret(f"keycloak-client-parley-{name}") for name in ("identity", "api"))
+        secrets = (FixedSecret(keycloak.secret(f"keycloak-client-parley-{name}")) for name in ("identity", "api"))
         realm = KeycloakRealm(keycloak.url, "parley", *secrets)
         yield keycloak_directory(realm, *lifetimes)
         await realm.close()

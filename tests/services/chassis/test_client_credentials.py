@@ -15,6 +15,7 @@ import pytest
 from services.chassis import client_credentials
 from services.chassis.client_credentials import ClientCredentials
 from services.chassis.errors import ServiceTokenUnavailable
+from services.chassis.secrets import FixedSecret
 
 
 @dataclass
@@ -67,7 +68,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def credentials(endpoint: Endpoint) -> ClientCredentials:
-    return ClientCredentials(endpoint.url, "parley-conversations", "s3cret")
+    return ClientCredentials(endpoint.url, "parley-conversations", FixedSecret("s3cret"))
 
 
 async def test_one_token_serves_many_calls(credentials: ClientCredentials, endpoint: Endpoint) -> None:
