@@ -1,9 +1,13 @@
 """Asking a model, and telling how the models are."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from services.chassis import metrics
+from services.chassis.errors import ServiceError
 from services.inference.errors import ModelNotFound
 from services.inference.ports import ServedModel
 from services.inference.rules import (
@@ -18,6 +22,24 @@ from services.inference.rules import (
     most_tokens,
     output_limit,
     tool_tokens,
+)
+
+# https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics
+_MODEL = ("gen_ai_provider_name", "gen_ai_request_model")
+_DURATION = metrics.histogram(
+    "gen_ai_client_operation_duration_seconds",
+    "Answers of models, from the request to the end; error_type says why one broke off.",
+    (*_MODEL, "error_type"),
+    metrics.WORK_BUCKETS,
+)
+_FIRST = metrics.histogram(
+    "gen_ai_client_operation_time_to_first_chunk_seconds",
+    "From the request to the first that a model says.",
+    _MODEL,
+    metrics.WORK_BUCKETS,
+)
+_TOKENS = metrics.counter(
+    "gen_ai_client_token_usage", "Tokens that models read (input) and wrote (output).", (*_MODEL, "gen_ai_token_type")
 )
 
 
@@ -58,9 +80,36 @@ async def generate(
     """
     model = catalogue.find(question.model_id)
     prompt = await _prompt(model, defaults, question)
-    async with aclosing(model.chat.stream(prompt)) as parts:
-        async for part in parts:
+    async with aclosing(model.chat.stream(prompt)) as parts, aclosing(_metered(model, parts)) as answer:
+        async for part in answer:
             yield part
+
+
+async def _metered(
+    model: ServedModel, parts: AsyncIterator[str | ToolCall | Summary]
+) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    labels = model.provider, model.model_id
+    started, said, wrong = time.perf_counter(), False, ""
+    try:
+        async for part in parts:
+            if isinstance(part, Summary):
+                _TOKENS.labels(*labels, "input").inc(part.input_tokens)
+                _TOKENS.labels(*labels, "output").inc(part.output_tokens)
+            elif not said:
+                said = True
+                _FIRST.labels(*labels).observe(time.perf_counter() - started)
+            yield part
+    except (asyncio.CancelledError, GeneratorExit):
+        wrong = "cancelled"
+        raise
+    except ServiceError as error:
+        wrong = error.reason
+        raise
+    except Exception:
+        wrong = "_OTHER"  # the conventions' own word
+        raise
+    finally:
+        _DURATION.labels(*labels, wrong).observe(time.perf_counter() - started)
 
 
 def list_statuses(catalogue: Catalogue) -> list[ModelStatus]:

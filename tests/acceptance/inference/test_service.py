@@ -19,6 +19,7 @@ from parley.inference.v1 import (
 )
 from pydantic import SecretStr
 
+from services.chassis import metrics
 from services.chassis.channels import open_channel
 from services.chassis.resources import open_resources
 from services.chassis.serving import build_server
@@ -27,6 +28,8 @@ from services.chassis.tokens import ServiceTokens
 from services.inference.errors import ModelNotFound
 from services.inference.wiring import assemble
 from tests.acceptance.inference.provider import chunk, providing, streaming
+from tests.support.scrapes import scraped
+from tests.support.stores import free_port
 
 _SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -155,3 +158,22 @@ def test_the_script_needs_neither_sdk_nor_runtime() -> None:
 async def _drain(responses: AsyncIterable[generation_service_pb2.GenerateResponse]) -> None:
     async for _ in responses:
         pass
+
+
+async def test_prometheus_is_told_how_models_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_INFERENCE_PROVIDER", "scripted")
+    port, model = free_port(), {"gen_ai_request_model": "scripted", "gen_ai_provider_name": "scripted"}
+    durations = "gen_ai_client_operation_duration_seconds_count"
+    async with metrics.exposed(f"127.0.0.1:{port}"), _served(tmp_path) as channel:
+        stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
+        before = await scraped(port)
+        async for _ in stub.Generate(_request("hello")):
+            pass
+        after = await scraped(port)
+    for sample in (durations, "gen_ai_client_operation_time_to_first_chunk_seconds_count"):
+        assert after.value(sample, **model) == before.value(sample, **model) + 1
+    for kind in ("input", "output"):
+        series = {**model, "gen_ai_token_type": kind}
+        assert after.value("gen_ai_client_token_usage_total", **series) > before.value(
+            "gen_ai_client_token_usage_total", **series
+        )
