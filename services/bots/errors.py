@@ -25,14 +25,6 @@ class ApplicationNotFound(BotsError):
     template = "application_id: there is no application {application_id}"
 
 
-class KeyNotFound(BotsError):
-    """The application has no such key."""
-
-    kind = Kind.NOT_FOUND
-    reason = "KEY_NOT_FOUND"
-    template = "key_id: there is no key {key_id}"
-
-
 class PromptNotFound(BotsError):
     """The owner has no such prompt."""
 
@@ -141,9 +133,9 @@ class VariableInvalid(BotsError):
         return (("variables", f"{self.fields['variable']} must be of type {self.fields['type']}"),)
 
 
-class KeyRefused(BotsError):
-    """The application key is unknown or expired, or its application is disabled."""
+class ApplicationDisabled(BotsError):
+    """Nobody is answered in the application for now."""
 
-    kind = Kind.UNAUTHENTICATED
-    reason = "KEY_REFUSED"
-    template = "the application key is not accepted"
+    kind = Kind.FAILED_PRECONDITION
+    reason = "APPLICATION_DISABLED"
+    template = "application_id: the application {application_id} is disabled"

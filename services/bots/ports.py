@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from services.bots.rules import Application, ApplicationKey, Bot, Change, Label, Prompt, PromptVersion
+from services.bots.rules import Application, Bot, Change, Label, Prompt, PromptVersion
 
 
 class BotStore(Protocol):
@@ -33,7 +32,7 @@ class BotStore(Protocol):
 
 
 class ApplicationStore(Protocol):
-    """Applications and their keys, inside one transaction."""
+    """Applications, inside one transaction."""
 
     async def add(self, application: Application, owner: str, request_id: UUID | None) -> bool:
         """Store a new application; False, having stored nothing, when the owner used the request id before."""
@@ -51,19 +50,7 @@ class ApplicationStore(Protocol):
         """Store a changed application."""
 
     async def delete(self, application_id: UUID) -> None:
-        """Delete an application with its keys."""
-
-    async def add_key(self, key: ApplicationKey, digest: bytes) -> None:
-        """Store a key by its digest."""
-
-    async def keys(self, application_id: UUID, before: UUID | None, size: int) -> list[ApplicationKey]:
-        """Return keys made before `before`, the last made first."""
-
-    async def delete_key(self, application_id: UUID, key_id: UUID) -> bool:
-        """Delete a key; False when there is none."""
-
-    async def by_key(self, digest: bytes, at: datetime) -> tuple[Application, str] | None:
-        """Return the application of a key that works at a time, and its owner."""
+        """Delete an application."""
 
 
 class PromptStore(Protocol):
@@ -144,6 +131,9 @@ class Answering(Protocol):
 
     async def bot(self, bot_id: UUID) -> tuple[Bot, str] | None:
         """Return a bot and its owner."""
+
+    async def application(self, application_id: UUID) -> tuple[Application, str] | None:
+        """Return an application and its owner."""
 
     async def prompt(self, prompt_id: UUID, label: str) -> PromptVersion | None:
         """Return the version that has a label."""

@@ -63,27 +63,15 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A place where a bot answers."""
+    """A place where a bot answers; nobody is answered while it is disabled."""
 
     application_id: UUID
     name: str
     bot_id: UUID
-    allowed_origins: tuple[str, ...] = ()
     disabled: bool = False
     revision: int = 1
     created_at: datetime | None = None
     updated_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ApplicationKey:
-    """A key of an application, without the key itself."""
-
-    key_id: UUID
-    application_id: UUID
-    prefix: str
-    expires_at: datetime | None
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +147,7 @@ BOT_FIELDS = {
     "tool_ids": "tool_ids",
 }
 """The paths of an update mask for a bot, and the fields that they change."""
-APPLICATION_FIELDS = {name: name for name in ("name", "bot_id", "allowed_origins", "disabled")}
+APPLICATION_FIELDS = {name: name for name in ("name", "bot_id", "disabled")}
 PROMPT_FIELDS = {name: name for name in ("name", "description")}
 
 
@@ -202,7 +190,7 @@ def check_template(text: str, variables: Sequence[Variable]) -> None:
             raise TemplateInvalid(cause=f"the default of {variable.name} must be of type {variable.type.value}")
 
 
-def render(text: str, variables: Sequence[Variable], values: Mapping[str, str]) -> str:
+def render(text: str, variables: Sequence[Variable], values: Mapping[str, str], *, ignore_unknown: bool = False) -> str:
     """Return a text with values in the place of its variables. What stands in a value is never rendered again.
 
     Raises:
@@ -210,7 +198,7 @@ def render(text: str, variables: Sequence[Variable], values: Mapping[str, str]) 
     """
     known = {variable.name: variable for variable in variables}
     for name in values:
-        if name not in known:
+        if name not in known and not ignore_unknown:
             raise VariableUnknown(variable=name)
     filled: dict[str, str] = {}
     for name, variable in known.items():
@@ -283,6 +271,11 @@ def rolled_back(label: Label, at: datetime) -> Label:
 def bot_key(bot_id: UUID) -> str:
     """Return under which key a bot is cached."""
     return f"bot:{bot_id}"
+
+
+def application_key(application_id: UUID) -> str:
+    """Return under which key an application is cached."""
+    return f"application:{application_id}"
 
 
 def prompt_key(prompt_id: UUID, label: str) -> str:

@@ -23,18 +23,16 @@ from services.bots.translation import (
     bot_from,
     bot_to,
     change_to,
-    key_to,
     label_to,
-    owner_ids,
     prompt_from,
     prompt_to,
     resolved_to,
     variables_from,
     version_to,
+    wanted_from,
 )
 from services.chassis.identifiers import optional_id
 from services.chassis.owners import who
-from services.chassis.timestamps import time_in
 
 
 class BotServicer(bot_grpc.BotServiceServicer):
@@ -71,10 +69,7 @@ class BotServicer(bot_grpc.BotServiceServicer):
         return bot_pb.ListChangesResponse(changes=map(change_to, page), next_page_token=following)
 
     async def ResolveBot(self, request: bot_pb.ResolveBotRequest, context: Any) -> bot_pb.ResolveBotResponse:
-        resolved = await self._resolving.resolve(
-            UUID(request.bot_id), request.user_id, request.organization_id, dict(request.variables)
-        )
-        return resolved_to(resolved)
+        return resolved_to(await self._resolving.resolve(wanted_from(request)))
 
 
 class ApplicationServicer(application_grpc.ApplicationServiceServicer):
@@ -117,37 +112,6 @@ class ApplicationServicer(application_grpc.ApplicationServiceServicer):
     ) -> application_pb.DeleteApplicationResponse:
         await self._applications.delete(who(), UUID(request.application_id), request.etag)
         return application_pb.DeleteApplicationResponse()
-
-    async def CreateApplicationKey(
-        self, request: application_pb.CreateApplicationKeyRequest, context: Any
-    ) -> application_pb.CreateApplicationKeyResponse:
-        key, secret = await self._applications.create_key(
-            who(), UUID(request.application_id), time_in(request, "expire_time")
-        )
-        return application_pb.CreateApplicationKeyResponse(key=key_to(key), secret=secret)
-
-    async def ListApplicationKeys(
-        self, request: application_pb.ListApplicationKeysRequest, context: Any
-    ) -> application_pb.ListApplicationKeysResponse:
-        page, following = await self._applications.keys(
-            who(), UUID(request.application_id), request.page_size, request.page_token
-        )
-        return application_pb.ListApplicationKeysResponse(keys=map(key_to, page), next_page_token=following)
-
-    async def DeleteApplicationKey(
-        self, request: application_pb.DeleteApplicationKeyRequest, context: Any
-    ) -> application_pb.DeleteApplicationKeyResponse:
-        await self._applications.delete_key(who(), UUID(request.application_id), UUID(request.key_id))
-        return application_pb.DeleteApplicationKeyResponse()
-
-    async def ResolveApplication(
-        self, request: application_pb.ResolveApplicationRequest, context: Any
-    ) -> application_pb.ResolveApplicationResponse:
-        application, owner = await self._applications.by_key(request.key)
-        user_id, organization_id = owner_ids(owner)
-        return application_pb.ResolveApplicationResponse(
-            application=application_to(application), user_id=user_id, organization_id=organization_id
-        )
 
 
 class PromptServicer(prompt_grpc.PromptServiceServicer):

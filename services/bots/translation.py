@@ -5,10 +5,10 @@ from uuid import UUID
 
 from parley.bots.v1 import application_pb2, bot_pb2, bot_service_pb2, change_pb2, prompt_pb2
 
+from services.bots.operations.resolve_bot import Wanted
 from services.bots.rules import (
     DEFAULT_LABEL,
     Application,
-    ApplicationKey,
     Bot,
     Change,
     Label,
@@ -60,6 +60,18 @@ def bot_to(bot: Bot) -> bot_pb2.Bot:
     )
 
 
+def wanted_from(request: bot_service_pb2.ResolveBotRequest) -> Wanted:
+    """Return which bot a request wants to know of."""
+    return Wanted(
+        optional_id(request.bot_id),
+        request.user_id,
+        request.organization_id,
+        optional_id(request.application_id),
+        dict(request.variables),
+        request.ignore_unknown_variables,
+    )
+
+
 def resolved_to(resolved: Resolved) -> bot_service_pb2.ResolveBotResponse:
     """Return a bot as it answers now."""
     return bot_service_pb2.ResolveBotResponse(
@@ -70,7 +82,7 @@ def resolved_to(resolved: Resolved) -> bot_service_pb2.ResolveBotResponse:
 def application_from(proto: application_pb2.Application, application_id: UUID = _NO_ID) -> Application:
     """Return the wanted values of an application; what the server sets is left empty."""
     bot_id = optional_id(proto.bot_id) or _NO_ID
-    return Application(application_id, proto.name, bot_id, tuple(proto.allowed_origins), proto.disabled)
+    return Application(application_id, proto.name, bot_id, proto.disabled)
 
 
 def application_to(application: Application) -> application_pb2.Application:
@@ -79,28 +91,11 @@ def application_to(application: Application) -> application_pb2.Application:
         id=str(application.application_id),
         name=application.name,
         bot_id=str(application.bot_id),
-        allowed_origins=application.allowed_origins,
         disabled=application.disabled,
         etag=etag_of(application.revision),
         create_time=timestamp(application.created_at),
         update_time=timestamp(application.updated_at),
     )
-
-
-def key_to(key: ApplicationKey) -> application_pb2.ApplicationKey:
-    """Return a key for an answer."""
-    return application_pb2.ApplicationKey(
-        id=str(key.key_id),
-        prefix=key.prefix,
-        expire_time=timestamp(key.expires_at),
-        create_time=timestamp(key.created_at),
-    )
-
-
-def owner_ids(owner: str) -> tuple[str, str]:
-    """Return the user id and the organisation id of an owner; one of them is empty."""
-    kind, _, owner_id = owner.partition(":")
-    return ("", owner_id) if kind == "organization" else (owner_id, "")
 
 
 def prompt_from(proto: prompt_pb2.Prompt, prompt_id: UUID = _NO_ID) -> Prompt:

@@ -44,7 +44,7 @@ async def assemble(resources: Resources) -> Module:
             ),
             Served(
                 application_service_pb2_grpc.add_ApplicationServiceServicer_to_server,
-                ApplicationServicer(KeepApplications(transactions, resources.page_tokens)),
+                ApplicationServicer(KeepApplications(transactions, resources.page_tokens, relay.wake)),
                 application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"].full_name,
             ),
             Served(

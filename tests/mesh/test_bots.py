@@ -64,19 +64,13 @@ async def test_a_prompt_in_use_stays(ada: Person) -> None:
     assert (await ada.get("/api/v1/prompts"))["prompts"] == []
 
 
-async def test_an_application_has_keys_that_are_shown_once(ada: Person, stranger: Person) -> None:
+async def test_an_application_is_made_changed_and_deleted(ada: Person, stranger: Person) -> None:
     bot = await ada.post("/api/v1/bots", bot={"name": "Tutor"})
     made = await ada.post("/api/v1/applications", application={"name": "Site", "botId": bot["id"]})
     assert await ada.get(f"/api/v1/applications/{made['id']}") == made
     assert (await ada.get("/api/v1/applications"))["applications"] == [made]
-    key = await ada.post(f"/api/v1/applications/{made['id']}/keys")
-    listed = (await ada.get(f"/api/v1/applications/{made['id']}/keys"))["keys"]
-    assert listed == [key["key"]]
-    assert key["secret"].startswith(key["key"]["prefix"])
-    foreign = await stranger.ask("POST", f"/api/v1/applications/{made['id']}/keys", json={})
+    foreign = await stranger.ask("GET", f"/api/v1/applications/{made['id']}")
     refusal(foreign, 404, 5, reason="APPLICATION_NOT_FOUND")
-    await ada.delete(f"/api/v1/applications/{made['id']}/keys/{key['key']['id']}")
-    assert (await ada.get(f"/api/v1/applications/{made['id']}/keys"))["keys"] == []
     changed = await ada.ask("PATCH", f"/api/v1/applications/{made['id']}", json={"disabled": True})
     assert changed.json()["disabled"]
     await ada.delete(f"/api/v1/applications/{made['id']}")

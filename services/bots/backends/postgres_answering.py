@@ -4,8 +4,16 @@ from uuid import UUID
 
 from sqlalchemy import and_, select
 
-from services.bots.backends.tables import BOT, PROMPT_LABEL, PROMPT_VERSION, bot_of, version_of
-from services.bots.rules import Bot, PromptVersion
+from services.bots.backends.tables import (
+    APPLICATION,
+    BOT,
+    PROMPT_LABEL,
+    PROMPT_VERSION,
+    application_of,
+    bot_of,
+    version_of,
+)
+from services.bots.rules import Application, Bot, PromptVersion
 from services.chassis.database import Database
 
 
@@ -20,6 +28,14 @@ class PostgresAnswering:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(BOT).where(BOT.c.id == bot_id))).one_or_none()
         return None if row is None else (bot_of(row), row.owner)
+
+    async def application(self, application_id: UUID) -> tuple[Application, str] | None:
+        """See the port."""
+        async with self._database.reading() as connection:
+            row = (
+                await connection.execute(select(APPLICATION).where(APPLICATION.c.id == application_id))
+            ).one_or_none()
+        return None if row is None else (application_of(row), row.owner)
 
     async def prompt(self, prompt_id: UUID, label: str) -> PromptVersion | None:
         """See the port."""

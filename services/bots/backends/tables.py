@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     Float,
     Integer,
-    LargeBinary,
     MetaData,
     Row,
     Table,
@@ -21,7 +20,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.bots.rules import (
     Application,
-    ApplicationKey,
     Bot,
     Change,
     Label,
@@ -70,18 +68,7 @@ BOT = Table(
 APPLICATION = Table(
     "application",
     _METADATA,
-    *_kept(Column("bot_id", Uuid), Column("allowed_origins", ARRAY(Text, as_tuple=True)), Column("disabled", Boolean)),
-    schema=SCHEMA,
-)
-APPLICATION_KEY = Table(
-    "application_key",
-    _METADATA,
-    Column("id", Uuid, primary_key=True),
-    Column("application_id", Uuid),
-    Column("digest", LargeBinary),
-    Column("prefix", Text),
-    Column("expires_at", _TIME),
-    Column("created_at", _TIME),
+    *_kept(Column("bot_id", Uuid), Column("disabled", Boolean)),
     schema=SCHEMA,
 )
 PROMPT_VERSION = Table(
@@ -137,11 +124,6 @@ def application_of(row: Row[Any]) -> Application:
 def prompt_of(row: Row[Any]) -> Prompt:
     """Return the prompt in a row of PROMPT."""
     return Prompt(row.id, **_columns(row, Prompt, "prompt_id"))
-
-
-def key_of(row: Row[Any]) -> ApplicationKey:
-    """Return the key in a row of APPLICATION_KEY."""
-    return ApplicationKey(row.id, **_columns(row, ApplicationKey, "key_id"))
 
 
 def change_of(row: Row[Any]) -> Change:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.bots.ports import Answering
-from services.bots.rules import Bot, PromptVersion, bot_key, prompt_key
+from services.bots.rules import Application, Bot, PromptVersion, application_key, bot_key, prompt_key
 from services.chassis import logs
 
 _log = logs.get(__name__)
@@ -19,7 +19,8 @@ _PREFIX = "bots:cache:"
 _PATIENCE_SECONDS = 0.25
 # Longer than any reader may hold an old value in its hands.
 _DROPPED_SECONDS = 600
-_PAIR = TypeAdapter(tuple[Bot, str])
+_BOT = TypeAdapter(tuple[Bot, str])
+_APPLICATION = TypeAdapter(tuple[Application, str])
 _VERSION = TypeAdapter(PromptVersion)
 # Whoever read PostgreSQL before the last drop must not store what was read.
 _STORE = """
@@ -40,7 +41,12 @@ class ValkeyCachingAnswering:
 
     async def bot(self, bot_id: UUID) -> tuple[Bot, str] | None:
         """See the port."""
-        return await self._cached(bot_key(bot_id), _PAIR, lambda: self._behind.bot(bot_id))
+        return await self._cached(bot_key(bot_id), _BOT, lambda: self._behind.bot(bot_id))
+
+    async def application(self, application_id: UUID) -> tuple[Application, str] | None:
+        """See the port."""
+        key = application_key(application_id)
+        return await self._cached(key, _APPLICATION, lambda: self._behind.application(application_id))
 
     async def prompt(self, prompt_id: UUID, label: str) -> PromptVersion | None:
         """See the port."""

@@ -1,8 +1,6 @@
-"""Make, list, change and delete applications and their keys."""
+"""Make, list, change and delete applications."""
 
-import hashlib
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -11,22 +9,17 @@ from services.bots.errors import (
     ApplicationNotFound,
     BotNotFound,
     EtagMismatch,
-    KeyNotFound,
-    KeyRefused,
     RequestIdReused,
 )
 from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import APPLICATION_FIELDS, Application, ApplicationKey, updated
+from services.bots.rules import APPLICATION_FIELDS, Application, application_key, updated
 from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who
 from services.chassis.pagination import PageTokens
-
-_KEY_START = "pak_"
-_SHOWN_CHARACTERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +28,7 @@ class KeepApplications:
 
     transactions: Transactions
     page_tokens: PageTokens
+    committed: Callable[[], None]
 
     async def create(self, who: Who, wanted: Application, request_id: UUID | None) -> Application:
         """Make an application and return it; the same `request_id` again returns the same application.
@@ -94,70 +88,21 @@ class KeepApplications:
             await _check_bot(tx, who, changed)
             changed = replace(changed, revision=found.revision + 1, updated_at=datetime.now(UTC))
             await tx.applications.save(changed)
-            await record(tx, who, "application", changed.application_id, "updated", ", ".join(fields))
+            stale = application_key(changed.application_id)
+            await record(tx, who, "application", changed.application_id, "updated", ", ".join(fields), stale=stale)
+        self.committed()
         return changed
 
     async def delete(self, who: Who, application_id: UUID, etag: str) -> None:
-        """Delete an application with its keys. Raises ApplicationNotFound, EtagMismatch."""
+        """Delete an application. Raises ApplicationNotFound, EtagMismatch."""
         async with self.transactions.begin() as tx:
             found = await _owned(tx, who, application_id, lock=True)
             check_etag(found.revision, etag, EtagMismatch)
             await tx.applications.delete(application_id)
-            await record(tx, who, "application", application_id, "deleted", found.name)
-
-    async def create_key(
-        self, who: Who, application_id: UUID, expires_at: datetime | None
-    ) -> tuple[ApplicationKey, str]:
-        """Make a key and return it with its secret, which is not stored.
-
-        Raises:
-            ApplicationNotFound: the owner has none with this id.
-            InvalidFields: it would have expired already.
-        """
-        now = datetime.now(UTC)
-        if expires_at is not None and expires_at <= now:
-            raise InvalidFields([("expire_time", "must be in the future")])
-        secret = _KEY_START + secrets.token_urlsafe(32)
-        key = ApplicationKey(new_id(), application_id, secret[:_SHOWN_CHARACTERS], expires_at, now)
-        async with self.transactions.begin() as tx:
-            await _owned(tx, who, application_id, lock=True)
-            await tx.applications.add_key(key, _digest(secret))
-            await record(tx, who, "application", application_id, "key_created", key.prefix)
-        return key, secret
-
-    async def keys(self, who: Who, application_id: UUID, size: int, token: str) -> tuple[Sequence[ApplicationKey], str]:
-        """Return a page of an application's keys and the token of the next one. Raises ApplicationNotFound."""
-        async with self.transactions.read() as tx:
-            await _owned(tx, who, application_id)
-            return await page_by_id(
-                self.page_tokens,
-                f"keys/{application_id}",
-                size,
-                token,
-                lambda before, count: tx.applications.keys(application_id, before, count),
-                lambda key: key.key_id,
+            await record(
+                tx, who, "application", application_id, "deleted", found.name, stale=application_key(application_id)
             )
-
-    async def delete_key(self, who: Who, application_id: UUID, key_id: UUID) -> None:
-        """Delete a key: it works no longer. Raises ApplicationNotFound, KeyNotFound."""
-        async with self.transactions.begin() as tx:
-            await _owned(tx, who, application_id, lock=True)
-            if not await tx.applications.delete_key(application_id, key_id):
-                raise KeyNotFound(key_id=key_id)
-            await record(tx, who, "application", application_id, "key_deleted", str(key_id))
-
-    async def by_key(self, secret: str) -> tuple[Application, str]:
-        """Return the application that a key belongs to, and its owner. Raises KeyRefused."""
-        async with self.transactions.read() as tx:
-            found = await tx.applications.by_key(_digest(secret), datetime.now(UTC))
-        if found is None or found[0].disabled:
-            raise KeyRefused
-        return found
-
-
-def _digest(secret: str) -> bytes:
-    # The key is 256 random bits: a plain hash cannot be searched.
-    return hashlib.sha256(secret.encode()).digest()
+        self.committed()
 
 
 def _check_name(application: Application) -> None:

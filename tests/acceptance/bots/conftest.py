@@ -14,9 +14,9 @@ from services.bots.backends.valkey_caching_answering import ValkeyCachingAnsweri
 from services.bots.operations.keep_applications import KeepApplications
 from services.bots.operations.keep_bots import KeepBots
 from services.bots.operations.keep_prompts import KeepPrompts
-from services.bots.operations.resolve_bot import ResolveBots
+from services.bots.operations.resolve_bot import ResolveBots, Wanted
 from services.bots.operations.version_prompts import VersionPrompts
-from services.bots.rules import Bot, Prompt, Resolved, Variable
+from services.bots.rules import Application, Bot, Prompt, Resolved, Variable
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owner_of
@@ -48,7 +48,11 @@ class Bots:
 
     async def resolve(self, who: Who, bot: Bot) -> Resolved:
         """Return how the bot answers its user now."""
-        return await self.resolving.resolve(bot.bot_id, who.user_id, "", {})
+        return await self.resolving.resolve(Wanted(bot.bot_id, who.user_id))
+
+    async def resolve_in(self, who: Who, application: Application) -> Resolved:
+        """Return how the bot of an application answers its user now."""
+        return await self.resolving.resolve(Wanted(None, who.user_id, application_id=application.application_id))
 
 
 @asynccontextmanager
@@ -61,7 +65,7 @@ async def bots_on(database: Database, valkey: Redis, cache_seconds: float = 60.0
     yield Bots(
         relay,
         KeepBots(transactions, TOKENS, relay.wake),
-        KeepApplications(transactions, TOKENS),
+        KeepApplications(transactions, TOKENS, relay.wake),
         KeepPrompts(transactions, TOKENS),
         VersionPrompts(transactions, TOKENS, relay.wake),
         ResolveBots(answering),

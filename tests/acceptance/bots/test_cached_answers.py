@@ -13,14 +13,22 @@ import pytest
 from redis.asyncio import Redis
 
 from services.bots.backends.valkey_caching_answering import ValkeyCachingAnswering
-from services.bots.errors import BotNotFound, LabelNotFound, VariableUnknown
-from services.bots.rules import Bot, bot_key
+from services.bots.errors import (
+    ApplicationDisabled,
+    ApplicationNotFound,
+    BotNotFound,
+    BotsError,
+    LabelNotFound,
+    VariableUnknown,
+)
+from services.bots.operations.resolve_bot import Wanted
+from services.bots.rules import Application, Bot, bot_key
 from services.chassis.database import Database
 from services.chassis.etags import etag_of
 from services.chassis.owners import Who
 from services.chassis.resources import open_valkey
 from services.chassis.supervision import keep_running
-from tests.acceptance.bots.conftest import Bots, bots_on
+from tests.acceptance.bots.conftest import NO_ID, Bots, bots_on
 from tests.support.stores import running_valkey
 
 
@@ -42,6 +50,19 @@ async def until_told(house: Bots, who: Who, bot: Bot, prompt: str) -> float:
         assert time.monotonic() - began < 5, "the change never showed"
         await asyncio.sleep(0.01)
     return time.monotonic() - began
+
+
+async def until_refused(house: Bots, who: Who, application: Application, refusal: type[BotsError]) -> float:
+    """Ask until the application is refused so, and return the seconds that it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < 5:
+        try:
+            await house.resolve_in(who, application)
+        except (ApplicationDisabled, ApplicationNotFound) as refused:
+            if isinstance(refused, refusal):
+                return time.monotonic() - began
+        await asyncio.sleep(0.01)
+    raise AssertionError("the change never showed")
 
 
 async def until_gone(house: Bots, who: Who, bot: Bot) -> float:
@@ -75,7 +96,7 @@ async def test_what_was_read_once_is_not_read_again(house: Bots, ann: Who, monke
     monkeypatch.setattr(house.behind, "prompt", forbidden)
     assert await house.resolve(ann, bot) == first
     with pytest.raises(VariableUnknown):
-        await house.resolving.resolve(bot.bot_id, ann.user_id, "", {"nmae": "Ann"})
+        await house.resolving.resolve(Wanted(bot.bot_id, ann.user_id, values={"nmae": "Ann"}))
 
 
 async def test_a_change_shows_within_a_second_on_every_replica(
@@ -96,6 +117,24 @@ async def test_a_change_shows_within_a_second_on_every_replica(
         assert await until_gone(replica, ann, bot) <= 1.0
 
 
+async def test_an_application_answers_with_another_bot_within_a_second(
+    house: Bots, ann: Who, database: Database, valkey: Redis
+) -> None:
+    kind, strict = await house.told(ann, "Be kind."), await house.told(ann, "Be strict.")
+    application = await house.applications.create(ann, Application(NO_ID, "Site", kind.bot_id), None)
+    async with bots_on(database, valkey) as replica, relaying(replica):
+        assert (await house.resolve_in(ann, application)).prompt == "Be kind."
+        await house.applications.update(ann, replace(application, bot_id=strict.bot_id), ["bot_id"], "")
+        began = time.monotonic()
+        while (await house.resolve_in(ann, application)).prompt != "Be strict.":
+            assert time.monotonic() - began <= 1.0
+            await asyncio.sleep(0.01)
+        await house.applications.update(ann, replace(application, disabled=True), ["disabled"], "")
+        assert await until_refused(house, ann, application, ApplicationDisabled) <= 1.0
+        await house.applications.delete(ann, application.application_id, "")
+        assert await until_refused(house, ann, application, ApplicationNotFound) <= 1.0
+
+
 async def test_a_reader_with_an_old_value_in_its_hands_does_not_store_it(house: Bots, ann: Who, valkey: Redis) -> None:
     bot = await house.told(ann, "one")
     reading, go_on = asyncio.Event(), asyncio.Event()
@@ -108,6 +147,7 @@ async def test_a_reader_with_an_old_value_in_its_hands_does_not_store_it(house: 
             await go_on.wait()
             return found
 
+        application = behind.application
         prompt = behind.prompt
 
     slow = asyncio.create_task(ValkeyCachingAnswering(valkey, Slow(), 60).bot(bot.bot_id))

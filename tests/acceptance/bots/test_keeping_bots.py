@@ -2,26 +2,26 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.bots.errors import (
+    ApplicationDisabled,
     ApplicationNotFound,
     BotInUse,
     BotNotFound,
     EtagMismatch,
-    KeyNotFound,
-    KeyRefused,
     NothingToRollBack,
     PromptInUse,
     PromptNotFound,
     RequestIdReused,
     TemplateInvalid,
+    VariableUnknown,
     VersionNotFound,
 )
+from services.bots.operations.resolve_bot import Wanted
 from services.bots.rules import Application, Bot, Prompt, Variable
 from services.chassis.database import Database
 from services.chassis.errors import InvalidFields
@@ -100,7 +100,7 @@ async def test_nothing_of_another_owner_is_found(house: Bots, ann: Who, bob: Who
     with pytest.raises(PromptNotFound):
         await house.versions.move(bob, bot.prompt_id, "production", 1, "")
     with pytest.raises(ApplicationNotFound):
-        await house.applications.create_key(bob, application.application_id, None)
+        await house.applications.delete(bob, application.application_id, "")
     with pytest.raises(BotNotFound):
         await house.resolve(bob, bot)
     assert (await house.bots.page(bob, 0, ""))[0] == []
@@ -113,9 +113,9 @@ async def test_people_of_one_organisation_share_their_bots(house: Bots) -> None:
     bot = await house.told(ann, "Be kind.")
     changed = await house.bots.update(bob, replace(bot, name="Ours"), ["name"], "")
     assert changed.name == "Ours"
-    assert (await house.resolving.resolve(bot.bot_id, "carl", organization_id, {})).prompt == "Be kind."
+    assert (await house.resolving.resolve(Wanted(bot.bot_id, "carl", organization_id))).prompt == "Be kind."
     with pytest.raises(BotNotFound):
-        await house.resolving.resolve(bot.bot_id, "ann", "", {})
+        await house.resolving.resolve(Wanted(bot.bot_id, "ann"))
     changes, _ = await house.bots.changes(ann, bot.bot_id, 0, "")
     assert [(change.user_id, change.action, change.detail) for change in changes] == [
         ("bob", "updated", "name"),
@@ -134,39 +134,29 @@ async def test_pages_hold_everything_once_the_newest_first(house: Bots, ann: Who
     assert seen == made[::-1]
 
 
-async def test_a_key_works_until_it_is_deleted_or_expires(house: Bots, ann: Who, database: Database) -> None:
-    bot = await house.bots.create(ann, Bot(NO_ID, "Bot"), None)
+async def test_an_application_answers_those_whose_it_is(house: Bots, ann: Who, bob: Who) -> None:
+    bot = await house.told(ann, "Be kind to {{name}}.")
     application = await house.applications.create(ann, Application(NO_ID, "Site", bot.bot_id), None)
-    soon = datetime.now(UTC) + timedelta(hours=1)
-    key, secret = await house.applications.create_key(ann, application.application_id, None)
-    other, short_lived = await house.applications.create_key(ann, application.application_id, soon)
-    assert secret.startswith(key.prefix)
-    assert (await house.applications.by_key(secret))[0].application_id == application.application_id
-    assert (await house.applications.by_key(short_lived))[1] == ann.owner
-    assert await house.applications.keys(ann, application.application_id, 1, "") != ([], "")
-    async with database.transaction() as connection:
-        stored = (await connection.execute(text("SELECT digest FROM bots.application_key"))).scalars().all()
-        assert secret.encode() not in stored
-        await connection.execute(
-            text("UPDATE bots.application_key SET expires_at = now() WHERE id = :id"), {"id": other.key_id}
-        )
-    await house.applications.delete_key(ann, application.application_id, key.key_id)
-    for refused in (secret, short_lived, "pak_guess"):
-        with pytest.raises(KeyRefused):
-            await house.applications.by_key(refused)
-    with pytest.raises(KeyNotFound):
-        await house.applications.delete_key(ann, application.application_id, key.key_id)
-    with pytest.raises(InvalidFields, match="expire_time"):
-        await house.applications.create_key(ann, application.application_id, datetime.now(UTC))
+    found = await house.resolve_in(ann, application)
+    assert (found.bot.bot_id, found.prompt) == (bot.bot_id, "Be kind to you.")
+    with pytest.raises(ApplicationNotFound):
+        await house.resolve_in(bob, application)
+    closed = await house.applications.create(ann, Application(NO_ID, "Closed", bot.bot_id, disabled=True), None)
+    with pytest.raises(ApplicationDisabled):
+        await house.resolve_in(ann, closed)
+    for wanted in (Wanted(None, ann.user_id), Wanted(bot.bot_id, ann.user_id, "", application.application_id)):
+        with pytest.raises(InvalidFields, match="bot_id"):
+            await house.resolving.resolve(wanted)
 
 
-async def test_the_keys_of_a_disabled_application_are_refused(house: Bots, ann: Who) -> None:
-    bot = await house.bots.create(ann, Bot(NO_ID, "Bot"), None)
-    application = await house.applications.create(ann, Application(NO_ID, "Site", bot.bot_id), None)
-    _, secret = await house.applications.create_key(ann, application.application_id, None)
-    await house.applications.update(ann, replace(application, disabled=True), ["disabled"], "")
-    with pytest.raises(KeyRefused):
-        await house.applications.by_key(secret)
+async def test_values_that_the_prompt_has_no_variable_for_are_refused_or_passed_over(house: Bots, ann: Who) -> None:
+    bot = await house.told(ann, "Be kind to {{name}}.")
+    plain = await house.bots.create(ann, Bot(NO_ID, "Plain"), None)
+    for one, prompt in ((bot, "Be kind to Ann."), (plain, "")):
+        wanted = Wanted(one.bot_id, ann.user_id, values={"name": "Ann", "town": "Huế"})
+        with pytest.raises(VariableUnknown):
+            await house.resolving.resolve(wanted)
+        assert (await house.resolving.resolve(replace(wanted, ignore_unknown=True))).prompt == prompt
 
 
 async def test_a_version_never_changes(house: Bots, ann: Who, database: Database) -> None:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n parley/bots/v1/application.proto\x12\x0eparley.bots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xef\x01\n\x0b\x41pplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x16\n\x06\x62ot_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12$\n\x0f\x61llowed_origins\x18\x04 \x03(\tB\x0b\xd2\xf3\x18\x07\x10\xac\x02(\x03@\x14\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x01\n\x0e\x41pplicationKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n parley/bots/v1/application.proto\x12\x0eparley.bots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xc9\x01\n\x0b\x41pplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x16\n\x06\x62ot_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLICATION'].fields_by_name['name']._serialized_options = b'\322\363\030\002\020d'
   _globals['_APPLICATION'].fields_by_name['bot_id']._loaded_options = None
   _globals['_APPLICATION'].fields_by_name['bot_id']._serialized_options = b'\322\363\030\002(\001'
-  _globals['_APPLICATION'].fields_by_name['allowed_origins']._loaded_options = None
-  _globals['_APPLICATION'].fields_by_name['allowed_origins']._serialized_options = b'\322\363\030\007\020\254\002(\003@\024'
   _globals['_APPLICATION']._serialized_start=125
-  _globals['_APPLICATION']._serialized_end=364
-  _globals['_APPLICATIONKEY']._serialized_start=367
-  _globals['_APPLICATIONKEY']._serialized_end=509
+  _globals['_APPLICATION']._serialized_end=326
 # @@protoc_insertion_point(module_scope)

@@ -3,11 +3,9 @@
 isort:skip_file
 """
 
-from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,14 +19,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Application(_message.Message):
-    """A place where a bot answers, such as a website, an app or a channel."""
+    """A place where a bot answers, such as a website, an app or a channel. Conversations are opened in it: whichever bot it
+    has when a message is answered, answers.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     BOT_ID_FIELD_NUMBER: _builtins.int
-    ALLOWED_ORIGINS_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -40,13 +39,9 @@ class Application(_message.Message):
     bot_id: _builtins.str
     """The bot that answers there."""
     disabled: _builtins.bool
-    """Whether its keys are refused for now."""
+    """Whether nobody is answered in it for now."""
     etag: _builtins.str
     """Changes with every change of the application. Set by the server."""
-    @_builtins.property
-    def allowed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The web origins from which it may be used, such as `https://example.org`; any when empty."""
-
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the application was made. Set by the server."""
@@ -61,7 +56,6 @@ class Application(_message.Message):
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         bot_id: _builtins.str = ...,
-        allowed_origins: _abc.Iterable[_builtins.str] | None = ...,
         disabled: _builtins.bool = ...,
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
@@ -69,46 +63,8 @@ class Application(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_origins", b"allowed_origins", "bot_id", b"bot_id", "create_time", b"create_time", "disabled", b"disabled", "etag", b"etag", "id", b"id", "name", b"name", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "create_time", b"create_time", "disabled", b"disabled", "etag", b"etag", "id", b"id", "name", b"name", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Application: _TypeAlias = Application  # noqa: Y015
-
-@_typing.final
-class ApplicationKey(_message.Message):
-    """A key with which an application shows itself. Several may live at once, so that they can be changed without a break."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ID_FIELD_NUMBER: _builtins.int
-    PREFIX_FIELD_NUMBER: _builtins.int
-    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """The key's id (UUIDv7). Set by the server."""
-    prefix: _builtins.str
-    """The first characters of the key, to tell it from others."""
-    @_builtins.property
-    def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it stops working; never when unset."""
-
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
-
-    def __init__(
-        self,
-        *,
-        id: _builtins.str = ...,
-        prefix: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "prefix", b"prefix"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ApplicationKey: _TypeAlias = ApplicationKey  # noqa: Y015

@@ -25,13 +25,12 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from parley.access.v1 import access_pb2 as parley_dot_access_dot_v1_dot_access__pb2
 from parley.bots.v1 import application_pb2 as parley_dot_bots_dot_v1_dot_application__pb2
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(parley/bots/v1/application_service.proto\x12\x0eparley.bots.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dparley/access/v1/access.proto\x1a parley/bots/v1/application.proto\x1a%parley/validation/v1/validation.proto\"n\n\x18\x43reateApplicationRequest\x12\x36\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.ApplicationB\x04\xe2\x41\x01\x02\x12\x1a\n\nrequest_id\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"M\n\x19\x43reateApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\"Q\n\x17ListApplicationsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"f\n\x18ListApplicationsResponse\x12\x31\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x1b.parley.bots.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x15GetApplicationRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"J\n\x16GetApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\"\xbd\x01\n\x18UpdateApplicationRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x36\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1b.parley.bots.v1.ApplicationB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x14\n\x04\x65tag\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"M\n\x19UpdateApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\"T\n\x18\x44\x65leteApplicationRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x14\n\x04\x65tag\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"\x1b\n\x19\x44\x65leteApplicationResponse\"r\n\x1b\x43reateApplicationKeyRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\x1c\x43reateApplicationKeyResponse\x12+\n\x03key\x18\x01 \x01(\x0b\x32\x1e.parley.bots.v1.ApplicationKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"x\n\x1aListApplicationKeysRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"d\n\x1bListApplicationKeysResponse\x12,\n\x04keys\x18\x01 \x03(\x0b\x32\x1e.parley.bots.v1.ApplicationKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x1b\x44\x65leteApplicationKeyRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06key_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"\x1e\n\x1c\x44\x65leteApplicationKeyResponse\"5\n\x19ResolveApplicationRequest\x12\x18\n\x03key\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\xc8\x01\"x\n\x1aResolveApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x17\n\x0forganization_id\x18\x03 \x01(\t2\xa2\x0c\n\x12\x41pplicationService\x12\xa8\x01\n\x11\x43reateApplication\x12(.parley.bots.v1.CreateApplicationRequest\x1a).parley.bots.v1.CreateApplicationResponse\">\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02&\"\x14/api/v1/applications:\x01*b\x0b\x61pplication\x12\x94\x01\n\x10ListApplications\x12\'.parley.bots.v1.ListApplicationsRequest\x1a(.parley.bots.v1.ListApplicationsResponse\"-\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/applications\x12\xac\x01\n\x0eGetApplication\x12%.parley.bots.v1.GetApplicationRequest\x1a&.parley.bots.v1.GetApplicationResponse\"K\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02\x34\x12%/api/v1/applications/{application_id}b\x0b\x61pplication\x12\xc3\x01\n\x11UpdateApplication\x12(.parley.bots.v1.UpdateApplicationRequest\x1a).parley.bots.v1.UpdateApplicationResponse\"Y\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\x41\x32%/api/v1/applications/{application_id}:\x0b\x61pplicationb\x0b\x61pplication\x12\xa9\x01\n\x11\x44\x65leteApplication\x12(.parley.bots.v1.DeleteApplicationRequest\x1a).parley.bots.v1.DeleteApplicationResponse\"?\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\'*%/api/v1/applications/{application_id}\x12\xba\x01\n\x14\x43reateApplicationKey\x12+.parley.bots.v1.CreateApplicationKeyRequest\x1a,.parley.bots.v1.CreateApplicationKeyResponse\"G\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02/\"*/api/v1/applications/{application_id}/keys:\x01*\x12\xb3\x01\n\x13ListApplicationKeys\x12*.parley.bots.v1.ListApplicationKeysRequest\x1a+.parley.bots.v1.ListApplicationKeysResponse\"C\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02,\x12*/api/v1/applications/{application_id}/keys\x12\xc0\x01\n\x14\x44\x65leteApplicationKey\x12+.parley.bots.v1.DeleteApplicationKeyRequest\x1a,.parley.bots.v1.DeleteApplicationKeyResponse\"M\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\x35*3/api/v1/applications/{application_id}/keys/{key_id}\x12s\n\x12ResolveApplication\x12).parley.bots.v1.ResolveApplicationRequest\x1a*.parley.bots.v1.ResolveApplicationResponse\"\x06\xca\xf3\x18\x02\x08\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(parley/bots/v1/application_service.proto\x12\x0eparley.bots.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1dparley/access/v1/access.proto\x1a parley/bots/v1/application.proto\x1a%parley/validation/v1/validation.proto\"n\n\x18\x43reateApplicationRequest\x12\x36\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.ApplicationB\x04\xe2\x41\x01\x02\x12\x1a\n\nrequest_id\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"M\n\x19\x43reateApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\"Q\n\x17ListApplicationsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"f\n\x18ListApplicationsResponse\x12\x31\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x1b.parley.bots.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x15GetApplicationRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"J\n\x16GetApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\"\xbd\x01\n\x18UpdateApplicationRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x36\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x1b.parley.bots.v1.ApplicationB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x14\n\x04\x65tag\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"M\n\x19UpdateApplicationResponse\x12\x30\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.Application\"T\n\x18\x44\x65leteApplicationRequest\x12\"\n\x0e\x61pplication_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x14\n\x04\x65tag\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"\x1b\n\x19\x44\x65leteApplicationResponse2\xf7\x06\n\x12\x41pplicationService\x12\xa8\x01\n\x11\x43reateApplication\x12(.parley.bots.v1.CreateApplicationRequest\x1a).parley.bots.v1.CreateApplicationResponse\">\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02&\"\x14/api/v1/applications:\x01*b\x0b\x61pplication\x12\x94\x01\n\x10ListApplications\x12\'.parley.bots.v1.ListApplicationsRequest\x1a(.parley.bots.v1.ListApplicationsResponse\"-\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/applications\x12\xac\x01\n\x0eGetApplication\x12%.parley.bots.v1.GetApplicationRequest\x1a&.parley.bots.v1.GetApplicationResponse\"K\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02\x34\x12%/api/v1/applications/{application_id}b\x0b\x61pplication\x12\xc3\x01\n\x11UpdateApplication\x12(.parley.bots.v1.UpdateApplicationRequest\x1a).parley.bots.v1.UpdateApplicationResponse\"Y\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\x41\x32%/api/v1/applications/{application_id}:\x0b\x61pplicationb\x0b\x61pplication\x12\xa9\x01\n\x11\x44\x65leteApplication\x12(.parley.bots.v1.DeleteApplicationRequest\x1a).parley.bots.v1.DeleteApplicationResponse\"?\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\'*%/api/v1/applications/{application_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,20 +57,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEAPPLICATIONREQUEST'].fields_by_name['application_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_DELETEAPPLICATIONREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_DELETEAPPLICATIONREQUEST'].fields_by_name['etag']._serialized_options = b'\322\363\030\002\020@'
-  _globals['_CREATEAPPLICATIONKEYREQUEST'].fields_by_name['application_id']._loaded_options = None
-  _globals['_CREATEAPPLICATIONKEYREQUEST'].fields_by_name['application_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
-  _globals['_LISTAPPLICATIONKEYSREQUEST'].fields_by_name['application_id']._loaded_options = None
-  _globals['_LISTAPPLICATIONKEYSREQUEST'].fields_by_name['application_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
-  _globals['_LISTAPPLICATIONKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTAPPLICATIONKEYSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\363\030\0020\000'
-  _globals['_LISTAPPLICATIONKEYSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTAPPLICATIONKEYSREQUEST'].fields_by_name['page_token']._serialized_options = b'\322\363\030\003\020\200\010'
-  _globals['_DELETEAPPLICATIONKEYREQUEST'].fields_by_name['application_id']._loaded_options = None
-  _globals['_DELETEAPPLICATIONKEYREQUEST'].fields_by_name['application_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
-  _globals['_DELETEAPPLICATIONKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
-  _globals['_DELETEAPPLICATIONKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
-  _globals['_RESOLVEAPPLICATIONREQUEST'].fields_by_name['key']._loaded_options = None
-  _globals['_RESOLVEAPPLICATIONREQUEST'].fields_by_name['key']._serialized_options = b'\342A\001\002\322\363\030\003\020\310\001'
   _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._loaded_options = None
   _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplication']._serialized_options = b'\312\363\030\016\010\002\"\nbots.write\202\323\344\223\002&\"\024/api/v1/applications:\001*b\013application'
   _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplications']._loaded_options = None
@@ -82,50 +67,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLICATIONSERVICE'].methods_by_name['UpdateApplication']._serialized_options = b'\312\363\030\016\010\002\"\nbots.write\202\323\344\223\002A2%/api/v1/applications/{application_id}:\013applicationb\013application'
   _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._loaded_options = None
   _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplication']._serialized_options = b'\312\363\030\016\010\002\"\nbots.write\202\323\344\223\002\'*%/api/v1/applications/{application_id}'
-  _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplicationKey']._loaded_options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['CreateApplicationKey']._serialized_options = b'\312\363\030\016\010\002\"\nbots.write\202\323\344\223\002/\"*/api/v1/applications/{application_id}/keys:\001*'
-  _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplicationKeys']._loaded_options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['ListApplicationKeys']._serialized_options = b'\312\363\030\r\010\002\"\tbots.read\202\323\344\223\002,\022*/api/v1/applications/{application_id}/keys'
-  _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplicationKey']._loaded_options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['DeleteApplicationKey']._serialized_options = b'\312\363\030\016\010\002\"\nbots.write\202\323\344\223\0025*3/api/v1/applications/{application_id}/keys/{key_id}'
-  _globals['_APPLICATIONSERVICE'].methods_by_name['ResolveApplication']._loaded_options = None
-  _globals['_APPLICATIONSERVICE'].methods_by_name['ResolveApplication']._serialized_options = b'\312\363\030\002\010\004'
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=294
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=404
-  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_start=406
-  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_end=483
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=485
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=566
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=568
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=670
-  _globals['_GETAPPLICATIONREQUEST']._serialized_start=672
-  _globals['_GETAPPLICATIONREQUEST']._serialized_end=731
-  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=733
-  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=807
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=810
-  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=999
-  _globals['_UPDATEAPPLICATIONRESPONSE']._serialized_start=1001
-  _globals['_UPDATEAPPLICATIONRESPONSE']._serialized_end=1078
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=1080
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=1164
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1166
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1193
-  _globals['_CREATEAPPLICATIONKEYREQUEST']._serialized_start=1195
-  _globals['_CREATEAPPLICATIONKEYREQUEST']._serialized_end=1309
-  _globals['_CREATEAPPLICATIONKEYRESPONSE']._serialized_start=1311
-  _globals['_CREATEAPPLICATIONKEYRESPONSE']._serialized_end=1402
-  _globals['_LISTAPPLICATIONKEYSREQUEST']._serialized_start=1404
-  _globals['_LISTAPPLICATIONKEYSREQUEST']._serialized_end=1524
-  _globals['_LISTAPPLICATIONKEYSRESPONSE']._serialized_start=1526
-  _globals['_LISTAPPLICATIONKEYSRESPONSE']._serialized_end=1626
-  _globals['_DELETEAPPLICATIONKEYREQUEST']._serialized_start=1628
-  _globals['_DELETEAPPLICATIONKEYREQUEST']._serialized_end=1721
-  _globals['_DELETEAPPLICATIONKEYRESPONSE']._serialized_start=1723
-  _globals['_DELETEAPPLICATIONKEYRESPONSE']._serialized_end=1753
-  _globals['_RESOLVEAPPLICATIONREQUEST']._serialized_start=1755
-  _globals['_RESOLVEAPPLICATIONREQUEST']._serialized_end=1808
-  _globals['_RESOLVEAPPLICATIONRESPONSE']._serialized_start=1810
-  _globals['_RESOLVEAPPLICATIONRESPONSE']._serialized_end=1930
-  _globals['_APPLICATIONSERVICE']._serialized_start=1933
-  _globals['_APPLICATIONSERVICE']._serialized_end=3503
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=261
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=371
+  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_start=373
+  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_end=450
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=452
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=533
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=535
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=637
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=639
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=698
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=700
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=774
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=777
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=966
+  _globals['_UPDATEAPPLICATIONRESPONSE']._serialized_start=968
+  _globals['_UPDATEAPPLICATIONRESPONSE']._serialized_end=1045
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=1047
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=1131
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1133
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1160
+  _globals['_APPLICATIONSERVICE']._serialized_start=1163
+  _globals['_APPLICATIONSERVICE']._serialized_end=2050
 # @@protoc_insertion_point(module_scope)

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ApplicationServiceStub:
-    """Keeps the places where bots answer, and their keys. They belong to the caller's organisation, or to the caller when
-    there is none; others' are NOT_FOUND (APPLICATION_NOT_FOUND).
+    """Keeps the places where bots answer. They belong to the caller's organisation, or to the caller when there is none;
+    others' are NOT_FOUND (APPLICATION_NOT_FOUND).
     """
 
     def __init__(self, channel):
@@ -61,31 +61,11 @@ class ApplicationServiceStub:
                 request_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationRequest.SerializeToString,
                 response_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationResponse.FromString,
                 _registered_method=True)
-        self.CreateApplicationKey = channel.unary_unary(
-                '/parley.bots.v1.ApplicationService/CreateApplicationKey',
-                request_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.CreateApplicationKeyRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.CreateApplicationKeyResponse.FromString,
-                _registered_method=True)
-        self.ListApplicationKeys = channel.unary_unary(
-                '/parley.bots.v1.ApplicationService/ListApplicationKeys',
-                request_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ListApplicationKeysRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ListApplicationKeysResponse.FromString,
-                _registered_method=True)
-        self.DeleteApplicationKey = channel.unary_unary(
-                '/parley.bots.v1.ApplicationService/DeleteApplicationKey',
-                request_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationKeyRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationKeyResponse.FromString,
-                _registered_method=True)
-        self.ResolveApplication = channel.unary_unary(
-                '/parley.bots.v1.ApplicationService/ResolveApplication',
-                request_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ResolveApplicationRequest.SerializeToString,
-                response_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ResolveApplicationResponse.FromString,
-                _registered_method=True)
 
 
 class ApplicationServiceServicer:
-    """Keeps the places where bots answer, and their keys. They belong to the caller's organisation, or to the caller when
-    there is none; others' are NOT_FOUND (APPLICATION_NOT_FOUND).
+    """Keeps the places where bots answer. They belong to the caller's organisation, or to the caller when there is none;
+    others' are NOT_FOUND (APPLICATION_NOT_FOUND).
     """
 
     def CreateApplication(self, request, context):
@@ -117,36 +97,7 @@ class ApplicationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteApplication(self, request, context):
-        """Deletes an application with its keys.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreateApplicationKey(self, request, context):
-        """Makes a key. It is shown in this answer and never again.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListApplicationKeys(self, request, context):
-        """Lists the keys of an application, the last made first, without the keys themselves.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteApplicationKey(self, request, context):
-        """Deletes a key: it works no longer. Fails with NOT_FOUND (KEY_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ResolveApplication(self, request, context):
-        """Returns the application that a key belongs to. Fails with UNAUTHENTICATED (KEY_REFUSED) when the key is unknown or
-        expired, or the application is disabled.
+        """Deletes an application. The conversations in it stay, and are answered no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,26 +131,6 @@ def add_ApplicationServiceServicer_to_server(servicer, server):
                     request_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationRequest.FromString,
                     response_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationResponse.SerializeToString,
             ),
-            'CreateApplicationKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateApplicationKey,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.CreateApplicationKeyRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.CreateApplicationKeyResponse.SerializeToString,
-            ),
-            'ListApplicationKeys': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListApplicationKeys,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ListApplicationKeysRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ListApplicationKeysResponse.SerializeToString,
-            ),
-            'DeleteApplicationKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteApplicationKey,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationKeyRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationKeyResponse.SerializeToString,
-            ),
-            'ResolveApplication': grpc.unary_unary_rpc_method_handler(
-                    servicer.ResolveApplication,
-                    request_deserializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ResolveApplicationRequest.FromString,
-                    response_serializer=parley_dot_bots_dot_v1_dot_application__service__pb2.ResolveApplicationResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'parley.bots.v1.ApplicationService', rpc_method_handlers)
@@ -209,8 +140,8 @@ def add_ApplicationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApplicationService:
-    """Keeps the places where bots answer, and their keys. They belong to the caller's organisation, or to the caller when
-    there is none; others' are NOT_FOUND (APPLICATION_NOT_FOUND).
+    """Keeps the places where bots answer. They belong to the caller's organisation, or to the caller when there is none;
+    others' are NOT_FOUND (APPLICATION_NOT_FOUND).
     """
 
     @staticmethod
@@ -338,114 +269,6 @@ class ApplicationService:
             '/parley.bots.v1.ApplicationService/DeleteApplication',
             parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationRequest.SerializeToString,
             parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateApplicationKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.ApplicationService/CreateApplicationKey',
-            parley_dot_bots_dot_v1_dot_application__service__pb2.CreateApplicationKeyRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_application__service__pb2.CreateApplicationKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListApplicationKeys(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.ApplicationService/ListApplicationKeys',
-            parley_dot_bots_dot_v1_dot_application__service__pb2.ListApplicationKeysRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_application__service__pb2.ListApplicationKeysResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeleteApplicationKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.ApplicationService/DeleteApplicationKey',
-            parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationKeyRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_application__service__pb2.DeleteApplicationKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ResolveApplication(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/parley.bots.v1.ApplicationService/ResolveApplication',
-            parley_dot_bots_dot_v1_dot_application__service__pb2.ResolveApplicationRequest.SerializeToString,
-            parley_dot_bots_dot_v1_dot_application__service__pb2.ResolveApplicationResponse.FromString,
             options,
             channel_credentials,
             insecure,

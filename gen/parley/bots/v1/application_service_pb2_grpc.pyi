@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ApplicationServiceStub:
-    """Keeps the places where bots answer, and their keys. They belong to the caller's organisation, or to the caller when
-    there is none; others' are NOT_FOUND (APPLICATION_NOT_FOUND).
+    """Keeps the places where bots answer. They belong to the caller's organisation, or to the caller when there is none;
+    others' are NOT_FOUND (APPLICATION_NOT_FOUND).
     """
 
     @_typing.overload
@@ -44,22 +44,12 @@ class ApplicationServiceStub:
     UpdateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_service_pb2.UpdateApplicationResponse]
     """Changes an application. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
     DeleteApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]
-    """Deletes an application with its keys."""
-    CreateApplicationKey: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationKeyRequest, _application_service_pb2.CreateApplicationKeyResponse]
-    """Makes a key. It is shown in this answer and never again."""
-    ListApplicationKeys: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationKeysRequest, _application_service_pb2.ListApplicationKeysResponse]
-    """Lists the keys of an application, the last made first, without the keys themselves."""
-    DeleteApplicationKey: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationKeyRequest, _application_service_pb2.DeleteApplicationKeyResponse]
-    """Deletes a key: it works no longer. Fails with NOT_FOUND (KEY_NOT_FOUND)."""
-    ResolveApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.ResolveApplicationRequest, _application_service_pb2.ResolveApplicationResponse]
-    """Returns the application that a key belongs to. Fails with UNAUTHENTICATED (KEY_REFUSED) when the key is unknown or
-    expired, or the application is disabled.
-    """
+    """Deletes an application. The conversations in it stay, and are answered no longer."""
 
 @_typing.type_check_only
 class ApplicationServiceAsyncStub(ApplicationServiceStub):
-    """Keeps the places where bots answer, and their keys. They belong to the caller's organisation, or to the caller when
-    there is none; others' are NOT_FOUND (APPLICATION_NOT_FOUND).
+    """Keeps the places where bots answer. They belong to the caller's organisation, or to the caller when there is none;
+    others' are NOT_FOUND (APPLICATION_NOT_FOUND).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -72,21 +62,11 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     UpdateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_service_pb2.UpdateApplicationResponse]  # type: ignore[assignment]
     """Changes an application. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
     DeleteApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]  # type: ignore[assignment]
-    """Deletes an application with its keys."""
-    CreateApplicationKey: _aio.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationKeyRequest, _application_service_pb2.CreateApplicationKeyResponse]  # type: ignore[assignment]
-    """Makes a key. It is shown in this answer and never again."""
-    ListApplicationKeys: _aio.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationKeysRequest, _application_service_pb2.ListApplicationKeysResponse]  # type: ignore[assignment]
-    """Lists the keys of an application, the last made first, without the keys themselves."""
-    DeleteApplicationKey: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationKeyRequest, _application_service_pb2.DeleteApplicationKeyResponse]  # type: ignore[assignment]
-    """Deletes a key: it works no longer. Fails with NOT_FOUND (KEY_NOT_FOUND)."""
-    ResolveApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.ResolveApplicationRequest, _application_service_pb2.ResolveApplicationResponse]  # type: ignore[assignment]
-    """Returns the application that a key belongs to. Fails with UNAUTHENTICATED (KEY_REFUSED) when the key is unknown or
-    expired, or the application is disabled.
-    """
+    """Deletes an application. The conversations in it stay, and are answered no longer."""
 
 class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps the places where bots answer, and their keys. They belong to the caller's organisation, or to the caller when
-    there is none; others' are NOT_FOUND (APPLICATION_NOT_FOUND).
+    """Keeps the places where bots answer. They belong to the caller's organisation, or to the caller when there is none;
+    others' are NOT_FOUND (APPLICATION_NOT_FOUND).
     """
 
     @_abc_1.abstractmethod
@@ -127,40 +107,6 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _application_service_pb2.DeleteApplicationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_application_service_pb2.DeleteApplicationResponse, _abc.Awaitable[_application_service_pb2.DeleteApplicationResponse]]:
-        """Deletes an application with its keys."""
-
-    @_abc_1.abstractmethod
-    def CreateApplicationKey(
-        self,
-        request: _application_service_pb2.CreateApplicationKeyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_application_service_pb2.CreateApplicationKeyResponse, _abc.Awaitable[_application_service_pb2.CreateApplicationKeyResponse]]:
-        """Makes a key. It is shown in this answer and never again."""
-
-    @_abc_1.abstractmethod
-    def ListApplicationKeys(
-        self,
-        request: _application_service_pb2.ListApplicationKeysRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_application_service_pb2.ListApplicationKeysResponse, _abc.Awaitable[_application_service_pb2.ListApplicationKeysResponse]]:
-        """Lists the keys of an application, the last made first, without the keys themselves."""
-
-    @_abc_1.abstractmethod
-    def DeleteApplicationKey(
-        self,
-        request: _application_service_pb2.DeleteApplicationKeyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_application_service_pb2.DeleteApplicationKeyResponse, _abc.Awaitable[_application_service_pb2.DeleteApplicationKeyResponse]]:
-        """Deletes a key: it works no longer. Fails with NOT_FOUND (KEY_NOT_FOUND)."""
-
-    @_abc_1.abstractmethod
-    def ResolveApplication(
-        self,
-        request: _application_service_pb2.ResolveApplicationRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_application_service_pb2.ResolveApplicationResponse, _abc.Awaitable[_application_service_pb2.ResolveApplicationResponse]]:
-        """Returns the application that a key belongs to. Fails with UNAUTHENTICATED (KEY_REFUSED) when the key is unknown or
-        expired, or the application is disabled.
-        """
+        """Deletes an application. The conversations in it stay, and are answered no longer."""
 
 def add_ApplicationServiceServicer_to_server(servicer: ApplicationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

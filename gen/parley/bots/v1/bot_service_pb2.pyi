@@ -366,12 +366,18 @@ class ResolveBotRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    IGNORE_UNKNOWN_VARIABLES_FIELD_NUMBER: _builtins.int
     bot_id: _builtins.str
-    """The bot's id."""
+    """The bot's id; empty when an application is asked about."""
     user_id: _builtins.str
-    """The user for whom it answers. The bot must be this user's or the organisation's."""
+    """The user for whom it answers. Bot and application must be this user's or the organisation's."""
     organization_id: _builtins.str
     """The organisation for which it answers, if any."""
+    application_id: _builtins.str
+    """The application's id; its bot answers."""
+    ignore_unknown_variables: _builtins.bool
+    """Passes over values of variables that the prompt does not have, as after a label was moved. Refuses them otherwise."""
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The values of the prompt's variables."""
@@ -383,10 +389,12 @@ class ResolveBotRequest(_message.Message):
         user_id: _builtins.str = ...,
         organization_id: _builtins.str = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        application_id: _builtins.str = ...,
+        ignore_unknown_variables: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "organization_id", b"organization_id", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "bot_id", b"bot_id", "ignore_unknown_variables", b"ignore_unknown_variables", "organization_id", b"organization_id", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -121,8 +121,9 @@ class BotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveBot(self, request, context):
-        """Returns a bot as it answers now: its model, its rendered prompt and its tools. A change shows here within a second.
-        Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the prompt cannot be rendered.
+        """Returns a bot, or the bot of an application, as it answers now: its model, its rendered prompt and its tools. A change
+        shows here within a second. Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the
+        prompt cannot be rendered, and with FAILED_PRECONDITION (APPLICATION_DISABLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

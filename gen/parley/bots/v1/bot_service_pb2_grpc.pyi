@@ -48,8 +48,9 @@ class BotServiceStub:
     ListChanges: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.ListChangesRequest, _bot_service_pb2.ListChangesResponse]
     """Lists who changed the bots, applications and prompts of the owner, the last change first."""
     ResolveBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.ResolveBotRequest, _bot_service_pb2.ResolveBotResponse]
-    """Returns a bot as it answers now: its model, its rendered prompt and its tools. A change shows here within a second.
-    Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the prompt cannot be rendered.
+    """Returns a bot, or the bot of an application, as it answers now: its model, its rendered prompt and its tools. A change
+    shows here within a second. Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the
+    prompt cannot be rendered, and with FAILED_PRECONDITION (APPLICATION_DISABLED).
     """
 
 @_typing.type_check_only
@@ -72,8 +73,9 @@ class BotServiceAsyncStub(BotServiceStub):
     ListChanges: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.ListChangesRequest, _bot_service_pb2.ListChangesResponse]  # type: ignore[assignment]
     """Lists who changed the bots, applications and prompts of the owner, the last change first."""
     ResolveBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.ResolveBotRequest, _bot_service_pb2.ResolveBotResponse]  # type: ignore[assignment]
-    """Returns a bot as it answers now: its model, its rendered prompt and its tools. A change shows here within a second.
-    Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the prompt cannot be rendered.
+    """Returns a bot, or the bot of an application, as it answers now: its model, its rendered prompt and its tools. A change
+    shows here within a second. Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the
+    prompt cannot be rendered, and with FAILED_PRECONDITION (APPLICATION_DISABLED).
     """
 
 class BotServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -135,8 +137,9 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bot_service_pb2.ResolveBotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_bot_service_pb2.ResolveBotResponse, _abc.Awaitable[_bot_service_pb2.ResolveBotResponse]]:
-        """Returns a bot as it answers now: its model, its rendered prompt and its tools. A change shows here within a second.
-        Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the prompt cannot be rendered.
+        """Returns a bot, or the bot of an application, as it answers now: its model, its rendered prompt and its tools. A change
+        shows here within a second. Fails with INVALID_ARGUMENT (VARIABLE_MISSING, VARIABLE_UNKNOWN, VARIABLE_INVALID) when the
+        prompt cannot be rendered, and with FAILED_PRECONDITION (APPLICATION_DISABLED).
         """
 
 def add_BotServiceServicer_to_server(servicer: BotServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

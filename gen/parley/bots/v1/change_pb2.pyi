@@ -37,7 +37,7 @@ class Change(_message.Message):
     subject_id: _builtins.str
     """The id of what was changed."""
     action: _builtins.str
-    """What was done, such as `created`, `updated`, `version_created`, `label_moved`, `label_rolled_back`, `key_created` or `deleted`."""
+    """What was done, such as `created`, `updated`, `version_created`, `label_moved`, `label_rolled_back` or `deleted`."""
     detail: _builtins.str
     """What exactly, in words: the fields, or the label with the versions before and after."""
     user_id: _builtins.str

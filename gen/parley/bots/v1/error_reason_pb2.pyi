@@ -32,65 +32,61 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the owner has no application with this id.
     Sample: {"reason": "APPLICATION_NOT_FOUND", "domain": "bots.parley", "metadata": {"application_id": "0198..."}}
     """
-    ERROR_REASON_KEY_NOT_FOUND: _ErrorReason.ValueType  # 3
-    """NOT_FOUND: the application has no key with this id.
-    Sample: {"reason": "KEY_NOT_FOUND", "domain": "bots.parley", "metadata": {"key_id": "0198..."}}
-    """
-    ERROR_REASON_PROMPT_NOT_FOUND: _ErrorReason.ValueType  # 4
+    ERROR_REASON_PROMPT_NOT_FOUND: _ErrorReason.ValueType  # 3
     """NOT_FOUND: the owner has no prompt with this id.
     Sample: {"reason": "PROMPT_NOT_FOUND", "domain": "bots.parley", "metadata": {"prompt_id": "0198..."}}
     """
-    ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 5
+    ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 4
     """NOT_FOUND: the prompt has no such version.
     Sample: {"reason": "VERSION_NOT_FOUND", "domain": "bots.parley", "metadata": {"version": "7"}}
     """
-    ERROR_REASON_LABEL_NOT_FOUND: _ErrorReason.ValueType  # 6
+    ERROR_REASON_LABEL_NOT_FOUND: _ErrorReason.ValueType  # 5
     """NOT_FOUND: the prompt has no such label. Move it to a version first.
     Sample: {"reason": "LABEL_NOT_FOUND", "domain": "bots.parley", "metadata": {"label": "production"}}
     """
-    ERROR_REASON_FIELD_NOT_UPDATABLE: _ErrorReason.ValueType  # 7
+    ERROR_REASON_FIELD_NOT_UPDATABLE: _ErrorReason.ValueType  # 6
     """INVALID_ARGUMENT: the update mask names a field that does not exist or cannot be changed.
     Sample: {"reason": "FIELD_NOT_UPDATABLE", "domain": "bots.parley", "metadata": {"field": "id"}}
     """
-    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 8
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 7
     """INVALID_ARGUMENT: the same request_id came before with something else.
     Sample: {"reason": "REQUEST_ID_REUSED", "domain": "bots.parley", "metadata": {"request_id": "7d0c..."}}
     """
-    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 9
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 8
     """ABORTED: somebody changed it since it was read. Read it again, then decide again.
     Sample: {"reason": "ETAG_MISMATCH", "domain": "bots.parley", "metadata": {"etag": "\\"3\\""}}
     """
-    ERROR_REASON_BOT_IN_USE: _ErrorReason.ValueType  # 10
+    ERROR_REASON_BOT_IN_USE: _ErrorReason.ValueType  # 9
     """FAILED_PRECONDITION: an application answers with the bot. Give the application another one first.
     Sample: {"reason": "BOT_IN_USE", "domain": "bots.parley", "metadata": {"bot_id": "0198..."}}
     """
-    ERROR_REASON_PROMPT_IN_USE: _ErrorReason.ValueType  # 11
+    ERROR_REASON_PROMPT_IN_USE: _ErrorReason.ValueType  # 10
     """FAILED_PRECONDITION: a bot uses the prompt. Give the bot another one first.
     Sample: {"reason": "PROMPT_IN_USE", "domain": "bots.parley", "metadata": {"prompt_id": "0198..."}}
     """
-    ERROR_REASON_NOTHING_TO_ROLL_BACK: _ErrorReason.ValueType  # 12
+    ERROR_REASON_NOTHING_TO_ROLL_BACK: _ErrorReason.ValueType  # 11
     """FAILED_PRECONDITION: the label has had no other version before.
     Sample: {"reason": "NOTHING_TO_ROLL_BACK", "domain": "bots.parley", "metadata": {"label": "production"}}
     """
-    ERROR_REASON_TEMPLATE_INVALID: _ErrorReason.ValueType  # 13
+    ERROR_REASON_TEMPLATE_INVALID: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT: the text of a prompt cannot be used. The message says where and why.
     Sample: {"reason": "TEMPLATE_INVALID", "domain": "bots.parley", "metadata": {"cause": "the variable city is not declared"}}
     """
-    ERROR_REASON_VARIABLE_MISSING: _ErrorReason.ValueType  # 14
+    ERROR_REASON_VARIABLE_MISSING: _ErrorReason.ValueType  # 13
     """INVALID_ARGUMENT: a variable of the prompt has neither a value nor a default.
     Sample: {"reason": "VARIABLE_MISSING", "domain": "bots.parley", "metadata": {"variable": "city"}}
     """
-    ERROR_REASON_VARIABLE_UNKNOWN: _ErrorReason.ValueType  # 15
+    ERROR_REASON_VARIABLE_UNKNOWN: _ErrorReason.ValueType  # 14
     """INVALID_ARGUMENT: a value was given for a variable that the prompt does not have.
     Sample: {"reason": "VARIABLE_UNKNOWN", "domain": "bots.parley", "metadata": {"variable": "town"}}
     """
-    ERROR_REASON_VARIABLE_INVALID: _ErrorReason.ValueType  # 16
+    ERROR_REASON_VARIABLE_INVALID: _ErrorReason.ValueType  # 15
     """INVALID_ARGUMENT: the value of a variable is not of its type.
     Sample: {"reason": "VARIABLE_INVALID", "domain": "bots.parley", "metadata": {"variable": "age", "type": "integer"}}
     """
-    ERROR_REASON_KEY_REFUSED: _ErrorReason.ValueType  # 17
-    """UNAUTHENTICATED: the application key is unknown or expired, or its application is disabled.
-    Sample: {"reason": "KEY_REFUSED", "domain": "bots.parley", "metadata": {}}
+    ERROR_REASON_APPLICATION_DISABLED: _ErrorReason.ValueType  # 16
+    """FAILED_PRECONDITION: nobody is answered in the application for now.
+    Sample: {"reason": "APPLICATION_DISABLED", "domain": "bots.parley", "metadata": {"application_id": "0198..."}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -108,64 +104,60 @@ ERROR_REASON_APPLICATION_NOT_FOUND: ErrorReason.ValueType  # 2
 """NOT_FOUND: the owner has no application with this id.
 Sample: {"reason": "APPLICATION_NOT_FOUND", "domain": "bots.parley", "metadata": {"application_id": "0198..."}}
 """
-ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 3
-"""NOT_FOUND: the application has no key with this id.
-Sample: {"reason": "KEY_NOT_FOUND", "domain": "bots.parley", "metadata": {"key_id": "0198..."}}
-"""
-ERROR_REASON_PROMPT_NOT_FOUND: ErrorReason.ValueType  # 4
+ERROR_REASON_PROMPT_NOT_FOUND: ErrorReason.ValueType  # 3
 """NOT_FOUND: the owner has no prompt with this id.
 Sample: {"reason": "PROMPT_NOT_FOUND", "domain": "bots.parley", "metadata": {"prompt_id": "0198..."}}
 """
-ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 5
+ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 4
 """NOT_FOUND: the prompt has no such version.
 Sample: {"reason": "VERSION_NOT_FOUND", "domain": "bots.parley", "metadata": {"version": "7"}}
 """
-ERROR_REASON_LABEL_NOT_FOUND: ErrorReason.ValueType  # 6
+ERROR_REASON_LABEL_NOT_FOUND: ErrorReason.ValueType  # 5
 """NOT_FOUND: the prompt has no such label. Move it to a version first.
 Sample: {"reason": "LABEL_NOT_FOUND", "domain": "bots.parley", "metadata": {"label": "production"}}
 """
-ERROR_REASON_FIELD_NOT_UPDATABLE: ErrorReason.ValueType  # 7
+ERROR_REASON_FIELD_NOT_UPDATABLE: ErrorReason.ValueType  # 6
 """INVALID_ARGUMENT: the update mask names a field that does not exist or cannot be changed.
 Sample: {"reason": "FIELD_NOT_UPDATABLE", "domain": "bots.parley", "metadata": {"field": "id"}}
 """
-ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 8
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 7
 """INVALID_ARGUMENT: the same request_id came before with something else.
 Sample: {"reason": "REQUEST_ID_REUSED", "domain": "bots.parley", "metadata": {"request_id": "7d0c..."}}
 """
-ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 9
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 8
 """ABORTED: somebody changed it since it was read. Read it again, then decide again.
 Sample: {"reason": "ETAG_MISMATCH", "domain": "bots.parley", "metadata": {"etag": "\\"3\\""}}
 """
-ERROR_REASON_BOT_IN_USE: ErrorReason.ValueType  # 10
+ERROR_REASON_BOT_IN_USE: ErrorReason.ValueType  # 9
 """FAILED_PRECONDITION: an application answers with the bot. Give the application another one first.
 Sample: {"reason": "BOT_IN_USE", "domain": "bots.parley", "metadata": {"bot_id": "0198..."}}
 """
-ERROR_REASON_PROMPT_IN_USE: ErrorReason.ValueType  # 11
+ERROR_REASON_PROMPT_IN_USE: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION: a bot uses the prompt. Give the bot another one first.
 Sample: {"reason": "PROMPT_IN_USE", "domain": "bots.parley", "metadata": {"prompt_id": "0198..."}}
 """
-ERROR_REASON_NOTHING_TO_ROLL_BACK: ErrorReason.ValueType  # 12
+ERROR_REASON_NOTHING_TO_ROLL_BACK: ErrorReason.ValueType  # 11
 """FAILED_PRECONDITION: the label has had no other version before.
 Sample: {"reason": "NOTHING_TO_ROLL_BACK", "domain": "bots.parley", "metadata": {"label": "production"}}
 """
-ERROR_REASON_TEMPLATE_INVALID: ErrorReason.ValueType  # 13
+ERROR_REASON_TEMPLATE_INVALID: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT: the text of a prompt cannot be used. The message says where and why.
 Sample: {"reason": "TEMPLATE_INVALID", "domain": "bots.parley", "metadata": {"cause": "the variable city is not declared"}}
 """
-ERROR_REASON_VARIABLE_MISSING: ErrorReason.ValueType  # 14
+ERROR_REASON_VARIABLE_MISSING: ErrorReason.ValueType  # 13
 """INVALID_ARGUMENT: a variable of the prompt has neither a value nor a default.
 Sample: {"reason": "VARIABLE_MISSING", "domain": "bots.parley", "metadata": {"variable": "city"}}
 """
-ERROR_REASON_VARIABLE_UNKNOWN: ErrorReason.ValueType  # 15
+ERROR_REASON_VARIABLE_UNKNOWN: ErrorReason.ValueType  # 14
 """INVALID_ARGUMENT: a value was given for a variable that the prompt does not have.
 Sample: {"reason": "VARIABLE_UNKNOWN", "domain": "bots.parley", "metadata": {"variable": "town"}}
 """
-ERROR_REASON_VARIABLE_INVALID: ErrorReason.ValueType  # 16
+ERROR_REASON_VARIABLE_INVALID: ErrorReason.ValueType  # 15
 """INVALID_ARGUMENT: the value of a variable is not of its type.
 Sample: {"reason": "VARIABLE_INVALID", "domain": "bots.parley", "metadata": {"variable": "age", "type": "integer"}}
 """
-ERROR_REASON_KEY_REFUSED: ErrorReason.ValueType  # 17
-"""UNAUTHENTICATED: the application key is unknown or expired, or its application is disabled.
-Sample: {"reason": "KEY_REFUSED", "domain": "bots.parley", "metadata": {}}
+ERROR_REASON_APPLICATION_DISABLED: ErrorReason.ValueType  # 16
+"""FAILED_PRECONDITION: nobody is answered in the application for now.
+Sample: {"reason": "APPLICATION_DISABLED", "domain": "bots.parley", "metadata": {"application_id": "0198..."}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
