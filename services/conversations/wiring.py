@@ -11,6 +11,7 @@ from parley.conversations.v1 import (
     run_service_pb2_grpc,
 )
 
+from services.chassis import metrics
 from services.chassis.data_keys import DataKeys
 from services.chassis.jobs import open_publisher
 from services.chassis.module import Module, Served
@@ -22,6 +23,7 @@ from services.conversations.backends.mesh_bots import MeshBots
 from services.conversations.backends.mesh_tools import MeshTools
 from services.conversations.backends.postgres_data_keys import PostgresDataKeys
 from services.conversations.backends.postgres_transactions import PostgresTransactions
+from services.conversations.backends.run_figures import open_runs
 from services.conversations.backends.sealed_run_events import SealedRunEvents
 from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import EVENT_OUTBOX, OUTBOX
@@ -68,7 +70,8 @@ async def assemble(resources: Resources) -> Module:
     answering = Answering(answers, settings.answers_at_once)
 
     async def relay() -> None:
-        await outbox.relay(publisher.publish)
+        with metrics.looking(open_runs(resources.database)):
+            await outbox.relay(publisher.publish)
 
     async def tell() -> None:
         await told.relay(resources.events.publish)

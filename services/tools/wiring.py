@@ -7,11 +7,13 @@ from parley.tools.v1 import (
     tool_service_pb2_grpc,
 )
 
+from services.chassis import metrics
 from services.chassis.jobs import open_publisher
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
 from services.chassis.wake_ups import WakeUps
+from services.tools.backends.call_figures import open_calls
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.grpc_caller import GrpcCaller
 from services.tools.backends.http_caller import HttpCaller
@@ -55,7 +57,8 @@ async def assemble(resources: Resources) -> Module:
     recovery = RecoverCalls(transactions, endings)
 
     async def relay() -> None:
-        await outbox.relay(publisher.publish)
+        with metrics.looking(open_calls(resources.database)):
+            await outbox.relay(publisher.publish)
 
     async def close() -> None:
         await dispatching.close()

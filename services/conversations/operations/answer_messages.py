@@ -9,6 +9,7 @@ from uuid import UUID
 from services.chassis import logs
 from services.chassis.heartbeat import LeaseLost, renewed
 from services.chassis.identifiers import new_id
+from services.conversations.operations import meters
 from services.conversations.operations.converse import Converse
 from services.conversations.ports import Claim, ModelFailed, RunEvents, Summary, Transactions
 from services.conversations.rules import (
@@ -33,6 +34,7 @@ class _Answer:
     text: list[str] = field(default_factory=list)
     metadata: Metadata = field(default_factory=Metadata)
     last: int = 0
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class AnswerMessages:
             run, message, following = await tx.runs.finish(claim, outcome, new_id(), self.history_size)
         # From here on the answer is stored; a reader finds its way even if the event below is never written.
         await self.events.end(run.run_id, last_event(run, message))
+        meters.ended(run)
         _log.info(
             "run ended",
             run_id=str(run.run_id),
@@ -117,6 +120,7 @@ class AnswerMessages:
             try:
                 await self._stream(claim, answer)
             except ModelFailed as failure:
+                meters.model_failed()
                 _log.warning(
                     "model failed", run_id=str(claim.run.run_id), reason=failure.reason, retryable=failure.retryable
                 )
@@ -139,6 +143,9 @@ class AnswerMessages:
             if isinstance(piece, Summary):
                 answer.metadata = piece.metadata
             else:
+                if not answer.begun:
+                    answer.begun = True
+                    meters.first_text(claim.run)
                 answer.text.append(piece)
                 await self._append(claim, answer, RunEvent("delta", text=piece))
 

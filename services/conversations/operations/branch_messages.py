@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.chassis.identifiers import new_id
 from services.conversations.errors import ConversationNotFound, MessageNotFound, RequestIdReused
+from services.conversations.operations import meters
 from services.conversations.ports import NewAnswer, RequestIdSeen, Transactions
 from services.conversations.rules import Conversation, Run, question_of
 
@@ -39,6 +40,7 @@ class BranchMessages:
             assert request_id is not None  # noqa: S101 - nothing else can clash
             return await self._repeated(conversation_id, question, request_id)
         self.transactions.nudge_committed()
+        meters.accepted()
         return run
 
     async def _repeated(self, conversation_id: UUID, question: UUID, request_id: UUID) -> Run:

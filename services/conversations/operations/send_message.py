@@ -10,6 +10,7 @@ from services.chassis.errors import InvalidFields, StoreUnavailable
 from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
 from services.conversations.errors import ConversationNotFound, MessageNotFound, RequestIdReused
+from services.conversations.operations import meters
 from services.conversations.ports import NewMessage, RequestIdSeen, Transaction, Transactions
 from services.conversations.rules import Message, Run, check_editable, title_of
 
@@ -71,6 +72,7 @@ class SendMessages:
         if accepted is None:
             raise ConversationNotFound(conversation_id=conversation_id)
         self.transactions.nudge_committed()
+        meters.accepted()
         return accepted
 
     async def _repeated(self, new: NewMessage) -> tuple[Message, Run]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.chassis import logs
 from services.tools.errors import ArgumentsInvalid, EgressRefused, SchemaInvalid
+from services.tools.operations.meters import CALLS, TRIES, kind_of
 from services.tools.ports import Caller, CallFailed, Claim, Endings, Secrets, Transactions
 from services.tools.rules import CallState, Outcome, Source, Tool, after_a_crash, arguments_of, pause
 
@@ -30,9 +32,9 @@ class DispatchCalls:
             claim = await tx.calls.claim(call_id)
         if claim is None:
             return
-        begun = [False]
+        begun, started = [False], time.perf_counter()
         try:
-            outcome: Outcome | None = await self._outcome(claim, begun)
+            outcome = await self._outcome(claim, begun)
         except asyncio.CancelledError:
             # This process stops. What was not begun, or may be repeated, is given back to the other workers.
             with contextlib.suppress(Exception):
@@ -42,6 +44,7 @@ class DispatchCalls:
             _log.exception("a call failed in an unexpected way", call_id=str(call_id))
             outcome = _unexpected(claim, begun[0])
         await self._finish(claim, outcome)
+        CALLS.labels(kind_of(claim.tool), outcome.state.value).observe(time.perf_counter() - started)
 
     async def _finish(self, claim: Claim, outcome: Outcome | None) -> None:
         async with self.transactions.begin() as tx:
@@ -80,16 +83,22 @@ class DispatchCalls:
         caller = self.callers[type(tool.source)]
         for tries in range(tool.retries + 1):
             begun[0] = True
+            outcome = "failed"
             try:
                 async with asyncio.timeout(tool.timeout_seconds):
                     result = await caller.call(tool.source, arguments, headers, tool.timeout_seconds)
+                outcome = "succeeded"
                 return Outcome(CallState.SUCCEEDED, result)
             except EgressRefused as refused:
+                outcome = "refused"
                 return _failed("EGRESS_REFUSED", refused.message)
             except CallFailed as caught:
                 failure = caught
             except TimeoutError:
+                outcome = "timed_out"
                 failure = CallFailed("TIMEOUT", f"it took more than {tool.timeout_seconds} s", done=None, passing=True)
+            finally:
+                TRIES.labels(kind_of(tool), outcome).inc()
             # What was certainly not done may always be tried again; what may have been, if repeating does no harm.
             again = failure.passing and (failure.done is False or tool.idempotent)
             if not again or tries == tool.retries:
