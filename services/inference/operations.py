@@ -142,4 +142,5 @@ async def _prompt(model: ServedModel, defaults: Defaults, question: Question) ->
             messages = [messages[index] for index in kept]
             used = sum(counts[index] for index in kept)
         max_output = output_limit(model.context_tokens, max_output, used + tools)
-    return Prompt(tuple(messages), max_output, temperature, question.tools)
+    required = question.tool_required and bool(question.tools)
+    return Prompt(tuple(messages), max_output, temperature, question.tools, required)

@@ -85,6 +85,8 @@ class Question:
     max_output_tokens: int = 0
     temperature: float | None = None
     tools: tuple[Tool, ...] = ()
+    tool_required: bool = False
+    """Whether the model has to ask for a call of one of the tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Prompt:
     max_output_tokens: int
     temperature: float
     tools: tuple[Tool, ...] = ()
+    tool_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

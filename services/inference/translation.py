@@ -15,6 +15,7 @@ def question(request: generation_service_pb2.GenerateRequest) -> Question:
         max_output_tokens=request.max_output_tokens,
         temperature=request.temperature if request.HasField("temperature") else None,
         tools=tuple(Tool(one.name, one.description, one.arguments_schema) for one in request.tools),
+        tool_required=request.tool_required,
     )
 
 

@@ -112,7 +112,7 @@ class _LocalModels:
                 model_id=model.id,
                 provider="local",
                 context_tokens=options.context_tokens,
-                chat=OpenAIChatModel(model.id, model.id, connection, _patience(settings)),
+                chat=OpenAIChatModel(model.id, model.id, connection, _patience(settings), by_grammar=True),
                 counter=LlamaTokenCounter(model.id, connection),
                 condition=process.condition,
             )

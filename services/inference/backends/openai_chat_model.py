@@ -1,7 +1,6 @@
 """Any model behind the OpenAI chat completions API."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.chassis import logs
 from services.inference.backends.openai_connection import OpenAIConnection
+from services.inference.backends.written_calls import described, forced, written_calls
 from services.inference.errors import InferenceError, ModelRefused, ModelUnavailable
 from services.inference.rules import Message, Prompt, Summary, ToolCall
 
@@ -30,22 +30,36 @@ class Patience:
 
 
 class OpenAIChatModel:
-    """Asks `provider_name` over a connection; `model_id` is what we call the model."""
+    """Asks `provider_name` over a connection; `model_id` is what we call the model.
 
-    def __init__(self, model_id: str, provider_name: str, connection: OpenAIConnection, patience: Patience) -> None:
+    `by_grammar`: the provider cannot make a model ask for a call, but makes it write by a schema (llama.cpp's server).
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        provider_name: str,
+        connection: OpenAIConnection,
+        patience: Patience,
+        *,
+        by_grammar: bool = False,
+    ) -> None:
         self._model_id = model_id
         self._provider_name = provider_name
         self._connection = connection
         self._patience = patience
+        self._by_grammar = by_grammar
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
         """See the port ChatModel. The SDK tries again by itself only before the answer begins."""
         client = await self._connection.client()
         import openai
 
+        written = self._by_grammar and prompt.tool_required
         try:
             async with aclosing(self._chunks(client, prompt)) as chunks:
-                async for part in _parts(chunks, self._model_id):
+                parts = _parts(chunks, self._model_id)
+                async for part in written_calls(parts) if written else parts:
                     yield part
         except openai.APIError as error:
             raise self._failure(error) from None
@@ -84,18 +98,12 @@ class OpenAIChatModel:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        if prompt.tools:
-            request["tools"] = [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": tool.name,
-                        "description": tool.description,
-                        "parameters": json.loads(tool.arguments_schema or '{"type": "object"}'),
-                    },
-                }
-                for tool in prompt.tools
-            ]
+        if prompt.tool_required and self._by_grammar:
+            request |= forced(prompt.tools, request["messages"])
+        elif prompt.tools:
+            request["tools"] = [{"type": "function", "function": described(tool)} for tool in prompt.tools]
+            if prompt.tool_required:
+                request["tool_choice"] = "required"
         try:
             return await client.chat.completions.create(**request)
         except openai.AuthenticationError:

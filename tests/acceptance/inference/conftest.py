@@ -40,4 +40,6 @@ async def local_connection(local_process: LlamaServerProcess) -> AsyncIterator[O
 @pytest.fixture(scope="session")
 def local_model(local_connection: OpenAIConnection) -> OpenAIChatModel:
     """SmolLM2 as `PARLEY_INFERENCE_PROVIDER=local` runs it."""
-    return OpenAIChatModel("smollm2-135m-instruct", "smollm2-135m-instruct", local_connection, PATIENCE)
+    return OpenAIChatModel(
+        "smollm2-135m-instruct", "smollm2-135m-instruct", local_connection, PATIENCE, by_grammar=True
+    )

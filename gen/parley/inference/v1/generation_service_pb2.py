@@ -27,7 +27,7 @@ from parley.access.v1 import access_pb2 as parley_dot_access_dot_v1_dot_access__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,parley/inference/v1/generation_service.proto\x12\x13parley.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/validation/v1/validation.proto\"\x85\x01\n\x0eToolDefinition\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xd2\xf3\x18\x1b\x10@\"\x17[A-Za-z_][A-Za-z0-9_-]*\x12\x1c\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xa0\x1f\x12\"\n\x10\x61rguments_schema\x18\x03 \x01(\tB\x08\xd2\xf3\x18\x04\x10\xa0\x8d\x06\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xab\x01\n\rPromptMessage\x12\x32\n\x04role\x18\x01 \x01(\tB$\xe2\x41\x01\x02\xd2\xf3\x18\x1c\"\x1asystem|user|assistant|tool\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x39\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1d.parley.inference.v1.ToolCallB\x06\xd2\xf3\x18\x02@@\x12\x1d\n\x0ctool_call_id\x18\x04 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\"\xf5\x01\n\x0fGenerateRequest\x12\x41\n\x08messages\x18\x01 \x03(\x0b\x32\".parley.inference.v1.PromptMessageB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03@\xe8\x07\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12!\n\x11max_output_tokens\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12:\n\x05tools\x18\x05 \x03(\x0b\x32#.parley.inference.v1.ToolDefinitionB\x06\xd2\xf3\x18\x02@@B\x0e\n\x0c_temperature\"\x8b\x01\n\x10GenerateResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x37\n\x07summary\x18\x02 \x01(\x0b\x32&.parley.inference.v1.GenerationSummary\x12\x30\n\ttool_call\x18\x03 \x01(\x0b\x32\x1d.parley.inference.v1.ToolCall\"f\n\x11GenerationSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x32\x85\x01\n\x11GenerationService\x12p\n\x08Generate\x12$.parley.inference.v1.GenerateRequest\x1a%.parley.inference.v1.GenerateResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,parley/inference/v1/generation_service.proto\x12\x13parley.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/validation/v1/validation.proto\"\x85\x01\n\x0eToolDefinition\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xd2\xf3\x18\x1b\x10@\"\x17[A-Za-z_][A-Za-z0-9_-]*\x12\x1c\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xa0\x1f\x12\"\n\x10\x61rguments_schema\x18\x03 \x01(\tB\x08\xd2\xf3\x18\x04\x10\xa0\x8d\x06\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xab\x01\n\rPromptMessage\x12\x32\n\x04role\x18\x01 \x01(\tB$\xe2\x41\x01\x02\xd2\xf3\x18\x1c\"\x1asystem|user|assistant|tool\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x39\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1d.parley.inference.v1.ToolCallB\x06\xd2\xf3\x18\x02@@\x12\x1d\n\x0ctool_call_id\x18\x04 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\"\x8c\x02\n\x0fGenerateRequest\x12\x41\n\x08messages\x18\x01 \x03(\x0b\x32\".parley.inference.v1.PromptMessageB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03@\xe8\x07\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12!\n\x11max_output_tokens\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12:\n\x05tools\x18\x05 \x03(\x0b\x32#.parley.inference.v1.ToolDefinitionB\x06\xd2\xf3\x18\x02@@\x12\x15\n\rtool_required\x18\x06 \x01(\x08\x42\x0e\n\x0c_temperature\"\x8b\x01\n\x10GenerateResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x37\n\x07summary\x18\x02 \x01(\x0b\x32&.parley.inference.v1.GenerationSummary\x12\x30\n\ttool_call\x18\x03 \x01(\x0b\x32\x1d.parley.inference.v1.ToolCall\"f\n\x11GenerationSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x32\x85\x01\n\x11GenerationService\x12p\n\x08Generate\x12$.parley.inference.v1.GenerateRequest\x1a%.parley.inference.v1.GenerateResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,11 +63,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROMPTMESSAGE']._serialized_start=366
   _globals['_PROMPTMESSAGE']._serialized_end=537
   _globals['_GENERATEREQUEST']._serialized_start=540
-  _globals['_GENERATEREQUEST']._serialized_end=785
-  _globals['_GENERATERESPONSE']._serialized_start=788
-  _globals['_GENERATERESPONSE']._serialized_end=927
-  _globals['_GENERATIONSUMMARY']._serialized_start=929
-  _globals['_GENERATIONSUMMARY']._serialized_end=1031
-  _globals['_GENERATIONSERVICE']._serialized_start=1034
-  _globals['_GENERATIONSERVICE']._serialized_end=1167
+  _globals['_GENERATEREQUEST']._serialized_end=808
+  _globals['_GENERATERESPONSE']._serialized_start=811
+  _globals['_GENERATERESPONSE']._serialized_end=950
+  _globals['_GENERATIONSUMMARY']._serialized_start=952
+  _globals['_GENERATIONSUMMARY']._serialized_end=1054
+  _globals['_GENERATIONSERVICE']._serialized_start=1057
+  _globals['_GENERATIONSERVICE']._serialized_end=1190
 # @@protoc_insertion_point(module_scope)
