@@ -91,7 +91,10 @@ class CallStore(Protocol):
         """Lock and return calls that nobody approved in time."""
 
     async def nudge_stranded(self, limit: int) -> int:
-        """Nudge the workers about requested calls that nobody took up; return how many."""
+        """Nudge the workers about requested calls that nobody took up, each one ever less often; return how many."""
+
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Delete calls that ended before a time, unless their run waits for another call; return how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +167,17 @@ class Secrets(Protocol):
 
 
 class Endings(Protocol):
-    """Tells those who wait that a call has ended."""
+    """Tells those who wait that a call has ended, or was approved."""
 
     async def announce(self, call_id: UUID) -> None:
-        """Say that a call has ended. May be lost."""
+        """Say that a call has ended or was approved. May be lost."""
 
     def waiting(self, call_ids: Sequence[UUID]) -> AbstractAsyncContextManager["Ended"]:
-        """Listen for the end of calls."""
+        """Listen for the end of calls, and for approvals."""
 
 
 class Ended(Protocol):
     """Somebody who waits."""
 
     async def wait(self, seconds: float) -> None:
-        """Return when one of the calls has ended, or after some seconds."""
+        """Return when one of the calls has ended or was approved, or after some seconds."""

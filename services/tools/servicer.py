@@ -126,5 +126,5 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     async def AwaitToolCalls(
         self, request: call_pb.AwaitToolCallsRequest, context: Any
     ) -> call_pb.AwaitToolCallsResponse:
-        calls = await self._calls.wait([UUID(one) for one in request.call_ids], request.seconds)
+        calls = await self._calls.wait([UUID(one) for one in request.call_ids], request.seconds, any_change=request.any)
         return call_pb.AwaitToolCallsResponse(calls=map(call_to, calls))

@@ -17,6 +17,8 @@ class ToolsSettings(BaseSettings):
     """How many rounds of calls a model may ask for in one answer."""
     approval_seconds: float = Field(default=86_400.0, gt=0)
     """How long a call waits for a person to approve it; then it is denied."""
+    calls_kept_days: int = Field(default=90, ge=1, le=3660)
+    """For how many days calls that have ended are kept."""
     max_answer_bytes: int = Field(default=262_144, ge=1)
     """The most bytes that a tool may answer."""
     egress_ports: list[int] = [80, 443]

@@ -1,5 +1,7 @@
 """The parts of this service, chosen and put together. The only file that names concrete classes."""
 
+from datetime import UTC, datetime, timedelta
+
 from parley.tools.v1 import (
     tool_call_service_pb2,
     tool_call_service_pb2_grpc,
@@ -24,6 +26,7 @@ from services.tools.backends.tables import OUTBOX
 from services.tools.backends.valkey_endings import ValkeyEndings
 from services.tools.jobs import Dispatching
 from services.tools.operations.dispatch_call import DispatchCalls
+from services.tools.operations.forget_calls import ForgetCalls
 from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
@@ -55,6 +58,7 @@ async def assemble(resources: Resources) -> Module:
     }
     dispatching = Dispatching(DispatchCalls(transactions, callers, secrets, endings), settings.calls_at_once)
     recovery = RecoverCalls(transactions, endings)
+    forgetting = ForgetCalls(transactions, timedelta(days=settings.calls_kept_days), _now)
 
     async def relay() -> None:
         with metrics.looking(open_calls(resources.database)):
@@ -78,7 +82,11 @@ async def assemble(resources: Resources) -> Module:
                 tool_call_service_pb2.DESCRIPTOR.services_by_name["ToolCallService"].full_name,
             ),
         ),
-        background=(relay, recovery.keep_recovering),
+        background=(relay, recovery.keep_recovering, forgetting.keep_forgetting),
         register_jobs=dispatching.register,
         close=close,
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

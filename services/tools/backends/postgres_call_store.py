@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,8 @@ from services.tools.rules import Call, CallState, Outcome, lease_seconds
 TOPIC = "function_call"
 _GONE_LEASE_SECONDS = 30.0
 _NUDGE_AGAIN = timedelta(seconds=10)
+_LONGEST_PAUSE = timedelta(minutes=10)
+_MOST_DOUBLINGS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,22 @@ class PostgresCallStore:
 
     async def nudge_stranded(self, limit: int) -> int:
         """See the port."""
-        stranded = CALL.c.state == CallState.REQUESTED.value, CALL.c.nudged_at < func.now() - _NUDGE_AGAIN
+        # A call that no worker can take up fails each nudge for good: its dead letters must not come every ten seconds.
+        pause = func.least(_NUDGE_AGAIN * func.power(2, CALL.c.nudges), _LONGEST_PAUSE)
+        stranded = CALL.c.state == CallState.REQUESTED.value, CALL.c.nudged_at < func.now() - pause
         rows = await self._locked(select(CALL).where(*stranded), limit)
         for row in rows:
-            await self.connection.execute(update(CALL).where(CALL.c.id == row.id).values(nudged_at=func.now()))
+            nudged = {"nudged_at": func.now(), "nudges": func.least(CALL.c.nudges + 1, _MOST_DOUBLINGS)}
+            await self.connection.execute(update(CALL).where(CALL.c.id == row.id).values(**nudged))
             await self._nudge(row.id)
         return len(rows)
+
+    async def forget(self, before: datetime, limit: int) -> int:
+        """See the port."""
+        other = CALL.alias()
+        awaited = select(other.c.id).where(other.c.run_id == CALL.c.run_id, other.c.ended_at.is_(None)).exists()
+        old = select(CALL.c.id).where(CALL.c.ended_at < before, ~awaited).limit(limit).with_for_update(skip_locked=True)
+        return (await self.connection.execute(delete(CALL).where(CALL.c.id.in_(old)))).rowcount
 
     async def _locked(self, statement: Select[Any], limit: int) -> list[Row[Any]]:
         skipping = statement.order_by(CALL.c.id).limit(limit).with_for_update(skip_locked=True)

@@ -57,6 +57,7 @@ CALL = Table(
     Column("fence", Integer),
     Column("lease_until", _TIME),
     Column("nudged_at", _TIME),
+    Column("nudges", Integer),
     Column("created_at", _TIME),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),

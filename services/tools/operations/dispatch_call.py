@@ -28,10 +28,17 @@ class DispatchCalls:
 
     async def dispatch(self, call_id: UUID) -> None:
         """Do a call that is requested. Does nothing when it is not (any more). May be called any number of times."""
+        claim = await self.claim(call_id)
+        if claim is not None:
+            await self.do(claim)
+
+    async def claim(self, call_id: UUID) -> Claim | None:
+        """Take up a call that is requested; None when it is not (any more)."""
         async with self.transactions.begin() as tx:
-            claim = await tx.calls.claim(call_id)
-        if claim is None:
-            return
+            return await tx.calls.claim(call_id)
+
+    async def do(self, claim: Claim) -> None:
+        """Do a call that was taken up, and store its end."""
         begun, started = [False], time.perf_counter()
         try:
             outcome = await self._outcome(claim, begun)
@@ -41,7 +48,7 @@ class DispatchCalls:
                 await self._finish(claim, after_a_crash(claim.tool, claim.call) if begun[0] else None)
             raise
         except Exception:
-            _log.exception("a call failed in an unexpected way", call_id=str(call_id))
+            _log.exception("a call failed in an unexpected way", call_id=str(claim.call.call_id))
             outcome = _unexpected(claim, begun[0])
         await self._finish(claim, outcome)
         CALLS.labels(kind_of(claim.tool), outcome.state.value).observe(time.perf_counter() - started)

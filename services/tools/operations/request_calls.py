@@ -135,9 +135,13 @@ class RequestCalls:
         (call,) = await self.wait([call_id], _INVOKE_SECONDS)
         return call
 
-    async def wait(self, call_ids: Sequence[UUID], seconds: float) -> list[Call]:
-        """Return the calls once all of them have ended, or as they stand after some seconds."""
+    async def wait(self, call_ids: Sequence[UUID], seconds: float, *, any_change: bool = False) -> list[Call]:
+        """Return the calls once all of them have ended, or as they stand after some seconds.
+
+        With `any_change` one that has ended, or does not wait for a person any more, is enough.
+        """
         deadline = asyncio.get_running_loop().time() + seconds
+        waited: set[UUID] = set()
         async with self.endings.waiting(call_ids) as ended:
             while True:
                 async with self.transactions.read() as tx:
@@ -145,6 +149,10 @@ class RequestCalls:
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0 or all(call.state.has_ended for call in calls):
                     return calls
+                waiting = {call.call_id for call in calls if call.state is CallState.WAITING_FOR_APPROVAL}
+                if any_change and (waited - waiting or any(call.state.has_ended for call in calls)):
+                    return calls
+                waited = waiting
                 # An announcement may be lost: look now and then.
                 await ended.wait(min(_LOOK_SECONDS, left))
 
@@ -174,6 +182,7 @@ class RequestCalls:
                 raise NotWaiting(state="too late")
             approved = await tx.calls.approve(call, who.user_id)
         self.transactions.nudge_committed()
+        await self.endings.announce(call_id)
         return approved
 
     async def deny(self, who: Who, call_id: UUID, why: str) -> Call:

@@ -437,8 +437,11 @@ class AwaitToolCallsRequest(_message.Message):
 
     CALL_IDS_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
+    ANY_FIELD_NUMBER: _builtins.int
     seconds: _builtins.int
     """The most seconds to wait, at most 60."""
+    any: _builtins.bool
+    """Whether to return as soon as one of the calls has ended, or was approved."""
     @_builtins.property
     def call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The calls' ids."""
@@ -448,10 +451,11 @@ class AwaitToolCallsRequest(_message.Message):
         *,
         call_ids: _abc.Iterable[_builtins.str] | None = ...,
         seconds: _builtins.int = ...,
+        any: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_ids", b"call_ids", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "call_ids", b"call_ids", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

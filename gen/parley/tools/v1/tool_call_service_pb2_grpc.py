@@ -135,7 +135,7 @@ class ToolCallServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AwaitToolCalls(self, request, context):
-        """Returns the calls once all of them have ended, or as they stand after a while.
+        """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

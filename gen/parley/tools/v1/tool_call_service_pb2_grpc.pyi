@@ -54,7 +54,7 @@ class ToolCallServiceStub:
     again. Fails with INVALID_ARGUMENT (DEPTH_EXCEEDED). What is wrong with one call alone ends that call as FAILED.
     """
     AwaitToolCalls: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.AwaitToolCallsRequest, _tool_call_service_pb2.AwaitToolCallsResponse]
-    """Returns the calls once all of them have ended, or as they stand after a while."""
+    """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while."""
 
 @_typing.type_check_only
 class ToolCallServiceAsyncStub(ToolCallServiceStub):
@@ -82,7 +82,7 @@ class ToolCallServiceAsyncStub(ToolCallServiceStub):
     again. Fails with INVALID_ARGUMENT (DEPTH_EXCEEDED). What is wrong with one call alone ends that call as FAILED.
     """
     AwaitToolCalls: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.AwaitToolCallsRequest, _tool_call_service_pb2.AwaitToolCallsResponse]  # type: ignore[assignment]
-    """Returns the calls once all of them have ended, or as they stand after a while."""
+    """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while."""
 
 class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
     """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
@@ -155,6 +155,6 @@ class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_call_service_pb2.AwaitToolCallsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_call_service_pb2.AwaitToolCallsResponse, _abc.Awaitable[_tool_call_service_pb2.AwaitToolCallsResponse]]:
-        """Returns the calls once all of them have ended, or as they stand after a while."""
+        """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while."""
 
 def add_ToolCallServiceServicer_to_server(servicer: ToolCallServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
