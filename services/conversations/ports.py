@@ -14,8 +14,10 @@ from services.conversations.rules import (
     Metadata,
     Outcome,
     PromptMessage,
+    Round,
     Run,
     RunEvent,
+    ToolCall,
     ToolRequest,
 )
 
@@ -46,6 +48,8 @@ class NewMessage:
     at: datetime
     edits: UUID | None = None
     """The message whose place it takes, on a branch of its own."""
+    tool_required: bool = False
+    """Whether the answer has to begin with a call of a tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,12 @@ class RunStore(Protocol):
 
     async def claim(self, conversation_id: UUID, history_size: int) -> Claim | None:
         """Lease the conversation and take up its next run; None when it is leased or nothing waits."""
+
+    async def rounds(self, run_id: UUID) -> list[Round]:
+        """Return the rounds of calls that a run has gone through, in their order."""
+
+    async def save_round(self, claim: Claim, one: Round) -> None:
+        """Store a round of the claimed run, or how its calls stand by now, and lengthen the lease. Raises LeaseLost."""
 
     async def finish(
         self, claim: Claim, outcome: Outcome, message_id: UUID, history_size: int
@@ -232,6 +242,8 @@ class Asking:
     max_output_tokens: int = 0
     temperature: float | None = None
     tools: tuple[Tool, ...] = ()
+    tool_required: bool = False
+    """Whether the model has to ask for a call of one of the tools."""
 
 
 PLAIN = Asking()
@@ -275,25 +287,20 @@ class Bots(Protocol):
         """Return a bot as it answers now. Raises BotNotFound, BotUnusable, ModelFailed (when nobody can tell now)."""
 
 
-@dataclass(frozen=True, slots=True)
-class WantedCall:
-    """A call that is to be done: the same `call_id` is never done twice."""
-
-    call_id: UUID
-    tool_id: UUID
-    arguments: str
-
-
 class Tools(Protocol):
     """What models may ask to be called."""
 
     async def describe(self, asker: Asker, tool_ids: Sequence[UUID]) -> list[Tool]:
         """Return those tools that there are for whoever asks. Raises ModelFailed when nobody can tell now."""
 
-    async def call(
-        self, asker: Asker, claim: Claim, wanted: Sequence[WantedCall], depth: int, seconds: float
-    ) -> list[str]:
-        """Have calls done beside each other and return what came of each, in words for the model.
+    async def request(self, asker: Asker, claim: Claim, wanted: Sequence[ToolCall], depth: int) -> list[ToolCall]:
+        """Have calls done beside each other and return how they stand; the same call id is never done twice.
 
-        Waits at most `seconds`, also for a person to approve. Raises ModelFailed when nobody can tell now.
+        Raises ModelFailed when nobody can tell now.
+        """
+
+    async def wait(self, calls: Sequence[ToolCall], seconds: float) -> list[ToolCall]:
+        """Return how calls stand once one has ended or was approved, or after some seconds. Unknown ones are left out.
+
+        Raises ModelFailed when nobody can tell now.
         """

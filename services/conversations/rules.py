@@ -1,10 +1,10 @@
 """What a conversation is and the decisions about it. Pure: times and ids come in as arguments."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from services.conversations.errors import FieldNotUpdatable, MessageNotEditable
 
@@ -16,6 +16,7 @@ As often as RabbitMQ delivers: a healthy run may lose several workers while ever
 MAX_MODEL_TRIES = 3
 """How often the model is asked for one answer when it breaks off."""
 _TITLE_CHARACTERS = 60
+_SHOWN_CHARACTERS = 1000
 
 
 class RunState(Enum):
@@ -69,6 +70,71 @@ class Metadata:
     input_tokens: int = 0
     output_tokens: int = 0
     finish_reason: str = ""
+    tool_calls: int = 0
+    """How many calls of tools came before the answer."""
+
+
+class CallState(Enum):
+    """Where a call of a tool stands; the values are what is stored."""
+
+    STARTED = "started"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    DENIED = "denied"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to the call any more."""
+        return self not in (CallState.STARTED, CallState.WAITING_FOR_APPROVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asked for, as it stands. `key` is the model's name for it.
+
+    The arguments are JSON as the model wrote them. `tool_id` is None when it was offered no such tool; `result` is what
+    it is told.
+    """
+
+    call_id: UUID
+    key: str
+    name: str
+    arguments: str
+    tool_id: UUID | None
+    state: CallState = CallState.STARTED
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a model said and asked for on the way to its answer. `depth` counts from 0."""
+
+    depth: int
+    text: str
+    metadata: Metadata
+    calls: tuple[ToolCall, ...]
+    asked_at: datetime
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the results of all calls are there."""
+        return all(call.state.has_ended for call in self.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCall:
+    """A call as the owner of a conversation sees it on the answer: long texts are cut. `round` counts from 1."""
+
+    call_id: UUID
+    name: str
+    state: CallState
+    arguments: str
+    result: str
+    truncated: bool
+    round: int
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +151,8 @@ class Message:
     created_at: datetime
     parent_id: UUID | None = None
     """What it follows or answers. Messages make a tree: an edited question or another answer begins a branch."""
+    tool_calls: tuple[ShownCall, ...] = ()
+    """The calls of tools on the way to it, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +172,8 @@ class Run:
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    tool_required: bool = False
+    """Whether the answer has to begin with a call of a tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +189,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """One event of a run. `kind` is started, delta, restarted, completed, failed or cancelled.
+    """One event of a run. `kind` is started, delta, restarted, tool, completed, failed or cancelled.
 
     `sequence` counts from 1 within the run and is set by the event store.
     """
@@ -128,6 +198,8 @@ class RunEvent:
     sequence: int = 0
     text: str = ""
     attempt: int = 0
+    call: ToolCall | None = None
+    """Who reads the event gets its id, name and state."""
     message: Message | None = None
     error_reason: str = ""
     error_message: str = ""
@@ -156,6 +228,56 @@ class PromptMessage:
     requests: tuple[ToolRequest, ...] = ()
     answers: str = ""
     """The key of the request of which this is the result."""
+
+
+def asked_for(run_id: UUID, depth: int, requests: Sequence[ToolRequest], offered: Mapping[str, UUID]) -> list[ToolCall]:
+    """Return the calls that a model asks for in a round; one of a tool that it was not offered has failed already.
+
+    Ids are made of the run and of what is asked for.
+    """
+    calls = []
+    for index, one in enumerate(requests):
+        call_id = uuid5(run_id, f"{depth}/{index}/{one.name}/{one.arguments}")
+        call = ToolCall(call_id, one.key, one.name, one.arguments, offered.get(one.name))
+        if call.tool_id is None:
+            call = replace(call, state=CallState.FAILED, result=f"failed: there is no tool {one.name}")
+        calls.append(call)
+    return calls
+
+
+def retold(one: Round) -> list[PromptMessage]:
+    """Return what a model reads of a round: what it said and asked for, and what came of it."""
+    requests = tuple(ToolRequest(call.key, call.name, call.arguments) for call in one.calls)
+    results = [PromptMessage("tool", call.result, (), call.key) for call in one.calls]
+    return [PromptMessage("assistant", one.text, requests), *results]
+
+
+def shown(rounds: Iterable[Round]) -> tuple[ShownCall, ...]:
+    """Return the calls of rounds as the owner of the conversation sees them."""
+    return tuple(
+        ShownCall(
+            call.call_id,
+            call.name,
+            call.state,
+            call.arguments[:_SHOWN_CHARACTERS],
+            call.result[:_SHOWN_CHARACTERS],
+            max(len(call.arguments), len(call.result)) > _SHOWN_CHARACTERS,
+            one.depth + 1,
+            one.asked_at,
+        )
+        for one in rounds
+        for call in one.calls
+    )
+
+
+def together(total: Metadata, one: Metadata) -> Metadata:
+    """Return how rounds together came about: the last one's words, the tokens and calls of all."""
+    return replace(
+        one,
+        input_tokens=total.input_tokens + one.input_tokens,
+        output_tokens=total.output_tokens + one.output_tokens,
+        tool_calls=total.tool_calls + one.tool_calls,
+    )
 
 
 def question_of(message: Message) -> UUID:

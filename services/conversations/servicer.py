@@ -12,6 +12,7 @@ from parley.conversations.v1 import message_service_pb2 as message_pb
 from parley.conversations.v1 import message_service_pb2_grpc as message_grpc
 from parley.conversations.v1 import run_service_pb2 as run_pb
 from parley.conversations.v1 import run_service_pb2_grpc as run_grpc
+from parley.conversations.v1 import tool_call_pb2 as tool_call_pb
 
 from services.chassis import caller
 from services.chassis.identifiers import optional_id
@@ -90,7 +91,11 @@ class MessageServicer(message_grpc.MessageServiceServicer):
 
     async def SendMessage(self, request: message_pb.SendMessageRequest, context: Any) -> message_pb.SendMessageResponse:
         message, run = await self._messages.send(
-            caller.current().user_id, UUID(request.conversation_id), request.text, optional_id(request.request_id)
+            caller.current().user_id,
+            UUID(request.conversation_id),
+            request.text,
+            optional_id(request.request_id),
+            tool_required=request.tool_choice == tool_call_pb.TOOL_CHOICE_REQUIRED,
         )
         return message_pb.SendMessageResponse(message=message_to(message), run=run_to(run))
 

@@ -9,9 +9,19 @@ from parley.conversations.v1 import conversation_pb2 as conversation_pb
 from parley.conversations.v1 import message_pb2 as message_pb
 from parley.conversations.v1 import run_pb2 as run_pb
 from parley.conversations.v1 import run_service_pb2 as run_service_pb
+from parley.conversations.v1 import tool_call_pb2 as tool_call_pb
 
 from services.chassis.timestamps import timestamp
-from services.conversations.rules import Context, Conversation, Message, Run, RunEvent, RunState
+from services.conversations.rules import (
+    CallState,
+    Context,
+    Conversation,
+    Message,
+    Run,
+    RunEvent,
+    RunState,
+    ShownCall,
+)
 
 _STATES = {
     RunState.QUEUED: run_pb.RUN_STATE_QUEUED,
@@ -20,6 +30,7 @@ _STATES = {
     RunState.FAILED: run_pb.RUN_STATE_FAILED,
     RunState.CANCELLED: run_pb.RUN_STATE_CANCELLED,
 }
+_CALL_STATES = {state: tool_call_pb.ToolCallState.Value(f"TOOL_CALL_STATE_{state.name}") for state in CallState}
 _EPOCH = datetime.fromtimestamp(0).astimezone()
 
 
@@ -69,6 +80,7 @@ def message_to(message: Message) -> message_pb.Message:
         run_id=str(message.run_id),
         create_time=timestamp(message.created_at),
         parent_id=str(message.parent_id or ""),
+        tool_calls=[_shown_to(call) for call in message.tool_calls],
     )
     if message.metadata is not None:
         proto.metadata.model = message.metadata.model
@@ -76,6 +88,19 @@ def message_to(message: Message) -> message_pb.Message:
         proto.metadata.output_tokens = message.metadata.output_tokens
         proto.metadata.finish_reason = message.metadata.finish_reason
     return proto
+
+
+def _shown_to(call: ShownCall) -> tool_call_pb.ToolCall:
+    return tool_call_pb.ToolCall(
+        id=str(call.call_id),
+        tool_name=call.name,
+        state=_CALL_STATES[call.state],
+        arguments=call.arguments,
+        result=call.result,
+        truncated=call.truncated,
+        round=call.round,
+        create_time=timestamp(call.asked_at),
+    )
 
 
 def run_to(run: Run) -> run_pb.Run:
@@ -105,6 +130,10 @@ def event_to(event: RunEvent, run_id: str) -> run_service_pb.StreamRunResponse:
             proto.delta.text = event.text
         case "restarted":
             proto.restarted.attempt = event.attempt
+        case "tool" if event.call is not None:
+            proto.tool.id = str(event.call.call_id)
+            proto.tool.tool_name = event.call.name
+            proto.tool.state = _CALL_STATES[event.call.state]
         case "completed":
             proto.completed.CopyFrom(run_service_pb.RunCompleted(message=message))
         case "cancelled":

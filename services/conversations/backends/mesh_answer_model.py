@@ -38,6 +38,7 @@ class MeshAnswerModel:
                 ToolDefinition(name=one.name, description=one.description, arguments_schema=one.arguments_schema)
                 for one in asking.tools
             ],
+            tool_required=asking.tool_required,
         )
         call = self._stub.Generate(request, timeout=seconds)
         try:

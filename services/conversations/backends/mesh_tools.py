@@ -1,7 +1,8 @@
 """The tools behind the service `tools`, reached over the mesh."""
 
-import time
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import grpc
@@ -9,22 +10,24 @@ from parley.tools.v1 import tool_call_pb2
 from parley.tools.v1.tool_call_service_pb2 import (
     AwaitToolCallsRequest,
     RequestToolCallsRequest,
+    WantedCall,
 )
-from parley.tools.v1.tool_call_service_pb2 import WantedCall as WantedCallProto
 from parley.tools.v1.tool_call_service_pb2_grpc import ToolCallServiceStub
 from parley.tools.v1.tool_service_pb2 import DescribeToolsRequest
 from parley.tools.v1.tool_service_pb2_grpc import ToolServiceStub
 
 from services.chassis.remote_errors import reason_of
-from services.conversations.ports import Asker, Claim, ModelFailed, Tool, WantedCall
+from services.conversations.ports import Asker, Claim, ModelFailed, Tool
+from services.conversations.rules import CallState, ToolCall
 
-_ENDED = (
-    tool_call_pb2.TOOL_CALL_STATE_SUCCEEDED,
-    tool_call_pb2.TOOL_CALL_STATE_FAILED,
-    tool_call_pb2.TOOL_CALL_STATE_UNKNOWN,
-    tool_call_pb2.TOOL_CALL_STATE_DENIED,
-)
-_WAIT_SECONDS = 20
+_STATES = {
+    tool_call_pb2.TOOL_CALL_STATE_WAITING_FOR_APPROVAL: CallState.WAITING_FOR_APPROVAL,
+    tool_call_pb2.TOOL_CALL_STATE_SUCCEEDED: CallState.SUCCEEDED,
+    tool_call_pb2.TOOL_CALL_STATE_FAILED: CallState.FAILED,
+    tool_call_pb2.TOOL_CALL_STATE_UNKNOWN: CallState.UNKNOWN,
+    tool_call_pb2.TOOL_CALL_STATE_DENIED: CallState.DENIED,
+}
+_MARGIN_SECONDS = 10.0
 _PREFIX = "TOOL_CALL_STATE_"
 
 
@@ -46,31 +49,40 @@ class MeshTools:
             raise _failed(error) from error
         return [Tool(UUID(one.id), one.name, one.description, one.arguments_schema) for one in described.tools]
 
-    async def call(
-        self, asker: Asker, claim: Claim, wanted: Sequence[WantedCall], depth: int, seconds: float
-    ) -> list[str]:
+    async def request(self, asker: Asker, claim: Claim, wanted: Sequence[ToolCall], depth: int) -> list[ToolCall]:
         """See the port."""
-        calls = [
-            WantedCallProto(call_id=str(one.call_id), tool_id=str(one.tool_id), arguments=one.arguments)
-            for one in wanted
-        ]
         asked = RequestToolCallsRequest(
-            calls=calls,
+            calls=[
+                WantedCall(call_id=str(one.call_id), tool_id=str(one.tool_id), arguments=one.arguments)
+                for one in wanted
+            ],
             user_id=asker.user_id,
             organization_id=asker.organization_id,
             conversation_id=str(claim.run.conversation_id),
             run_id=str(claim.run.run_id),
             depth=depth,
         )
-        awaited = AwaitToolCallsRequest(call_ids=[one.call_id for one in calls], seconds=_WAIT_SECONDS)
-        deadline = time.monotonic() + seconds
         try:
-            found = (await self._calls.RequestToolCalls(asked)).calls
-            while any(one.state not in _ENDED for one in found) and time.monotonic() < deadline:
-                found = (await self._calls.AwaitToolCalls(awaited, timeout=_WAIT_SECONDS + 10)).calls
+            return _standing(wanted, (await self._calls.RequestToolCalls(asked)).calls)
         except grpc.aio.AioRpcError as error:
             raise _failed(error) from error
-        return [_told(one) for one in found]
+
+    async def wait(self, calls: Sequence[ToolCall], seconds: float) -> list[ToolCall]:
+        """See the port."""
+        request = AwaitToolCallsRequest(
+            call_ids=[str(one.call_id) for one in calls], seconds=math.ceil(seconds), any=True
+        )
+        try:
+            return _standing(
+                calls, (await self._calls.AwaitToolCalls(request, timeout=seconds + _MARGIN_SECONDS)).calls
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _failed(error) from error
+
+
+def _standing(calls: Sequence[ToolCall], found: Iterable[tool_call_pb2.ToolCall]) -> list[ToolCall]:
+    known = {str(one.call_id): one for one in calls}
+    return [replace(known[one.id], state=_STATES.get(one.state, CallState.STARTED), result=_told(one)) for one in found]
 
 
 def _told(call: tool_call_pb2.ToolCall) -> str:

@@ -1,6 +1,7 @@
 """Conversations and messages in PostgreSQL."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -8,16 +9,18 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis import caller
+from services.conversations.backends.run_statements import SHOWN_CALLS
 from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import (
     CONVERSATION,
     MESSAGE,
     conversation_of,
     message_of,
+    round_of,
     stored_context,
 )
 from services.conversations.ports import Asker
-from services.conversations.rules import Conversation, Message
+from services.conversations.rules import Conversation, Message, Round, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class PostgresConversationStore:
             .limit(size)
         )
         seal = await self.seals.of_conversation(self.connection, conversation_id)
-        return [message_of(row, seal) for row in await self.connection.execute(statement)]
+        return await self._with_calls([message_of(row, seal) for row in await self.connection.execute(statement)])
 
     async def last_messages(self, conversation_id: UUID, size: int) -> list[Message]:
         """See the port."""
@@ -121,11 +124,25 @@ class PostgresConversationStore:
             .limit(size)
         )
         seal = await self.seals.of_conversation(self.connection, conversation_id)
-        return [message_of(row, seal) for row in await self.connection.execute(statement)][::-1]
+        found = [message_of(row, seal) for row in await self.connection.execute(statement)]
+        return await self._with_calls(found[::-1])
 
     async def message(self, message_id: UUID) -> Message | None:
         """See the port."""
         row = (await self.connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id))).one_or_none()
         if row is None:
             return None
-        return message_of(row, await self.seals.of_conversation(self.connection, row.conversation_id))
+        message = message_of(row, await self.seals.of_conversation(self.connection, row.conversation_id))
+        return (await self._with_calls([message]))[0]
+
+    async def _with_calls(self, messages: list[Message]) -> list[Message]:
+        run_ids = [one.run_id for one in messages if one.metadata is not None and one.metadata.tool_calls]
+        if not run_ids:
+            return messages
+        rounds: defaultdict[UUID, list[Round]] = defaultdict(list)
+        for row in await self.connection.execute(SHOWN_CALLS, {"run_ids": run_ids}):
+            rounds[UUID(str(row.run_id))].append(round_of(row))
+        return [
+            replace(one, tool_calls=shown(rounds.get(one.run_id, ()))) if one.metadata is not None else one
+            for one in messages
+        ]

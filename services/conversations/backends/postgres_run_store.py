@@ -25,6 +25,7 @@ from services.conversations.backends.run_statements import (
     RELEASE,
     RENEW,
     REQUEST_CANCEL,
+    SAVE_ROUND,
     TAKE_UP_OR_RELEASE,
 )
 from services.conversations.backends.seals import Seals
@@ -32,13 +33,16 @@ from services.conversations.backends.tables import (
     CONVERSATION,
     MESSAGE,
     RUN,
+    RUN_ROUND,
     about_message,
     context_of,
     message_of,
+    round_of,
     run_of,
+    stored_call,
 )
 from services.conversations.ports import Claim, NewAnswer, NewMessage, RequestIdSeen
-from services.conversations.rules import Message, Outcome, Run, RunState
+from services.conversations.rules import Message, Outcome, Round, Run, RunState, shown
 
 TOPIC = "incoming"
 OUTGOING = "outgoing"
@@ -80,7 +84,13 @@ class PostgresRunStore:
             row.parent_id,
         )
         run = Run(
-            new.run_id, new.conversation_id, row.last_sequence, new.message_id, RunState.QUEUED, created_at=new.at
+            new.run_id,
+            new.conversation_id,
+            row.last_sequence,
+            new.message_id,
+            RunState.QUEUED,
+            created_at=new.at,
+            tool_required=new.tool_required,
         )
         return message, run
 
@@ -154,6 +164,29 @@ class PostgresRunStore:
             return await self._take_up_or_release(conversation_id, row.fence, row.context, history_size)
         return await self._claim(row, row.fence, row.context, history_size)
 
+    async def rounds(self, run_id: UUID) -> list[Round]:
+        """See the port."""
+        statement = select(RUN_ROUND).where(RUN_ROUND.c.run_id == run_id).order_by(RUN_ROUND.c.depth)
+        return [round_of(row) for row in await self.connection.execute(statement)]
+
+    async def save_round(self, claim: Claim, one: Round) -> None:
+        """See the port."""
+        stored = await self.connection.execute(
+            SAVE_ROUND,
+            {
+                "conversation_id": claim.run.conversation_id,
+                "fence": claim.fence,
+                "run_id": claim.run.run_id,
+                "depth": one.depth,
+                "text": one.text,
+                "metadata": asdict(one.metadata),
+                "calls": [stored_call(call) for call in one.calls],
+                "at": one.asked_at,
+            },
+        )
+        if stored.one_or_none() is None:
+            raise LeaseLost
+
     async def finish(
         self, claim: Claim, outcome: Outcome, message_id: UUID, history_size: int
     ) -> tuple[Run, Message | None, Claim | None]:
@@ -183,6 +216,7 @@ class PostgresRunStore:
             raise LeaseLost
         message = None
         if output_id is not None:
+            rounds = await self.rounds(run.run_id) if outcome.metadata.tool_calls else []
             message = Message(
                 output_id,
                 run.conversation_id,
@@ -193,6 +227,7 @@ class PostgresRunStore:
                 outcome.metadata,
                 row.ended_at,
                 run.message_id,
+                shown(rounds),
             )
         if outcome.state is RunState.SUCCEEDED:
             await self._tell(run, output_id, row)

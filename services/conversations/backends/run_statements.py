@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Integer, Text, TextClause, Uuid, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 from services.conversations.backends.tables import MESSAGE
@@ -14,8 +14,12 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "fence": BigInteger(),
     "limit": Integer(),
     "metadata": JSONB(none_as_null=True),
+    "calls": JSONB(none_as_null=True),
+    "depth": Integer(),
     "says": Integer(),
+    "tool_required": Boolean(),
     "size": Integer(),
+    "run_ids": ARRAY(Uuid()),
     **dict.fromkeys(
         ("conversation_id", "edits", "message_id", "output_id", "question_id", "request_id", "run_id"), Uuid()
     ),
@@ -49,8 +53,8 @@ ACCEPT = _sql("""
         SELECT :message_id, :conversation_id, last_sequence, 'user', :text, :run_id, :request_id, :at, parent_id
         FROM numbered
     ), queued AS (
-        INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at)
-        SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at FROM numbered
+        INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at, tool_required)
+        SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at, :tool_required FROM numbered
     )
     SELECT last_sequence, tenant, parent_id FROM numbered
 """)
@@ -135,6 +139,32 @@ FINISH = _sql("""
         RETURNING run.*
     )
     SELECT ended.*, held.last_sequence, held.context, held.owner_id FROM held JOIN ended ON true
+""")
+
+# The update locks the conversation: a worker whose fence is not the highest any more stores nothing, and one that takes
+# the run over reads all that was stored before.
+SAVE_ROUND = _sql("""
+    WITH held AS (
+        UPDATE conversations.conversation SET lease_until = now() + interval '8 seconds'
+        WHERE id = :conversation_id AND fence = :fence
+        RETURNING id
+    )
+    INSERT INTO conversations.run_round (run_id, depth, text, metadata, calls, asked_at)
+    SELECT :run_id, :depth, :text, :metadata, :calls, :at FROM held
+    ON CONFLICT (run_id, depth) DO UPDATE SET calls = excluded.calls
+    RETURNING run_id
+""")
+
+# Texts are cut a character late, so that it is seen that they were.
+SHOWN_CALLS = _sql("""
+    SELECT run_id, depth, text, metadata, asked_at, jsonb_agg(
+        call || jsonb_build_object('arguments', left(call->>'arguments', 1001), 'result', left(call->>'result', 1001))
+        ORDER BY position
+    ) AS calls
+    FROM conversations.run_round, jsonb_array_elements(calls) WITH ORDINALITY AS one (call, position)
+    WHERE run_id = ANY(:run_ids)
+    GROUP BY run_id, depth
+    ORDER BY run_id, depth
 """)
 
 TAKE_UP_OR_RELEASE = _sql("""

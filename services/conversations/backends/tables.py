@@ -2,13 +2,24 @@
 
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, Row, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis.data_keys import Seal
 from services.chassis.outbox import outbox_table
-from services.conversations.rules import Context, Conversation, Message, Metadata, Run, RunState
+from services.conversations.rules import (
+    CallState,
+    Context,
+    Conversation,
+    Message,
+    Metadata,
+    Round,
+    Run,
+    RunState,
+    ToolCall,
+)
 
 _METADATA = MetaData()
 SCHEMA = "conversations"
@@ -52,6 +63,18 @@ RUN = Table(
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
     Column("request_id", Uuid),
+    Column("tool_required", Boolean),
+    schema=SCHEMA,
+)
+RUN_ROUND = Table(
+    "run_round",
+    _METADATA,
+    Column("run_id", Uuid, primary_key=True),
+    Column("depth", Integer, primary_key=True),
+    Column("text", Text),
+    Column("metadata", JSONB(none_as_null=True)),
+    Column("calls", JSONB(none_as_null=True)),
+    Column("asked_at", _TIME),
     schema=SCHEMA,
 )
 MESSAGE = Table(
@@ -134,4 +157,36 @@ def run_of(row: Row[Any]) -> Run:
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        tool_required=row.tool_required,
     )
+
+
+def round_of(row: Row[Any]) -> Round:
+    """Return the round in a row of RUN_ROUND."""
+    return Round(row.depth, row.text, Metadata(**row.metadata), tuple(map(_call_of, row.calls)), row.asked_at)
+
+
+def _call_of(stored: dict[str, Any]) -> ToolCall:
+    tool_id = None if stored["tool_id"] is None else UUID(stored["tool_id"])
+    return ToolCall(
+        UUID(stored["call_id"]),
+        stored["key"],
+        stored["name"],
+        stored["arguments"],
+        tool_id,
+        CallState(stored["state"]),
+        stored["result"],
+    )
+
+
+def stored_call(call: ToolCall) -> dict[str, Any]:
+    """Return a call of a round as it is stored. PostgreSQL stores no NUL in a text, and a model may write anything."""
+    return {
+        "call_id": str(call.call_id),
+        "key": call.key.replace("\x00", "\ufffd"),
+        "name": call.name.replace("\x00", "\ufffd"),
+        "arguments": call.arguments.replace("\x00", "\ufffd"),
+        "tool_id": None if call.tool_id is None else str(call.tool_id),
+        "state": call.state.value,
+        "result": call.result.replace("\x00", "\ufffd"),
+    }

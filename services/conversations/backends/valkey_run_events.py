@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from services.chassis.heartbeat import LeaseLost
 from services.chassis.wake_ups import WakeUps
-from services.conversations.rules import Message, Metadata, RunEvent
+from services.conversations.rules import CallState, Message, Metadata, RunEvent, ShownCall, ToolCall
 
 _KEPT_SECONDS = 2 * 60 * 60
 _PATIENCE_SECONDS = 1.0
@@ -130,8 +130,12 @@ def _channel(run_id: UUID) -> str:
 
 
 def _encode(event: RunEvent) -> bytes:
+    fields = {name: value for name, value in asdict(event).items() if value}
+    if event.call is not None:
+        # Who follows a run is told where the call stands; what it is about is read with the answer.
+        fields["call"] = {"call_id": event.call.call_id, "name": event.call.name, "state": event.call.state}
     # str: asyncpg has a UUID of its own.
-    return orjson.dumps({name: value for name, value in asdict(event).items() if value}, default=str)
+    return orjson.dumps(fields, default=str)
 
 
 def _decode(payload: bytes, number: int) -> RunEvent:
@@ -147,5 +151,19 @@ def _decode(payload: bytes, number: int) -> RunEvent:
             metadata=Metadata(**message["metadata"]) if message["metadata"] else None,
             created_at=datetime.fromisoformat(message["created_at"]),
             parent_id=UUID(parent) if (parent := message.get("parent_id")) else None,
+            tool_calls=tuple(map(_shown_call, message.get("tool_calls", ()))),
         )
+    if call := fields.pop("call", None):
+        fields["call"] = ToolCall(UUID(call["call_id"]), "", call["name"], "", None, CallState(call["state"]))
     return RunEvent(**{**fields, "sequence": number})
+
+
+def _shown_call(stored: dict[str, Any]) -> ShownCall:
+    return ShownCall(
+        **{
+            **stored,
+            "call_id": UUID(stored["call_id"]),
+            "state": CallState(stored["state"]),
+            "asked_at": datetime.fromisoformat(stored["asked_at"]),
+        }
+    )

@@ -19,6 +19,7 @@ from services.conversations.rules import (
     Outcome,
     RunEvent,
     RunState,
+    ToolCall,
     last_event,
 )
 
@@ -33,6 +34,7 @@ class _Answer:
 
     text: list[str] = field(default_factory=list)
     metadata: Metadata = field(default_factory=Metadata)
+    calls: dict[UUID, ToolCall] = field(default_factory=dict)
     last: int = 0
     begun: bool = False
 
@@ -106,7 +108,12 @@ class AnswerMessages:
             if asking.done():
                 return asking.result()
             # A provider that is stopped tells no usage. Most send a token at a time: the pieces count them.
-            usage = replace(answer.metadata, output_tokens=len(answer.text), finish_reason="cancelled")
+            usage = replace(
+                answer.metadata,
+                output_tokens=len(answer.text),
+                finish_reason="cancelled",
+                tool_calls=len(answer.calls),
+            )
             return Outcome(RunState.CANCELLED, "".join(answer.text), usage)
         finally:
             for task in (asking, cancelling):
@@ -142,6 +149,11 @@ class AnswerMessages:
         async for piece in self.voice.speak(claim):
             if isinstance(piece, Summary):
                 answer.metadata = piece.metadata
+            elif isinstance(piece, ToolCall):
+                before = answer.calls.get(piece.call_id)
+                answer.calls[piece.call_id] = piece
+                if before is None or before.state is not piece.state:
+                    await self._append(claim, answer, RunEvent("tool", call=piece))
             else:
                 if not answer.begun:
                     answer.begun = True

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from uuid import UUID, uuid5
+from datetime import UTC, datetime
 
 from services.conversations.errors import BotNotFound, BotUnusable
+from services.conversations.operations.call_tools import CallTools
 from services.conversations.ports import (
     AnswerModel,
     Asker,
@@ -16,9 +17,17 @@ from services.conversations.ports import (
     Tool,
     Tools,
     Transactions,
-    WantedCall,
 )
-from services.conversations.rules import Metadata, PromptMessage, ToolRequest, prompt
+from services.conversations.rules import (
+    Metadata,
+    Round,
+    ToolCall,
+    ToolRequest,
+    asked_for,
+    prompt,
+    retold,
+    together,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +50,57 @@ class Converse:
     tools: Tools | None = None
     limits: ToolLimits = ToolLimits()
 
-    async def speak(self, claim: Claim) -> AsyncIterator[str | Summary]:
-        """Yield the answer to a claimed run bit by bit, then one Summary of all rounds. Raises ModelFailed.
+    async def speak(self, claim: Claim) -> AsyncIterator[str | ToolCall | Summary]:
+        """Yield the answer to a claimed run bit by bit, the calls of tools on the way, then one Summary of all rounds.
 
-        A run that is taken up again asks again: a call that the model asks for in the same words is not done twice,
-        because its id is made of the run and of what is asked for.
+        Each round of calls is stored with the run: when the run is taken up again, it goes on after the last one, and
+        what was said so far and how its calls stand is yielded once more.
+
+        Raises:
+            ModelFailed: there is no answer to be had.
+            LeaseLost: another worker has the run.
         """
         async with self.transactions.read() as tx:
             asker = await tx.conversations.asker(claim.run.conversation_id)
+            # Only bots have tools.
+            stored = await tx.runs.rounds(claim.run.run_id) if asker is not None and asker.bot_id is not None else []
         system, asking = await self._instructed(asker)
         messages = prompt(system, claim.context, claim.history)
         total = Metadata()
         for depth in range(self.limits.rounds + 1):
-            # In the last round no tool is offered: the model has to answer.
-            offered = asking if depth < self.limits.rounds else replace(asking, tools=())
-            said: list[str] = []
-            requests: list[ToolRequest] = []
-            async for piece in self.model.generate(messages, self.answer_seconds, offered):
-                if isinstance(piece, Summary):
-                    total = _added(total, piece.metadata)
-                elif isinstance(piece, ToolRequest):
-                    requests.append(piece)
-                else:
-                    said.append(piece)
-                    yield piece
-            if not requests or asker is None:
-                break
-            results = await self._called(asker, claim, offered.tools, requests, depth)
-            messages += [PromptMessage("assistant", "".join(said), tuple(requests)), *results]
+            if depth < len(stored):
+                one = stored[depth]
+                if one.text:
+                    yield one.text
+            else:
+                said: list[str] = []
+                asked: list[ToolRequest] = []
+                metadata = Metadata()
+                offered = self._offered(asking, claim, depth)
+                async for piece in self.model.generate(messages, self.answer_seconds, offered):
+                    if isinstance(piece, Summary):
+                        metadata = piece.metadata
+                    elif isinstance(piece, ToolRequest):
+                        asked.append(piece)
+                    else:
+                        said.append(piece)
+                        yield piece
+                if not asked or not offered.tools:
+                    total = together(total, metadata)
+                    break
+                one = _round(claim, depth, "".join(said), metadata, asked, offered.tools)
+            total = together(total, one.metadata)
+            async for call in self._called(asker, claim, one, is_new=depth >= len(stored)):
+                one = _with(one, call)
+                yield call
+            messages += retold(one)
         yield Summary(total)
+
+    def _offered(self, asking: Asking, claim: Claim, depth: int) -> Asking:
+        if depth >= self.limits.rounds:
+            # In the last round no tool is offered: the model has to answer.
+            return replace(asking, tools=())
+        return replace(asking, tool_required=depth == 0 and claim.run.tool_required and bool(asking.tools))
 
     async def _instructed(self, asker: Asker | None) -> tuple[str, Asking]:
         if asker is None or asker.bot_id is None or self.bots is None:
@@ -84,35 +115,22 @@ class Converse:
             tools = await self.tools.describe(asker, persona.tool_ids)
         return persona.prompt or self.system_prompt, replace(persona.asking, tools=tuple(tools))
 
-    async def _called(
-        self, asker: Asker, claim: Claim, tools: Sequence[Tool], requests: Sequence[ToolRequest], depth: int
-    ) -> list[PromptMessage]:
-        assert self.tools is not None  # noqa: S101 - else no tool was offered
-        known = {tool.name: tool.tool_id for tool in tools}
-        wanted = {
-            request.key: WantedCall(
-                _call_id(claim.run.run_id, depth, index, request), known[request.name], request.arguments
-            )
-            for index, request in enumerate(requests)
-            if request.name in known
-        }
-        results: dict[str, str] = {}
-        if wanted:
-            told = await self.tools.call(asker, claim, list(wanted.values()), depth, self.limits.seconds)
-            results = dict(zip(wanted, told, strict=True))
-        return [
-            PromptMessage("tool", results.get(one.key, f"failed: there is no tool {one.name}"), (), one.key)
-            for one in requests
-        ]
+    async def _called(self, asker: Asker | None, claim: Claim, one: Round, *, is_new: bool) -> AsyncIterator[ToolCall]:
+        assert asker is not None and self.tools is not None  # noqa: S101, PT018 - else no tool was offered
+        calling = CallTools(self.transactions, self.tools, self.limits.seconds)
+        if is_new:
+            # Before anything is done: a worker that takes the run over knows what was asked for, by its ids.
+            await calling.store(claim, one)
+        async for call in calling.done(asker, claim, one):
+            yield call
 
 
-def _call_id(run_id: UUID, depth: int, index: int, request: ToolRequest) -> UUID:
-    return uuid5(run_id, f"{depth}/{index}/{request.name}/{request.arguments}")
+def _round(
+    claim: Claim, depth: int, text: str, metadata: Metadata, asked: Sequence[ToolRequest], offered: Sequence[Tool]
+) -> Round:
+    calls = asked_for(claim.run.run_id, depth, asked, {tool.name: tool.tool_id for tool in offered})
+    return Round(depth, text, replace(metadata, tool_calls=len(calls)), tuple(calls), datetime.now(UTC))
 
 
-def _added(total: Metadata, one: Metadata) -> Metadata:
-    return replace(
-        one,
-        input_tokens=total.input_tokens + one.input_tokens,
-        output_tokens=total.output_tokens + one.output_tokens,
-    )
+def _with(one: Round, call: ToolCall) -> Round:
+    return replace(one, calls=tuple(call if call.call_id == known.call_id else known for known in one.calls))

@@ -32,9 +32,12 @@ class SendMessages:
         text: str,
         request_id: UUID | None,
         edits: UUID | None = None,
+        *,
+        tool_required: bool = False,
     ) -> tuple[Message, Run]:
         """Store a user message with the run that will answer it, and return both at once.
 
+        With `tool_required` the answer begins with a call of a tool, if the bot has any.
         With `edits` it takes the place of that message, on a branch of its own; the other branch stays.
         The message, its run and the nudge for the workers are one transaction: what was accepted will be answered.
 
@@ -58,6 +61,7 @@ class SendMessages:
             request_id=request_id,
             at=datetime.now(UTC),
             edits=edits,
+            tool_required=tool_required,
         )
         try:
             async with asyncio.timeout(_ACCEPT_SECONDS), self.transactions.begin() as tx:

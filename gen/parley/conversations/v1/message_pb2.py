@@ -23,17 +23,18 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from parley.conversations.v1 import tool_call_pb2 as parley_dot_conversations_dot_v1_dot_tool__call__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/conversations/v1/message.proto\x12\x17parley.conversations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x05\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12:\n\x08metadata\x18\x07 \x01(\x0b\x32(.parley.conversations.v1.MessageMetadata\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tparent_id\x18\t \x01(\t\"d\n\x0fMessageMetadata\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x05\x12\x15\n\routput_tokens\x18\x03 \x01(\x05\x12\x15\n\rfinish_reason\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/conversations/v1/message.proto\x12\x17parley.conversations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'parley/conversations/v1/tool_call.proto\"\xa3\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x05\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12:\n\x08metadata\x18\x07 \x01(\x0b\x32(.parley.conversations.v1.MessageMetadata\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tparent_id\x18\t \x01(\t\x12\x35\n\ntool_calls\x18\n \x03(\x0b\x32!.parley.conversations.v1.ToolCall\"d\n\x0fMessageMetadata\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x05\x12\x15\n\routput_tokens\x18\x03 \x01(\x05\x12\x15\n\rfinish_reason\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.conversations.v1.message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGE']._serialized_start=100
-  _globals['_MESSAGE']._serialized_end=336
-  _globals['_MESSAGEMETADATA']._serialized_start=338
-  _globals['_MESSAGEMETADATA']._serialized_end=438
+  _globals['_MESSAGE']._serialized_start=141
+  _globals['_MESSAGE']._serialized_end=432
+  _globals['_MESSAGEMETADATA']._serialized_start=434
+  _globals['_MESSAGEMETADATA']._serialized_end=534
 # @@protoc_insertion_point(module_scope)

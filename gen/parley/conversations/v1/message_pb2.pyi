@@ -3,9 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from parley.conversations.v1 import tool_call_pb2 as _tool_call_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -32,6 +35,7 @@ class Message(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The message's id (UUIDv7)."""
     conversation_id: _builtins.str
@@ -56,6 +60,10 @@ class Message(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was stored."""
 
+    @_builtins.property
+    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_tool_call_pb2.ToolCall]:
+        """The calls of tools on the way to this assistant message, in the order in which the model asked for them."""
+
     def __init__(
         self,
         *,
@@ -68,10 +76,11 @@ class Message(_message.Message):
         metadata: Global___MessageMetadata | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         parent_id: _builtins.str = ...,
+        tool_calls: _abc.Iterable[_tool_call_pb2.ToolCall] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "id", b"id", "metadata", b"metadata", "parent_id", b"parent_id", "role", b"role", "run_id", b"run_id", "sequence", b"sequence", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "id", b"id", "metadata", b"metadata", "parent_id", b"parent_id", "role", b"role", "run_id", b"run_id", "sequence", b"sequence", "text", b"text", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

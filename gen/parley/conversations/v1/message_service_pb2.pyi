@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from parley.conversations.v1 import conversation_pb2 as _conversation_pb2
 from parley.conversations.v1 import message_pb2 as _message_pb2
 from parley.conversations.v1 import run_pb2 as _run_pb2
+from parley.conversations.v1 import tool_call_pb2 as _tool_call_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -30,22 +31,26 @@ class SendMessageRequest(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TOOL_CHOICE_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation's id."""
     text: _builtins.str
     """What the user says: at most 32 KiB."""
     request_id: _builtins.str
     """Makes a retry safe: the same id again in the conversation answers with the same message and run."""
+    tool_choice: _tool_call_pb2.ToolChoice.ValueType
+    """Whether the answer has to begin with a call of one of the bot's tools."""
     def __init__(
         self,
         *,
         conversation_id: _builtins.str = ...,
         text: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        tool_choice: _tool_call_pb2.ToolChoice.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "request_id", b"request_id", "text", b"text", "tool_choice", b"tool_choice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

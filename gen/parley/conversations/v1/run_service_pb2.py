@@ -27,11 +27,12 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from parley.access.v1 import access_pb2 as parley_dot_access_dot_v1_dot_access__pb2
 from parley.conversations.v1 import message_pb2 as parley_dot_conversations_dot_v1_dot_message__pb2
 from parley.conversations.v1 import run_pb2 as parley_dot_conversations_dot_v1_dot_run__pb2
+from parley.conversations.v1 import tool_call_pb2 as parley_dot_conversations_dot_v1_dot_tool__call__pb2
 from parley.streaming.v1 import streaming_pb2 as parley_dot_streaming_dot_v1_dot_streaming__pb2
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)parley/conversations/v1/run_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/conversations/v1/message.proto\x1a!parley/conversations/v1/run.proto\x1a#parley/streaming/v1/streaming.proto\x1a%parley/validation/v1/validation.proto\"P\n\rGetRunRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"n\n\x10StreamRunRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\x05\x61\x66ter\x18\x03 \x01(\rB\n\xd2\xf3\x18\x06\x38\xff\xff\xff\xff\x07\"\x84\x03\n\x11StreamRunResponse\x12\x10\n\x08sequence\x18\x01 \x01(\r\x12\x36\n\x07started\x18\x02 \x01(\x0b\x32#.parley.conversations.v1.RunStartedH\x00\x12\x32\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32!.parley.conversations.v1.RunDeltaH\x00\x12:\n\trestarted\x18\x04 \x01(\x0b\x32%.parley.conversations.v1.RunRestartedH\x00\x12:\n\tcompleted\x18\x05 \x01(\x0b\x32%.parley.conversations.v1.RunCompletedH\x00\x12\x34\n\x06\x66\x61iled\x18\x06 \x01(\x0b\x32\".parley.conversations.v1.RunFailedH\x00\x12:\n\tcancelled\x18\x07 \x01(\x0b\x32%.parley.conversations.v1.RunCancelledH\x00\x42\x07\n\x05\x65vent\"\x1c\n\nRunStarted\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x18\n\x08RunDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1f\n\x0cRunRestarted\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\"A\n\x0cRunCompleted\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\"=\n\tRunFailed\x12\x30\n\x05\x65rror\x18\x01 \x01(\x0b\x32!.parley.conversations.v1.RunError\"A\n\x0cRunCancelled\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\"S\n\x10\x43\x61ncelRunRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\">\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.parley.conversations.v1.Run2\x86\x05\n\nRunService\x12\xbc\x01\n\x06GetRun\x12&.parley.conversations.v1.GetRunRequest\x1a\'.parley.conversations.v1.GetRunResponse\"a\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x41\x12:/api/v1/chat/conversations/{conversation_id}/runs/{run_id}b\x03run\x12\xe5\x01\n\tStreamRun\x12).parley.conversations.v1.StreamRunRequest\x1a*.parley.conversations.v1.StreamRunResponse\"\x7f\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\xda\xf3\x18\x18\n\x08sequence\x12\x05\x61\x66ter\x1a\x05\x65vent\x82\xd3\xe4\x93\x02\x43\x12\x41/api/v1/chat/conversations/{conversation_id}/runs/{run_id}:stream0\x01\x12\xd0\x01\n\tCancelRun\x12).parley.conversations.v1.CancelRunRequest\x1a*.parley.conversations.v1.CancelRunResponse\"l\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02K\"A/api/v1/chat/conversations/{conversation_id}/runs/{run_id}:cancel:\x01*b\x03runb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)parley/conversations/v1/run_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/conversations/v1/message.proto\x1a!parley/conversations/v1/run.proto\x1a\'parley/conversations/v1/tool_call.proto\x1a#parley/streaming/v1/streaming.proto\x1a%parley/validation/v1/validation.proto\"P\n\rGetRunRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"n\n\x10StreamRunRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\x05\x61\x66ter\x18\x03 \x01(\rB\n\xd2\xf3\x18\x06\x38\xff\xff\xff\xff\x07\"\xba\x03\n\x11StreamRunResponse\x12\x10\n\x08sequence\x18\x01 \x01(\r\x12\x36\n\x07started\x18\x02 \x01(\x0b\x32#.parley.conversations.v1.RunStartedH\x00\x12\x32\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32!.parley.conversations.v1.RunDeltaH\x00\x12:\n\trestarted\x18\x04 \x01(\x0b\x32%.parley.conversations.v1.RunRestartedH\x00\x12:\n\tcompleted\x18\x05 \x01(\x0b\x32%.parley.conversations.v1.RunCompletedH\x00\x12\x34\n\x06\x66\x61iled\x18\x06 \x01(\x0b\x32\".parley.conversations.v1.RunFailedH\x00\x12:\n\tcancelled\x18\x07 \x01(\x0b\x32%.parley.conversations.v1.RunCancelledH\x00\x12\x34\n\x04tool\x18\x08 \x01(\x0b\x32$.parley.conversations.v1.RunToolCallH\x00\x42\x07\n\x05\x65vent\"\x1c\n\nRunStarted\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x18\n\x08RunDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1f\n\x0cRunRestarted\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\"c\n\x0bRunToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttool_name\x18\x02 \x01(\t\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.parley.conversations.v1.ToolCallState\"A\n\x0cRunCompleted\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\"=\n\tRunFailed\x12\x30\n\x05\x65rror\x18\x01 \x01(\x0b\x32!.parley.conversations.v1.RunError\"A\n\x0cRunCancelled\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\"S\n\x10\x43\x61ncelRunRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\">\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.parley.conversations.v1.Run2\x86\x05\n\nRunService\x12\xbc\x01\n\x06GetRun\x12&.parley.conversations.v1.GetRunRequest\x1a\'.parley.conversations.v1.GetRunResponse\"a\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x41\x12:/api/v1/chat/conversations/{conversation_id}/runs/{run_id}b\x03run\x12\xe5\x01\n\tStreamRun\x12).parley.conversations.v1.StreamRunRequest\x1a*.parley.conversations.v1.StreamRunResponse\"\x7f\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\xda\xf3\x18\x18\n\x08sequence\x12\x05\x61\x66ter\x1a\x05\x65vent\x82\xd3\xe4\x93\x02\x43\x12\x41/api/v1/chat/conversations/{conversation_id}/runs/{run_id}:stream0\x01\x12\xd0\x01\n\tCancelRun\x12).parley.conversations.v1.CancelRunRequest\x1a*.parley.conversations.v1.CancelRunResponse\"l\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02K\"A/api/v1/chat/conversations/{conversation_id}/runs/{run_id}:cancel:\x01*b\x03runb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,30 +59,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['StreamRun']._serialized_options = b'\312\363\030\026\010\002\"\022conversations.read\332\363\030\030\n\010sequence\022\005after\032\005event\202\323\344\223\002C\022A/api/v1/chat/conversations/{conversation_id}/runs/{run_id}:stream'
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._serialized_options = b'\312\363\030\027\010\002\"\023conversations.write\202\323\344\223\002K\"A/api/v1/chat/conversations/{conversation_id}/runs/{run_id}:cancel:\001*b\003run'
-  _globals['_GETRUNREQUEST']._serialized_start=314
-  _globals['_GETRUNREQUEST']._serialized_end=394
-  _globals['_GETRUNRESPONSE']._serialized_start=396
-  _globals['_GETRUNRESPONSE']._serialized_end=455
-  _globals['_STREAMRUNREQUEST']._serialized_start=457
-  _globals['_STREAMRUNREQUEST']._serialized_end=567
-  _globals['_STREAMRUNRESPONSE']._serialized_start=570
-  _globals['_STREAMRUNRESPONSE']._serialized_end=958
-  _globals['_RUNSTARTED']._serialized_start=960
-  _globals['_RUNSTARTED']._serialized_end=988
-  _globals['_RUNDELTA']._serialized_start=990
-  _globals['_RUNDELTA']._serialized_end=1014
-  _globals['_RUNRESTARTED']._serialized_start=1016
-  _globals['_RUNRESTARTED']._serialized_end=1047
-  _globals['_RUNCOMPLETED']._serialized_start=1049
-  _globals['_RUNCOMPLETED']._serialized_end=1114
-  _globals['_RUNFAILED']._serialized_start=1116
-  _globals['_RUNFAILED']._serialized_end=1177
-  _globals['_RUNCANCELLED']._serialized_start=1179
-  _globals['_RUNCANCELLED']._serialized_end=1244
-  _globals['_CANCELRUNREQUEST']._serialized_start=1246
-  _globals['_CANCELRUNREQUEST']._serialized_end=1329
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1331
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1393
-  _globals['_RUNSERVICE']._serialized_start=1396
-  _globals['_RUNSERVICE']._serialized_end=2042
+  _globals['_GETRUNREQUEST']._serialized_start=355
+  _globals['_GETRUNREQUEST']._serialized_end=435
+  _globals['_GETRUNRESPONSE']._serialized_start=437
+  _globals['_GETRUNRESPONSE']._serialized_end=496
+  _globals['_STREAMRUNREQUEST']._serialized_start=498
+  _globals['_STREAMRUNREQUEST']._serialized_end=608
+  _globals['_STREAMRUNRESPONSE']._serialized_start=611
+  _globals['_STREAMRUNRESPONSE']._serialized_end=1053
+  _globals['_RUNSTARTED']._serialized_start=1055
+  _globals['_RUNSTARTED']._serialized_end=1083
+  _globals['_RUNDELTA']._serialized_start=1085
+  _globals['_RUNDELTA']._serialized_end=1109
+  _globals['_RUNRESTARTED']._serialized_start=1111
+  _globals['_RUNRESTARTED']._serialized_end=1142
+  _globals['_RUNTOOLCALL']._serialized_start=1144
+  _globals['_RUNTOOLCALL']._serialized_end=1243
+  _globals['_RUNCOMPLETED']._serialized_start=1245
+  _globals['_RUNCOMPLETED']._serialized_end=1310
+  _globals['_RUNFAILED']._serialized_start=1312
+  _globals['_RUNFAILED']._serialized_end=1373
+  _globals['_RUNCANCELLED']._serialized_start=1375
+  _globals['_RUNCANCELLED']._serialized_end=1440
+  _globals['_CANCELRUNREQUEST']._serialized_start=1442
+  _globals['_CANCELRUNREQUEST']._serialized_end=1525
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1527
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1589
+  _globals['_RUNSERVICE']._serialized_start=1592
+  _globals['_RUNSERVICE']._serialized_end=2238
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from parley.conversations.v1 import message_pb2 as _message_pb2
 from parley.conversations.v1 import run_pb2 as _run_pb2
+from parley.conversations.v1 import tool_call_pb2 as _tool_call_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -111,6 +112,7 @@ class StreamRunResponse(_message.Message):
     COMPLETED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    TOOL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The event's number in the run, rising from 1."""
     @_builtins.property
@@ -137,6 +139,10 @@ class StreamRunResponse(_message.Message):
     def cancelled(self) -> Global___RunCancelled:
         """The user cancelled the run. The last event."""
 
+    @_builtins.property
+    def tool(self) -> Global___RunToolCall:
+        """A call of a tool came to stand elsewhere. Of a call that is told of again, as after a restart, the last one holds."""
+
     def __init__(
         self,
         *,
@@ -147,12 +153,13 @@ class StreamRunResponse(_message.Message):
         completed: Global___RunCompleted | None = ...,
         failed: Global___RunFailed | None = ...,
         cancelled: Global___RunCancelled | None = ...,
+        tool: Global___RunToolCall | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "completed", b"completed", "delta", b"delta", "event", b"event", "failed", b"failed", "restarted", b"restarted", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "completed", b"completed", "delta", b"delta", "event", b"event", "failed", b"failed", "restarted", b"restarted", "started", b"started", "tool", b"tool"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "completed", b"completed", "delta", b"delta", "event", b"event", "failed", b"failed", "restarted", b"restarted", "sequence", b"sequence", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "completed", b"completed", "delta", b"delta", "event", b"event", "failed", b"failed", "restarted", b"restarted", "sequence", b"sequence", "started", b"started", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "delta", "restarted", "completed", "failed", "cancelled"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "delta", "restarted", "completed", "failed", "cancelled", "tool"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -223,6 +230,36 @@ class RunRestarted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunRestarted: _TypeAlias = RunRestarted  # noqa: Y015
+
+@_typing.final
+class RunToolCall(_message.Message):
+    """A call of a tool that the model asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TOOL_NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The call's id, as in Message.tool_calls and parley.tools.v1.ToolCallService."""
+    tool_name: _builtins.str
+    """The tool's name."""
+    state: _tool_call_pb2.ToolCallState.ValueType
+    """Where it stands."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        tool_name: _builtins.str = ...,
+        state: _tool_call_pb2.ToolCallState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "state", b"state", "tool_name", b"tool_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunToolCall: _TypeAlias = RunToolCall  # noqa: Y015
 
 @_typing.final
 class RunCompleted(_message.Message):
