@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 from deploy.local.envoy import EnvoyPlaces, edge_works, envoy_part
 from deploy.local.folders import Folders
 from deploy.local.full_profile import FULL_NAMES, FullProfile
+from deploy.local.metrics import metrics_names, metrics_notes, with_metrics
 from deploy.local.part import Stage
 from deploy.local.ports import assign_ports
 from deploy.local.postgres import database_url, postgres_part
@@ -36,7 +37,7 @@ class Plan:
 
 def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     """Plan every part. Raises LaunchError when a program is missing."""
-    names = (*_NAMES, *(FULL_NAMES if settings.profile == "full" else ()))
+    names = (*_NAMES, *metrics_names(settings.workers), *(FULL_NAMES if settings.profile == "full" else ()))
     taken = {settings.edge_port, settings.security_port}
     ports = assign_ports(names, folders.run / "ports.json", taken=taken)
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
@@ -58,18 +59,20 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     if full:
         places = full.places(places)
     # Stopped in reverse: workers while the mesh still carries their calls, the stores last.
-    house = (
+    parts = (
         services_part(env, at["services"]),
         envoy_part(settings, folders, places, env),
         rest_part(env, at["rest"]),
         websocket_part(env, at["websocket"]),
         *worker_parts(env, settings.workers),
     )
+    house = with_metrics(parts, at)
+    figures = metrics_notes(house, at["admin"])
     ready = partial(edge_works, settings, at["admin"])
     if full is None:
-        return Plan((*stores, (migrate_part(env),), house), ready)
+        return Plan((*stores, (migrate_part(env),), house), ready, notes=figures)
     stages = (*stores, *full.stages(migrate_part(env), env), full.with_vault(house))
-    return Plan(stages, ready, full.preparation(), full.notes())
+    return Plan(stages, ready, full.preparation(), (*full.notes(), *figures))
 
 
 def environment(

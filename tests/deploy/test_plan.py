@@ -70,6 +70,18 @@ def test_what_the_caller_sets_wins(folders: Folders, monkeypatch: pytest.MonkeyP
     assert not [name for name in envoy.env if name.startswith("PARLEY_")]
 
 
+def test_each_process_shows_its_figures_on_a_port_of_its_own(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = whole_house(LocalSettings(workers=2), folders)
+    listens = {name: _environment(plan, name)["PARLEY_METRICS_LISTEN"] for name in ("services", "worker", "worker-2")}
+    assert len(set(listens.values())) == 3
+    (note,) = plan.notes
+    assert all(f"{name} http://{listen}/metrics" in note for name, listen in listens.items())
+    assert "/stats/prometheus" in note
+    assert "PARLEY_METRICS_LISTEN" not in _environment(plan, "rest")
+    monkeypatch.setenv("PARLEY_METRICS_LISTEN", "")
+    assert _environment(whole_house(LocalSettings(), folders), "services")["PARLEY_METRICS_LISTEN"] == ""
+
+
 def test_the_welcome_hints_at_a_better_model_once(folders: Folders) -> None:
     assert "parley models fetch" in welcome("http://edge", folders)
     folders.models.mkdir()
