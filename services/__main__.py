@@ -68,12 +68,23 @@ def _up(options: argparse.Namespace) -> int:
 
 def _identity(options: argparse.Namespace) -> int:
     from deploy.keycloak.rotation import main as rotate
+    from deploy.keycloak.settings import secret_names
     from deploy.keycloak.sync import main as sync
+    from services.chassis import logs
+    from services.chassis.errors import ServiceError
     from services.registry import CAPABILITIES
+    from services.stored_secrets import stored_secrets
 
+    # What the command tells is its output, to be read by people and by scripts.
+    logs.configure("error")
+    try:
+        found = asyncio.run(stored_secrets(secret_names(list(CAPABILITIES))))
+    except ServiceError as error:
+        sys.stderr.write(f"parley identity {options.action}: {error}\n")
+        return 2
     if options.action == "rotate-keys":
-        return rotate(options.wait)
-    return sync(list(CAPABILITIES), check=options.check)
+        return rotate(options.wait, found)
+    return sync(list(CAPABILITIES), found, check=options.check)
 
 
 def _rest(options: argparse.Namespace) -> int:

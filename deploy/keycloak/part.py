@@ -1,6 +1,6 @@
 """Keycloak in the full profile: what the launcher starts and what Parley's processes are told of it."""
 
-import json
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.keycloak.database import OPERATOR, Server, restore_database
 from deploy.keycloak.distribution import RELATIVE_PATH, built_home
 from deploy.keycloak.preparing import is_prepared, prepare
-from deploy.keycloak.server import Places, keycloak_part
+from deploy.keycloak.server import Places, keycloak_part, write_configuration
 from deploy.keycloak.template import template_path
 from deploy.local.folders import Folders
 from deploy.local.part import Part
@@ -22,7 +22,9 @@ REALM = "parley"
 NAMES = ("keycloak", "keycloak-management", "security")
 """The ports that it needs: its own two, and the security listener's."""
 CONSOLE_USER = "admin"
-_DATABASE_PASSWORD = "keycloak-database-password"  # noqa: S105 -- the name of a file
+_DATABASE_PASSWORD = "keycloak-database-password"  # noqa: S105 -- the name of a file, as the next two
+_OPERATOR_SECRET = "keycloak-operator-secret"  # noqa: S105
+_CONSOLE_PASSWORD = "keycloak-console-password"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,48 +63,50 @@ class Keycloak:
 
     def part(self) -> Part:
         """Return the process; its database is restored before its first start."""
-        password = secret(self.folders.secrets, _DATABASE_PASSWORD)
         places = Places(self.ports["keycloak"], self.ports["keycloak-management"], self.edge_url, self.security_url)
-        part = keycloak_part(built_home(self.cache), places, self.ports["postgres"], password, os.environ)
+        home, configuration = built_home(self.cache), self._configuration
+        part = keycloak_part(home, places, self.ports["postgres"], configuration, os.environ)
         return replace(part, prepare=self._restore)
 
-    def settings(self, capabilities: Sequence[str]) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         """Return the settings of Parley's processes that make Keycloak the issuer."""
-        keep = partial(secret, self.folders.secrets)
-        services = {name: keep(f"keycloak-client-parley-{name}") for name in capabilities}
         realm = f"{self.url}/realms/{REALM}/protocol/openid-connect"
         return {
             "PARLEY_IDENTITY_DIRECTORY": "keycloak",
             "PARLEY_ISSUER": self.issuer,
             "PARLEY_JWKS_URL": f"{realm}/certs",
             "PARLEY_SERVICE_TOKEN_URL": f"{realm}/token",
-            "PARLEY_SERVICE_CLIENT_SECRETS": json.dumps(services),
             "PARLEY_KEYCLOAK_URL": self.url,
             "PARLEY_KEYCLOAK_REALM": REALM,
-            "PARLEY_KEYCLOAK_API_SECRET": keep("keycloak-client-parley-api"),
+        }
+
+    def secrets(self, capabilities: Sequence[str]) -> dict[str, str]:
+        """Return the names of the secrets of its clients and users, and the files with their first values."""
+        return {
+            "identity/keycloak-api-secret": "keycloak-client-parley-api",
+            "keycloak/operator-secret": _OPERATOR_SECRET,
+            "keycloak/console-password": _CONSOLE_PASSWORD,
+            **{f"{name}/keycloak-client-secret": f"keycloak-client-parley-{name}" for name in capabilities},
         }
 
     def operator_settings(self) -> dict[str, str]:
         """Return the further settings of `parley identity sync`."""
-        keep = partial(secret, self.folders.secrets)
         return {
             "PARLEY_KEYCLOAK_OPERATOR_ID": OPERATOR,
-            "PARLEY_KEYCLOAK_OPERATOR_SECRET": keep("keycloak-operator-secret"),
             # The launcher's edge speaks plain HTTP, and calls the address of this machine an outside one.
             "PARLEY_KEYCLOAK_REQUIRE_TLS": "false",
             "PARLEY_KEYCLOAK_CONSOLE_URL": f"{self.security_url}{RELATIVE_PATH}",
             "PARLEY_KEYCLOAK_CONSOLE_USER": CONSOLE_USER,
-            "PARLEY_KEYCLOAK_CONSOLE_PASSWORD": self.console_password,
             "PARLEY_KEYCLOAK_WEB_ORIGINS": self.edge_url,
         }
 
     @property
-    def console_password(self) -> str:
-        """The password of the console's first user."""
-        return secret(self.folders.secrets, "keycloak-console-password")
+    def _configuration(self) -> Path:
+        return self.folders.secrets / "keycloak.conf"
 
     async def _restore(self) -> None:
         keep = partial(secret, self.folders.secrets)
+        await asyncio.to_thread(write_configuration, self._configuration, keep(_DATABASE_PASSWORD))
         server = Server(find_binaries(), self.ports["postgres"], USER, keep("postgres-password"))
-        passwords = keep(_DATABASE_PASSWORD), keep("keycloak-operator-secret")
+        passwords = keep(_DATABASE_PASSWORD), keep(_OPERATOR_SECRET)
         await restore_database(server, template_path(self.cache), *passwords, os.environ)

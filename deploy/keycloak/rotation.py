@@ -2,24 +2,26 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError
 
-from deploy.keycloak.settings import KeycloakSettings
+from deploy.keycloak.settings import settings_with
 from deploy.keycloak.sync import administration
 
 _KEYS = "org.keycloak.keys.KeyProvider"
 _STEP = 10
 
 
-def main(wait: float) -> int:
+def main(wait: float, secrets: Mapping[str, str]) -> int:
     """Publish a new key, wait until every verifier has it, then sign with it; print what is done.
 
-    `wait` are the seconds in between: longer than Envoy and the services keep the keys. Returns the exit code.
+    `wait` are the seconds in between: longer than Envoy and the services keep the keys. `secrets` are those of the
+    secret store. Returns the exit code.
     """
-    settings = KeycloakSettings()
+    settings = settings_with(secrets)
     if not settings.url:
         sys.stderr.write("parley identity rotate-keys: PARLEY_KEYCLOAK_URL is not set\n")
         return 2

@@ -21,9 +21,16 @@ class Places:
     security_url: str
 
 
-def keycloak_part(home: Path, places: Places, database_port: int, password: str, env: Mapping[str, str]) -> Part:
-    """Return the part; `home` is a built distribution, and the database must be there."""
+def write_configuration(file: Path, password: str) -> None:
+    """Write the file with the database's password, for its owner only: an environment is for more to see."""
+    file.touch(mode=0o600)
+    file.write_text(f"db-password={password}\n")
+
+
+def keycloak_part(home: Path, places: Places, database_port: int, configuration: Path, env: Mapping[str, str]) -> Part:
+    """Return the part; `home` is a built distribution. The database and the configuration's file must be there."""
     settings = {
+        "KC_CONFIG_FILE": str(configuration),
         # Without it a lone Keycloak opens cluster ports on every address of the machine.
         "KC_CACHE": "local",
         "KC_HTTP_ENABLED": "true",
@@ -37,7 +44,6 @@ def keycloak_part(home: Path, places: Places, database_port: int, password: str,
         "KC_PROXY_TRUSTED_ADDRESSES": "127.0.0.1/32",
         "KC_DB_URL": f"jdbc:postgresql://127.0.0.1:{database_port}/{DATABASE}",
         "KC_DB_USERNAME": ROLE,
-        "KC_DB_PASSWORD": password,
         # The stores are shared on one machine, whose PostgreSQL has a hundred connections.
         "KC_DB_POOL_MAX_SIZE": "20",
         "KC_LOG_LEVEL": "INFO,io.smallrye.health:WARN",

@@ -1,4 +1,6 @@
-"""The settings of `parley identity sync`, from PARLEY_KEYCLOAK_* variables or .env."""
+"""The settings of `parley identity sync`, from PARLEY_KEYCLOAK_* variables or .env; secrets also from Vault."""
+
+from collections.abc import Mapping, Sequence
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,3 +63,36 @@ class KeycloakSettings(BaseSettings):
     """Our client id at that provider."""
     oidc_client_secret: SecretStr = SecretStr("")
     """The secret of that client."""
+
+
+_SECRETS = {
+    "identity/keycloak-api-secret": "api_secret",
+    "keycloak/console-password": "console_password",
+    "keycloak/github-client-secret": "github_client_secret",
+    "keycloak/google-client-secret": "google_client_secret",
+    "keycloak/oidc-client-secret": "oidc_client_secret",
+    "keycloak/operator-secret": "operator_secret",
+}
+_OF_SERVICE = "/keycloak-client-secret"
+
+
+def secret_names(capabilities: Sequence[str]) -> list[str]:
+    """Return the names of the secrets that the settings may have from a secret store."""
+    return [*_SECRETS, *(name + _OF_SERVICE for name in capabilities)]
+
+
+def settings_with(secrets: Mapping[str, str]) -> KeycloakSettings:
+    """Return the settings, with secrets of a store where none is set. Raises ValidationError."""
+    given = KeycloakSettings()
+    found: dict[str, object] = {
+        field: SecretStr(secrets[name])
+        for name, field in _SECRETS.items()
+        if name in secrets and not getattr(given, field).get_secret_value()
+    }
+    of_services = {
+        name.removesuffix(_OF_SERVICE): SecretStr(value)
+        for name, value in secrets.items()
+        if name.endswith(_OF_SERVICE)
+    }
+    found["service_client_secrets"] = of_services | given.service_client_secrets
+    return given.model_copy(update=found)

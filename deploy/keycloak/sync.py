@@ -1,7 +1,7 @@
 """`parley identity sync`: brings the realm to what is written down, and tells what was different."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 from keycloak import KeycloakAdmin, KeycloakOpenIDConnection
@@ -14,16 +14,16 @@ from deploy.keycloak.differences import differences
 from deploy.keycloak.ledger import Ledger
 from deploy.keycloak.realm import Json, ssl_required, wanted_realm
 from deploy.keycloak.realm_parts import keep_realm, keep_required_actions, keep_roles, keep_user_profile
-from deploy.keycloak.settings import KeycloakSettings
+from deploy.keycloak.settings import KeycloakSettings, settings_with
 
 
-def main(capabilities: Sequence[str], *, check: bool) -> int:
-    """Apply the realm, or only tell the drift; print a line for each change.
+def main(capabilities: Sequence[str], secrets: Mapping[str, str], *, check: bool) -> int:
+    """Apply the realm, or only tell the drift; print a line for each change. `secrets` are those of the secret store.
 
     Returns the exit code: 0, but 1 when a check found drift, and 2 with one line when it could not be done.
     """
     try:
-        settings = KeycloakSettings()
+        settings = settings_with(secrets)
     except ValidationError as error:
         first = error.errors()[0]
         return _refuse(f"PARLEY_KEYCLOAK_{str(first['loc'][0]).upper()}: {first['msg']}")

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.keycloak.database import DATABASE, OPERATOR, ROLE, Server, run_sql
 from deploy.keycloak.distribution import distribution_key
-from deploy.keycloak.server import Places, keycloak_part
+from deploy.keycloak.server import Places, keycloak_part, write_configuration
 from deploy.local.child import start_child
 from deploy.local.errors import LaunchError
 from deploy.local.folders import make_folders
@@ -61,7 +61,9 @@ async def _make(folder: Path, home: Path, dump: Path) -> None:
     async def with_keycloak() -> None:
         role = f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}';\nCREATE DATABASE {DATABASE} OWNER {ROLE};\n"
         await run_sql(server, "postgres", role, os.environ)
-        keycloak = keycloak_part(home, places, ports["postgres"], password, os.environ)
+        configuration = folders.secrets / "keycloak.conf"
+        write_configuration(configuration, password)
+        keycloak = keycloak_part(home, places, ports["postgres"], configuration, os.environ)
         # This secret is thrown away: whoever restores the dump sets one of their own.
         operator = {
             "KC_BOOTSTRAP_ADMIN_CLIENT_ID": OPERATOR,

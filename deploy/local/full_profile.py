@@ -14,10 +14,13 @@ from deploy.local.envoy import EnvoyPlaces
 from deploy.local.errors import LaunchError
 from deploy.local.folders import Folders
 from deploy.local.part import Part, Stage
+from deploy.local.postgres import bare_database_url
 from deploy.local.programs import STACK, install_command, missing_packages
 from deploy.local.python_parts import sync_part
-from deploy.local.secrets import secret
+from deploy.local.secrets import HOUSE_SECRET, secret
 from deploy.local.settings import LocalSettings
+from deploy.local.valkey import PASSWORD as VALKEY_PASSWORD
+from deploy.local.valkey import bare_valkey_url
 from deploy.rabbitmq import server as rabbitmq
 from deploy.vault.part import NAMES as VAULT_NAMES
 from deploy.vault.part import Vault
@@ -52,13 +55,26 @@ class FullProfile:
         """The Vault of the stack."""
         return Vault(self.folders, self.ports, _capabilities())
 
-    def settings(self) -> dict[str, str]:
-        """Return what Parley's processes are told of these parts."""
-        brokers = {
-            "PARLEY_BROKER_URL": rabbitmq.url(self.folders, self.ports["rabbitmq"]),
+    def settings(self, at: Mapping[str, str]) -> dict[str, str]:
+        """Return what Parley's processes are told of these parts and of the stores: no password, Vault has those."""
+        stores = {
+            "PARLEY_DATABASE_URL": bare_database_url(at["postgres"]),
+            "PARLEY_VALKEY_URL": bare_valkey_url(at["valkey"]),
+            "PARLEY_BROKER_URL": rabbitmq.bare_url(self.ports["rabbitmq"]),
             "PARLEY_EVENTS_URL": kafka.events_url(self.ports),
         }
-        return brokers | self.keycloak.settings(_capabilities())
+        return stores | self.keycloak.settings()
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The names of the secrets that Vault has, and the files with their first values."""
+        return {
+            "shared/secret": HOUSE_SECRET,
+            "shared/valkey-password": VALKEY_PASSWORD,
+            "shared/rabbitmq-password": rabbitmq.PASSWORD,
+            "migrations/database-password": "postgres-password",
+            **self.keycloak.secrets(_capabilities()),
+        }
 
     def places(self, places: EnvoyPlaces) -> EnvoyPlaces:
         """Return Envoy's places with Keycloak's."""
@@ -72,18 +88,18 @@ class FullProfile:
 
     def stages(self, migrate: Part, env: Mapping[str, str]) -> tuple[Stage, ...]:
         """Return the stages between the stores and the house."""
-        sync = sync_part({**self.keycloak.operator_settings(), **env})
+        sync = sync_part({**self.keycloak.operator_settings(), **env, **self.vault.login_settings("keycloak")})
+        migrate = replace(migrate, env={**migrate.env, **self.vault.login_settings("migrate")})
         return (
             (rabbitmq.names_part(self.ports, os.environ), self.vault.part()),
             (
                 self.keycloak.part(),
                 rabbitmq.rabbitmq_part(self.folders, self.ports, os.environ),
                 kafka.kafka_part(self.folders, self.local.cache.absolute(), self.ports, os.environ),
-                migrate,
-                self.vault.setup_part(),
+                self.vault.setup_part(self.secrets),
             ),
-            (sync, self.vault.hand_over_part()),
-            (self.vault.certificates_part(env),),
+            (self.vault.hand_over_part(),),
+            (migrate, sync, self.vault.certificates_part(env)),
         )
 
     def with_vault(self, house: Stage) -> Stage:

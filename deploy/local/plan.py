@@ -16,7 +16,7 @@ from deploy.local.ports import assign_ports
 from deploy.local.postgres import database_url, postgres_part
 from deploy.local.probes import Probe
 from deploy.local.python_parts import migrate_part, rest_part, services_part, websocket_part, worker_parts
-from deploy.local.secrets import secret
+from deploy.local.secrets import HOUSE_SECRET, secret
 from deploy.local.settings import LocalSettings
 from deploy.local.valkey import valkey_part, valkey_url
 
@@ -49,7 +49,7 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     }
     at |= {name: address for name, address in chosen.items() if address}
     full = FullProfile(settings, folders, ports) if settings.profile == "full" else None
-    env = environment(settings, folders, at, full.settings() if full else {})
+    env = environment(settings, folders, at, full.settings(at) if full else _stores(folders, at))
     stores: list[Stage] = []
     if full or not settings.database_url:
         stores.append((postgres_part(folders, ports["postgres"], os.environ),))
@@ -75,18 +75,25 @@ def whole_house(settings: LocalSettings, folders: Folders) -> Plan:
     return Plan(stages, ready, full.preparation(), (*full.notes(), *figures))
 
 
+def _stores(folders: Folders, at: Mapping[str, str]) -> dict[str, str]:
+    """Return where the stores are, with their passwords, and the house's secret."""
+    return {
+        "PARLEY_DATABASE_URL": database_url(folders, at["postgres"]),
+        "PARLEY_VALKEY_URL": valkey_url(folders, at["valkey"]),
+        "PARLEY_SECRET": secret(folders.secrets, HOUSE_SECRET),
+    }
+
+
 def environment(
     settings: LocalSettings, folders: Folders, at: Mapping[str, str], profile: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the environment of Parley's processes; what the caller set, in the environment or .env, wins.
 
-    `profile` are the settings that the profile adds.
+    `profile` are the settings that the profile adds, the stores among them.
     """
     ours = {
         "PARLEY_HOME": str(folders.home),
         "PARLEY_ENVIRONMENT": settings.environment,
-        "PARLEY_DATABASE_URL": database_url(folders, at["postgres"]),
-        "PARLEY_VALKEY_URL": valkey_url(folders, at["valkey"]),
         "PARLEY_MESH_TARGET": at["mesh"],
         "PARLEY_SERVE_LISTEN": at["services"],
         "PARLEY_REST_LISTEN": at["rest"],
@@ -96,7 +103,6 @@ def environment(
         "PARLEY_ISSUER": settings.edge_url,
         # Past the edge, whose certificate may be of an authority that only its clients know.
         "PARLEY_JWKS_URL": f"http://{at['rest']}/.well-known/jwks.json",
-        "PARLEY_SECRET": secret(folders.secrets, "parley-secret"),
     }
     theirs = {name.upper(): value for name, value in dotenv_values(".env").items() if value is not None}
     # HOME is made absolute; everything else that the caller chose stays as it is.

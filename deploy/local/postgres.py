@@ -53,6 +53,11 @@ def postgres_part(folders: Folders, port: int, env: Mapping[str, str]) -> Part:
     )
 
 
+def bare_database_url(address: str) -> str:
+    """Return the SQLAlchemy URL of the database for its owner, without the password."""
+    return f"postgresql+asyncpg://{USER}@{address}/{DATABASE}?ssl=disable"
+
+
 def database_url(folders: Folders, address: str) -> str:
     """Return the SQLAlchemy URL of the database."""
     password = secret(folders.secrets, "postgres-password")

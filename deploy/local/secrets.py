@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+HOUSE_SECRET = "parley-secret"  # noqa: S105 -- the name of its file
+
 
 def secret(folder: Path, name: str) -> str:
     """Return the secret of this name; 32 random bytes in hex, made at the first call. Files are 0600."""

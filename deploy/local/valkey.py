@@ -14,10 +14,12 @@ from deploy.local.part import Part
 from deploy.local.probes import valkey_answers
 from deploy.local.secrets import secret
 
+PASSWORD = "valkey-password"  # noqa: S105 -- the name of its file
+
 
 def valkey_part(folders: Folders, port: int, env: Mapping[str, str]) -> Part:
     """Return the part; its data lies in HOME/valkey. Raises LaunchError when no server is found."""
-    password = secret(folders.secrets, "valkey-password")
+    password = secret(folders.secrets, PASSWORD)
     configuration = folders.secrets / "valkey.conf"
     return Part(
         name="valkey",
@@ -30,9 +32,14 @@ def valkey_part(folders: Folders, port: int, env: Mapping[str, str]) -> Part:
     )
 
 
+def bare_valkey_url(address: str) -> str:
+    """Return the URL with the user, without the password."""
+    return f"redis://default@{address}/0"
+
+
 def valkey_url(folders: Folders, address: str) -> str:
     """Return the URL with the password."""
-    return f"redis://:{secret(folders.secrets, 'valkey-password')}@{address}/0"
+    return f"redis://:{secret(folders.secrets, PASSWORD)}@{address}/0"
 
 
 def find_server() -> str:

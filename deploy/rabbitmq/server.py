@@ -16,7 +16,7 @@ from deploy.local.secrets import secret
 # Past the wrapper in /usr/sbin, which switches to the user rabbitmq and talks to systemd.
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 USER = "parley"
-
+PASSWORD = "rabbitmq-password"  # noqa: S105 -- the name of its file
 
 NAMES = ("rabbitmq", "rabbitmq-names", "rabbitmq-distribution", "rabbitmq-console", "rabbitmq-metrics")
 """The ports that it needs: its own, Erlang's name server and distribution, the console, the metrics."""
@@ -70,15 +70,20 @@ def rabbitmq_part(folders: Folders, ports: Mapping[str, int], env: Mapping[str, 
         argv=(str(PROGRAM),),
         env=_without_ours(env) | ours,
         address=f"127.0.0.1:{ports['rabbitmq']}",
-        prepare=partial(asyncio.to_thread, _write, data, ports, secret(folders.secrets, "rabbitmq-password")),
+        prepare=partial(asyncio.to_thread, _write, data, ports, secret(folders.secrets, PASSWORD)),
         ready=partial(http_ok, "127.0.0.1", ports["rabbitmq-console"], "/"),
         stop_grace=20,
     )
 
 
+def bare_url(port: int) -> str:
+    """Return the URL with the user, without the password."""
+    return f"amqp://{USER}@127.0.0.1:{port}/"
+
+
 def url(folders: Folders, port: int) -> str:
     """Return the URL with the password."""
-    return f"amqp://{USER}:{secret(folders.secrets, 'rabbitmq-password')}@127.0.0.1:{port}/"
+    return f"amqp://{USER}:{secret(folders.secrets, PASSWORD)}@127.0.0.1:{port}/"
 
 
 def find_names_server() -> str:

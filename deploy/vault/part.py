@@ -67,16 +67,26 @@ class Vault:
             ready=partial(http_ok, "127.0.0.1", self.ports["vault"], "/v1/sys/health"),
         )
 
-    def setup_part(self) -> Part:
-        """Return the step that brings mounts, policies, roles and keys to what this version needs."""
+    def setup_part(self, secrets: Mapping[str, str]) -> Part:
+        """Return the step that brings mounts, policies, roles and keys to what this version needs.
+
+        `secrets` are the names of secrets, and the files below HOME/secrets with their first values.
+        """
         database = {
             "database": f"127.0.0.1:{self.ports['postgres']}/{DATABASE}",
             "database-user": "vault_database",
             "database-password": str(self.folders.secrets / "vault-database-password"),
         }
         handing = {"hand-over-password": str(self._hand_over_password)}
-        return self._python(
+        part = self._python(
             "vault-setup", "secrets: policies, roles", "deploy.vault.setup", database | handing, one_shot=True
+        )
+        for file in secrets.values():
+            # Now, before parts that start at once could each make one.
+            secret(self.folders.secrets, file)
+        return replace(
+            part,
+            argv=(*part.argv, *(f"--secret={name}={self.folders.secrets / file}" for name, file in secrets.items())),
         )
 
     def hand_over_part(self) -> Part:
@@ -97,13 +107,19 @@ class Vault:
             ready=partial(_all_there, [self.certificates / name / "current" for name in identities]),
         )
 
-    def settings(self, role: str) -> dict[str, str]:
-        """Return what a process of that role is told: secrets, database users and keys come from Vault."""
+    def login_settings(self, role: str) -> dict[str, str]:
+        """Return what a process of that role is told that reads its secrets only."""
         return {
             "PARLEY_SECRETS": "vault",
             "PARLEY_VAULT_URL": self.url,
             "PARLEY_VAULT_LOGIN_FILE": str(self.folder / role),
             "PARLEY_VAULT_ROLE": role,
+        }
+
+    def settings(self, role: str) -> dict[str, str]:
+        """Return what a process of that role is told: secrets, database users and keys come from Vault."""
+        return {
+            **self.login_settings(role),
             "PARLEY_DATABASE_CREDENTIALS": "vault",
             "PARLEY_FIELD_KEYS": "vault",
             **self.mesh_settings(role),

@@ -16,10 +16,12 @@ class Role:
     """Whose secrets, keys and tables it may use."""
     certificates: tuple[str, ...] = ()
     """The mesh identities whose certificates it may ask for."""
+    secrets: tuple[str, ...] = ()
+    """The paths of further secrets that it may read, as policies write them."""
 
 
 def roles(capabilities: Sequence[str]) -> list[Role]:
-    """Return the roles: each capability alone, `services` and `worker` with all of them, and the agent."""
+    """Return the roles: each capability alone, `services` and `worker` with all of them, the agent, and two steps."""
     everything = tuple(capabilities)
     return [
         *(Role(name, (name,), (name,)) for name in everything),
@@ -27,4 +29,8 @@ def roles(capabilities: Sequence[str]) -> list[Role]:
         Role("worker", everything, ("worker",)),
         # On one machine one agent keeps everybody's certificate; elsewhere each process asks for its own.
         Role("certificates", (), (*MESH_IDENTITIES, *everything)),
+        # `parley migrate`, as the owner of the schemas.
+        Role("migrate", secrets=("migrations/*",)),
+        # `parley identity sync`, which gives the realm's clients their secrets.
+        Role("keycloak", secrets=("keycloak/*", "+/keycloak-client-secret", "identity/keycloak-api-secret")),
     ]

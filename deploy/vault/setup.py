@@ -15,6 +15,7 @@ from deploy.vault.configuration import policy
 from deploy.vault.databases import GROUP_PREFIX
 from deploy.vault.operator_login import log_in, options
 from deploy.vault.roles import MESH_IDENTITIES, Role, roles
+from deploy.vault.seeding import named_files, seed
 
 _MOUNTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "secret": ("kv", {"version": "2"}),
@@ -142,7 +143,7 @@ def _make_database_role(client: hvac.Client, role: Role, lifetimes: Lifetimes) -
 
 
 def _make_role(client: hvac.Client, role: Role, lifetimes: Lifetimes) -> None:
-    text = policy("role", role=role.name, certificates=role.certificates)
+    text = policy("role", role=role.name, certificates=role.certificates, secrets=role.secrets)
     client.sys.create_or_update_policy(f"role-{role.name}", text)
     client.auth.approle.create_or_update_approle(
         role.name,
@@ -167,6 +168,9 @@ def main() -> int:
     parser.add_argument("--database-password", type=Path, help="file with its first password")
     parser.add_argument("--database-sslmode", default="disable", help="libpq's sslmode")
     parser.add_argument("--hand-over-password", type=Path, help="file with the password of the user `hand-over`")
+    parser.add_argument(
+        "--secret", action="append", default=[], help="NAME=FILE: a secret's first value; once set it stays"
+    )
     for name, default in (("login", "20m"), ("login-max", "24h"), ("database-ttl", "1h"), ("database-max-ttl", "24h")):
         parser.add_argument(f"--{name}", default=default, help=f"a lifetime, as Vault writes it ({default})")
     given = parser.parse_args()
@@ -181,6 +185,7 @@ def main() -> int:
     )
     client = log_in(given)
     set_up(client, given.capabilities.split(","), admin, lifetimes)
+    seed(client, named_files(given.secret))
     if given.hand_over_password:
         make_hand_over(client, given.hand_over_password.read_text().strip())
     return 0

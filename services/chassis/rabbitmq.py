@@ -60,6 +60,10 @@ class _Login(PlainCredentials):  # type: ignore[misc]
         self.username, self.password = login(self._url)
         return super().response_for(start)
 
+    def __deepcopy__(self, _memo: object) -> "_Login":
+        # pika copies its parameters for each connection.
+        return self
+
 
 class QuorumBroker(RabbitmqBroker):
     """Dramatiq's broker on RabbitMQ, with confirmed publishing and quorum queues for work."""

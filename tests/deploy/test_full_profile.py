@@ -53,10 +53,23 @@ def test_keycloak_is_the_issuer_for_every_part(folders: Folders) -> None:
     assert parts["services"].env["PARLEY_IDENTITY_DIRECTORY"] == "keycloak"
     assert parts["services"].env["PARLEY_SERVICE_TOKEN_URL"].startswith(parts["services"].env["PARLEY_KEYCLOAK_URL"])
     # Only the step that keeps the realm may administer it, and Keycloak knows none of our settings.
-    assert "PARLEY_KEYCLOAK_OPERATOR_SECRET" in parts["sync"].env
-    assert "PARLEY_KEYCLOAK_OPERATOR_SECRET" not in parts["services"].env
+    assert parts["sync"].env["PARLEY_VAULT_ROLE"] == "keycloak"
+    assert parts["services"].env["PARLEY_VAULT_ROLE"] == "services"
     assert not [name for name in parts["keycloak"].env if name.startswith("PARLEY_")]
     assert plan.preparation is not None, "an empty cache is to be filled"
+
+
+def test_no_part_is_started_with_a_secret(folders: Folders) -> None:
+    plan = whole_house(LocalSettings(profile="full", cache=folders.home), folders)
+    assert sum(1 for line in plan.notes if "password " in line) == 3  # which makes all that the notes show
+    secrets = {path.read_text() for path in folders.secrets.iterdir() if path.is_file()}
+    assert len(secrets) >= 5
+    for part in (part for stage in plan.stages for part in stage):
+        shown = "\n".join([*part.argv, *part.env.values()])
+        assert not [secret for secret in secrets if secret in shown], part.name
+        assert "PARLEY_SECRET" not in part.env
+    steps = {part.name: number for number, stage in enumerate(plan.stages) for part in stage}
+    assert steps["vault-setup"] < steps["vault-logins"] < min(steps["migrate"], steps["sync"]) < steps["services"]
 
 
 @pytest.mark.parametrize(("environment", "shown"), [("development", True), ("production", False)])

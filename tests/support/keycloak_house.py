@@ -3,6 +3,7 @@
 HOME, the cache and the ports come from PARLEY_* variables, as for `parley up`.
 """
 
+import json
 import os
 import sys
 
@@ -12,6 +13,7 @@ from deploy.local.plan import Plan
 from deploy.local.ports import assign_ports
 from deploy.local.postgres import postgres_part
 from deploy.local.python_parts import sync_part
+from deploy.local.secrets import secret
 from deploy.local.settings import LocalSettings
 from deploy.local.up import launch
 
@@ -28,9 +30,20 @@ def keycloak_of(settings: LocalSettings, folders: Folders) -> Keycloak:
 def plan(settings: LocalSettings, folders: Folders) -> Plan:
     """PostgreSQL, Keycloak, the realm."""
     keycloak = keycloak_of(settings, folders)
-    sync = sync_part(dict(os.environ) | keycloak.operator_settings() | keycloak.settings(CAPABILITIES))
+    sync = sync_part(dict(os.environ) | keycloak.operator_settings() | keycloak.settings() | _secrets(folders))
     stages = ((postgres_part(folders, keycloak.ports["postgres"], os.environ),), (keycloak.part(),), (sync,))
     return Plan(stages, preparation=("Preparing Keycloak", keycloak.prepare))
+
+
+def _secrets(folders: Folders) -> dict[str, str]:
+    """Return as variables what the full profile keeps in Vault."""
+    clients = {name: secret(folders.secrets, f"keycloak-client-parley-{name}") for name in CAPABILITIES}
+    return {
+        "PARLEY_KEYCLOAK_OPERATOR_SECRET": secret(folders.secrets, "keycloak-operator-secret"),
+        "PARLEY_KEYCLOAK_CONSOLE_PASSWORD": secret(folders.secrets, "keycloak-console-password"),
+        "PARLEY_KEYCLOAK_API_SECRET": secret(folders.secrets, "keycloak-client-parley-api"),
+        "PARLEY_SERVICE_CLIENT_SECRETS": json.dumps(clients),
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-# What a capability may: read its own secrets, use its own key. jinja2; `capability` is its name.
+# What a capability may: read its own secrets and those that all share, use its own key. jinja2; `capability` is its
+# name.
+path "secret/data/shared/*" { capabilities = ["read"] }
 path "secret/data/{{ capability }}/*" { capabilities = ["read"] }
 path "secret/metadata/{{ capability }}/*" { capabilities = ["read", "list"] }
 path "transit/encrypt/{{ capability }}" { capabilities = ["update"] }
