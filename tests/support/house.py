@@ -26,9 +26,9 @@ from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
 from services.conversations.operations.send_message import SendMessages
 from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary
-from services.conversations.rules import Metadata, PromptMessage, Run
+from services.conversations.rules import Metadata, PromptMessage, Run, ToolRequest
 
-Step = str | Exception | asyncio.Event
+Step = str | ToolRequest | Exception | asyncio.Event
 Script = Callable[[Sequence[PromptMessage]], list[Step]]
 
 
@@ -39,14 +39,14 @@ def echo(messages: Sequence[PromptMessage]) -> list[Step]:
 
 @dataclass
 class ScriptedModel:
-    """A model that says what `script` returns: texts are said, errors raised, events waited for."""
+    """A model that says what `script` returns: texts are said, calls asked for, errors raised, events waited for."""
 
     script: Script = echo
     prompts: list[list[PromptMessage]] = field(default_factory=list)
 
     async def generate(
         self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
-    ) -> AsyncIterator[str | Summary]:
+    ) -> AsyncIterator[str | ToolRequest | Summary]:
         """See the port AnswerModel."""
         self.prompts.append(list(messages))
         for step in self.script(messages):
