@@ -15,6 +15,9 @@ As often as RabbitMQ delivers: a healthy run may lose several workers while ever
 """
 MAX_MODEL_TRIES = 3
 """How often the model is asked for one answer when it breaks off."""
+MAX_UNREACHED_TRIES = 15
+"""How often when nobody is there to ask: for about a minute, in which the services are started again."""
+_UNREACHED = "UNAVAILABLE"
 _TITLE_CHARACTERS = 60
 _SHOWN_CHARACTERS = 1000
 
@@ -298,6 +301,11 @@ def may_take_slot(held: int, free: int) -> bool:
     each, and some are always free for one who comes with a single message.
     """
     return free > 0 and held < free
+
+
+def most_tries(reason: str) -> int:
+    """Return how often the model is asked when it failed for `reason`; whoever was reached gives one of its own."""
+    return MAX_UNREACHED_TRIES if reason == _UNREACHED else MAX_MODEL_TRIES
 
 
 def title_of(text: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from uuid import UUID
 
 from services.chassis import logs
@@ -14,18 +15,19 @@ from services.conversations.operations.converse import Converse
 from services.conversations.ports import Claim, ModelFailed, RunEvents, Summary, Transactions
 from services.conversations.rules import (
     MAX_ATTEMPTS,
-    MAX_MODEL_TRIES,
     Metadata,
     Outcome,
     RunEvent,
     RunState,
     ToolCall,
     last_event,
+    most_tries,
 )
 
 _log = logs.get(__name__)
 _HEARTBEAT_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.5
+_MOST_PAUSE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ class AnswerMessages:
     async def _ask(self, claim: Claim, answer: _Answer) -> Outcome:
         """Ask the model, again when it breaks off, and return the outcome."""
         pause = _FIRST_PAUSE_SECONDS
-        for attempt in range(1, MAX_MODEL_TRIES + 1):
+        for attempt in count(1):
             try:
                 await self._stream(claim, answer)
             except ModelFailed as failure:
@@ -131,13 +133,13 @@ class AnswerMessages:
                 _log.warning(
                     "model failed", run_id=str(claim.run.run_id), reason=failure.reason, retryable=failure.retryable
                 )
-                if not failure.retryable or attempt == MAX_MODEL_TRIES:
+                if not failure.retryable or attempt >= most_tries(failure.reason):
                     return Outcome(RunState.FAILED, error_reason=failure.reason, error_message=failure.message)
                 if answer.text:
                     answer.text.clear()
                     await self._append(claim, answer, RunEvent("restarted", attempt=claim.run.attempt))
                 await asyncio.sleep(pause)
-                pause *= 4
+                pause = min(pause * 4, _MOST_PAUSE_SECONDS)
             else:
                 break
         text = "".join(answer.text)

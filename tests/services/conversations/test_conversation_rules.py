@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from services.conversations.errors import FieldNotUpdatable
 from services.conversations.rules import (
+    MAX_MODEL_TRIES,
+    MAX_UNREACHED_TRIES,
     Context,
     Conversation,
     Message,
@@ -19,6 +21,7 @@ from services.conversations.rules import (
     RunEvent,
     RunState,
     last_event,
+    most_tries,
     prompt,
     title_of,
     updated,
@@ -168,3 +171,9 @@ def test_a_run_has_ended_unless_it_waits_or_runs(state: RunState) -> None:
 @pytest.mark.parametrize("kind", ["started", "delta", "restarted"])
 def test_other_events_are_followed_by_more(kind: str) -> None:
     assert not RunEvent(kind).is_last
+
+
+@pytest.mark.parametrize("reason", ["MODEL_UNAVAILABLE", "INTERNAL", "RATE_LIMITED"])
+def test_a_model_that_fails_is_asked_three_times_and_one_that_nobody_reaches_for_a_minute(reason: str) -> None:
+    assert most_tries(reason) == MAX_MODEL_TRIES
+    assert most_tries("UNAVAILABLE") == MAX_UNREACHED_TRIES
