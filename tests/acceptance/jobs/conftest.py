@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from services.chassis.jobs import publisher_to
 from tests.acceptance.jobs.worker import DONE
 from tests.support.brokers import RunningBroker, running_rabbitmq, running_valkey_broker
+from tests.support.polling import until
 
 _ROOT = Path(__file__).parents[3]
 
@@ -42,9 +43,12 @@ class Jobs:
     @contextmanager
     def working(self) -> Iterator[subprocess.Popen[bytes]]:
         """Have a worker, which must stop in good order at the end."""
+        said = self.log.stat().st_size if self.log.exists() else 0
         process = self.start_worker()
         try:
             yield process
+            # Another worker may have done what is waited for, and this one be at its start, where a signal ends it.
+            until(lambda: "working" in self.log.read_text()[said:], seconds=60, what="a worker that works")
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
         finally:

@@ -140,12 +140,13 @@ async def test_a_job_that_always_fails_becomes_a_dead_letter(jobs: Jobs) -> None
 async def test_a_delayed_job_outlives_its_worker(jobs: Jobs) -> None:
     broker = make_broker(jobs.broker.url)
     broker.declare_queue("steady")
-    due = current_millis() + 3000
-    await asyncio.to_thread(broker.enqueue, message_of(event("steady", 7)), delay=3000)
-    broker.close()
     with jobs.working():
         await jobs.publisher.publish([event("steady", 6)])
         assert await jobs.next("steady") == "steady 6"
+        # A worker that stands by takes it, and holds it until it is due.
+        due = current_millis() + 5000
+        await asyncio.to_thread(broker.enqueue, message_of(event("steady", 7)), delay=5000)
+        broker.close()
     with jobs.working():
         await _all_done(jobs, "steady", {"steady 7"})
     assert current_millis() >= due
