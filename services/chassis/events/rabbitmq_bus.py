@@ -1,14 +1,15 @@
 """The bus on RabbitMQ: a topic exchange, and a quorum queue for each group.
 
 One consumer of a group is active at a time, so that the events of a key stay in order; when it is lost another of the
-group takes over. A group has the events that were published since it first listened.
+group takes over. A group has the events that were published since it first listened; one that the publishing process
+subscribes itself has all of them.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 from google.protobuf.message import DecodeError
 
 from services.chassis.addresses import Url
@@ -28,6 +29,7 @@ class RabbitmqBus:
         self._url = url
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
+        self._groups: set[tuple[str, str]] = set()
 
     async def publish(self, events: Sequence[Event]) -> None:
         """See EventBus."""
@@ -44,21 +46,23 @@ class RabbitmqBus:
         if self._exchange is None or self._connection is None or self._connection.is_closed:
             await self.close()
             self._connection = await connect(self._url)
-            self._exchange = await _exchange(await self._connection.channel(publisher_confirms=True))
+            channel = await self._connection.channel(publisher_confirms=True)
+            for topic, group in sorted(self._groups):
+                # What this process publishes before its own groups listen is theirs too.
+                await _declare(channel, topic, group)
+            self._exchange = await _exchange(channel)
         return self._exchange
 
     def subscribe(self, topic: str, group: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         """See EventBus."""
         queue_name = f"{topic}.{group}"
+        self._groups.add((topic, group))
 
         async def listen() -> None:
             async with await connect(self._url) as connection:
                 channel = await connection.channel(publisher_confirms=True)
                 await channel.set_qos(_PREFETCH)
-                await channel.declare_queue(f"{queue_name}.XQ", durable=True, arguments=dead_letter_arguments())
-                arguments = work_arguments(queue_name) | {"x-single-active-consumer": True}
-                queue = await channel.declare_queue(queue_name, durable=True, arguments=arguments)
-                await queue.bind(await _exchange(channel), topic)
+                queue = await _declare(channel, topic, group)
                 async with queue.iterator() as messages:
                     async for message in messages:
                         await _take(channel, message, queue_name, group, handler)
@@ -75,6 +79,15 @@ class RabbitmqBus:
 
 async def _exchange(channel: AbstractChannel) -> AbstractExchange:
     return await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+
+
+async def _declare(channel: AbstractChannel, topic: str, group: str) -> AbstractQueue:
+    queue_name = f"{topic}.{group}"
+    await channel.declare_queue(f"{queue_name}.XQ", durable=True, arguments=dead_letter_arguments())
+    arguments = work_arguments(queue_name) | {"x-single-active-consumer": True}
+    queue = await channel.declare_queue(queue_name, durable=True, arguments=arguments)
+    await queue.bind(await _exchange(channel), topic)
+    return queue
 
 
 def _message(event: Event, packed: bytes) -> aio_pika.Message:
