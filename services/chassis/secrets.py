@@ -24,6 +24,14 @@ class SecretMissing(ServiceError):
     template = "the secret {name} is not set"
 
 
+class SecretForbidden(ServiceError):
+    """The place knows this process, and does not let it read the secret."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SECRET_FORBIDDEN"
+    template = "this process may not read the secret {name}"
+
+
 class SecretsUnavailable(ServiceError):
     """Vault cannot be reached, and what is asked for is not known from before."""
 
@@ -40,6 +48,7 @@ class SecretSource(Protocol):
 
         Raises:
             SecretMissing: it is not there.
+            SecretForbidden: it is not for this process.
             SecretsUnavailable: the place cannot be asked.
         """
 
@@ -84,6 +93,7 @@ class SecretStore:
 
         Raises:
             SecretMissing: it is not set.
+            SecretForbidden: it is not for this process.
             SecretsUnavailable: the source cannot be asked, and was not before.
         """
         return self._known[name] if name in self._known else await self.refresh(name)
@@ -131,8 +141,8 @@ class SecretStore:
             for name in {*self._known, *self._held}:
                 try:
                     await self.refresh(name)
-                except SecretMissing:
-                    _log.warning("a secret that is in use was removed", name=name)
+                except (SecretMissing, SecretForbidden) as error:
+                    _log.warning("a secret that is in use cannot be had any more", name=name, reason=error.reason)
 
     def _keep(self, name: str, value: SecretStr) -> None:
         before = self._known.get(name, self._held.get(name))
@@ -159,6 +169,6 @@ class _Held:
     async def look_again(self) -> str:
         """See LiveSecret."""
         # Away or removed: what was there last may still be good.
-        with contextlib.suppress(SecretMissing, SecretsUnavailable):
+        with contextlib.suppress(SecretMissing, SecretForbidden, SecretsUnavailable):
             await self._store.refresh(self._name)
         return self.now()

@@ -1,9 +1,9 @@
 """Secrets from Vault's KV engine, version 2: `inference/openai-api-key` is the field `value` at that path."""
 
-from hvac.exceptions import InvalidPath
+from hvac.exceptions import Forbidden, InvalidPath
 from pydantic import SecretStr
 
-from services.chassis.secrets import SecretMissing
+from services.chassis.secrets import SecretForbidden, SecretMissing
 from services.chassis.vault import VaultSession
 
 _MOUNT = "secret"
@@ -26,6 +26,8 @@ class VaultSecrets:
             )
         except InvalidPath:
             raise SecretMissing(name=name) from None
+        except Forbidden:
+            raise SecretForbidden(name=name) from None
         value = answer["data"]["data"].get(_FIELD)
         if not isinstance(value, str) or not value:
             raise SecretMissing(name=name)

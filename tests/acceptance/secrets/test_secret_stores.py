@@ -1,8 +1,9 @@
 """What every source of secrets does, and what only Vault can do."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,37 +12,12 @@ import pytest
 from hvac.exceptions import Forbidden, InvalidRequest
 
 from deploy.vault.hand_over import login
-from services.chassis.secret_stores.environment import EnvironmentSecrets, variable_of
+from deploy.vault.seeding import seed
 from services.chassis.secret_stores.vault import VaultSecrets
-from services.chassis.secrets import SecretMissing, SecretStore, SecretsUnavailable
+from services.chassis.secrets import SecretForbidden, SecretMissing, SecretStore, SecretsUnavailable
 from services.chassis.vault import VaultSession, keep_session
-from tests.acceptance.secrets.conftest import open_session
+from tests.acceptance.secrets.conftest import Put, open_session
 from tests.support.running_vault import RunningVault
-
-Put = Callable[[str, str], Awaitable[None]]
-
-
-@pytest.fixture(params=["environment", "vault"])
-async def store_and_put(
-    request: pytest.FixtureRequest, vault: RunningVault, session: VaultSession, tmp_path: Path
-) -> AsyncIterator[tuple[SecretStore, Put]]:
-    """A store that looks every 0.05 s, and how its operators set a secret."""
-    if request.param == "environment":
-        file = tmp_path / ".env"
-        lines: dict[str, str] = {}
-
-        async def put(name: str, value: str) -> None:
-            lines[variable_of(name)] = value
-            file.write_text("".join(f"{key}={text}\n" for key, text in lines.items()))
-
-        yield SecretStore(EnvironmentSecrets(file), 0.05), put
-        return
-    operator = vault.operator()
-
-    async def put_in_vault(name: str, value: str) -> None:
-        await asyncio.to_thread(operator.secrets.kv.v2.create_or_update_secret, name, {"value": value})
-
-    yield SecretStore(VaultSecrets(session), 0.05), put_in_vault
 
 
 def _name() -> str:
@@ -103,6 +79,43 @@ async def test_while_vault_is_away_the_last_known_value_serves(vault: RunningVau
     assert (await store.refresh(name)).get_secret_value() == "kept"
 
 
+async def test_a_secret_that_is_held_is_told_as_it_is_now(store_and_put: tuple[SecretStore, Put]) -> None:
+    store, put = store_and_put
+    name = _name()
+    await put(name, "first")
+    held = await store.hold(name)
+    assert held.now() == "first"
+    fresh = asyncio.create_task(store.keep_fresh())
+    await put(name, "second")
+    async with asyncio.timeout(30):
+        while held.now() != "second":
+            await asyncio.sleep(0.01)
+    fresh.cancel()
+    await asyncio.gather(fresh, return_exceptions=True)
+    await put(name, "third")
+    assert await held.look_again() == held.now() == "third"
+    await put(name, "")
+    assert await held.look_again() == "third", "what is removed may still be good"
+    await put(name, "fourth")
+    assert await held.look_again() == "fourth"
+
+
+async def test_a_process_waits_for_a_vault_that_is_not_up_yet(vault: RunningVault) -> None:
+    session = open_session(vault, "inference")
+    await asyncio.to_thread(vault.server.stop)
+    try:
+        waiting = asyncio.create_task(session.wait_until_ready())
+        with pytest.raises(SecretsUnavailable):
+            await session.call(lambda client: client.auth.token.lookup_self())
+        assert not waiting.done()
+    finally:
+        await asyncio.to_thread(vault.server.start)
+    await asyncio.wait_for(waiting, 60)
+    vault.hand_over()
+    await session.call(lambda client: client.auth.token.lookup_self())
+    await session.close()
+
+
 async def test_a_lost_token_is_replaced_by_a_new_login(vault: RunningVault, session: VaultSession) -> None:
     await session.call(lambda client: client.auth.token.lookup_self())
     await session.call(lambda client: client.auth.token.revoke_self())
@@ -142,6 +155,38 @@ async def test_a_role_reads_its_own_secrets_only(vault: RunningVault) -> None:
     with pytest.raises(Forbidden):
         operator.secrets.kv.v2.read_secret_version("identity/own", raise_on_deleted_version=True)
     await session.close()
+
+
+async def test_steps_read_what_they_need_and_no_capability_reads_it(vault: RunningVault) -> None:
+    names = ("shared/secret", "migrations/database-password", "keycloak/operator-secret")
+    clients = ("identity/keycloak-client-secret", "inference/keycloak-client-secret")
+    operator = vault.operator()
+    for name in (*names, *clients, "inference/openai-api-key"):
+        operator.secrets.kv.v2.create_or_update_secret(name, {"value": name})
+    allowed = {
+        "migrate": {"migrations/database-password"},
+        "keycloak": {"keycloak/operator-secret", *clients},
+        "identity": {"shared/secret", "identity/keycloak-client-secret"},
+        "inference": {"shared/secret", "inference/keycloak-client-secret", "inference/openai-api-key"},
+        "certificates": set(),
+    }
+    for role, may in allowed.items():
+        session = open_session(vault, role)
+        read = set()
+        for name in (*names, *clients, "inference/openai-api-key"):
+            with contextlib.suppress(SecretForbidden):
+                read.add((await VaultSecrets(session).read(name)).get_secret_value())
+        assert read == may, role
+        await session.close()
+
+
+def test_first_values_are_laid_once(vault: RunningVault, tmp_path: Path) -> None:
+    name = f"inference/seeded-{uuid4().hex}"
+    operator = vault.operator()
+    for version in ("first", "second"):
+        (tmp_path / "value").write_text(f"{version}\n")
+        seed(operator, {name: tmp_path / "value"})
+    assert operator.secrets.kv.v2.read_secret_metadata(name)["data"]["current_version"] == 1
 
 
 async def test_who_hands_logins_over_may_use_none_and_read_nothing(vault: RunningVault) -> None:
