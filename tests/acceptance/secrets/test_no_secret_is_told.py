@@ -125,3 +125,17 @@ async def test_a_process_without_a_login_says_so_and_ends(vault: RunningVault, t
     assert b"Traceback" not in ended.stdout + ended.stderr
     assert b"secrets and keys cannot be reached now" in ended.stderr
     await session.close()
+
+
+async def test_a_process_without_the_houses_secret_names_it_and_ends(vault: RunningVault, tmp_path: Path) -> None:
+    vault.hand_over()
+    # Whatever another test has laid there.
+    vault.operator().secrets.kv.v2.delete_metadata_and_all_versions("shared/secret")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
+        **vault.vault.settings("inference"),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path.cwd() / "gen")]),
+    }
+    ended = await asyncio.to_thread(_run, "serve inference", environment, tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.decode().splitlines() == ["parley services: the secret shared/secret is not set"]

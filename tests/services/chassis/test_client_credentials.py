@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from services.chassis import client_credentials
 from services.chassis.client_credentials import ClientCredentials
 from services.chassis.errors import ServiceTokenUnavailable
-from services.chassis.secrets import FixedSecret
+from services.chassis.secrets import FixedSecret, SecretStore
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Endpoint:
     """What it answers, and what it was asked."""
 
     url: str = ""
+    secret: str = "s3cret"
     status: int = 200
     expires_in: float = 300
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -41,7 +43,7 @@ def running_endpoint() -> Iterator[Endpoint]:
             endpoint.asked.append((client, form))
             endpoint.open.wait(10)
             body = json.dumps({"access_token": f"token-{len(endpoint.asked)}", "expires_in": endpoint.expires_in})
-            self.send_response(endpoint.status)
+            self.send_response(endpoint.status if client.endswith(f":{endpoint.secret}") else 401)
             self.end_headers()
             self.wfile.write(body.encode())
 
@@ -58,6 +60,17 @@ def running_endpoint() -> Iterator[Endpoint]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A source of secrets that are in a table."""
+
+    secrets: dict[str, str]
+
+    async def read(self, name: str) -> SecretStr:
+        """See SecretSource."""
+        return SecretStr(self.secrets[name])
 
 
 @pytest.fixture
@@ -112,6 +125,15 @@ async def test_a_token_that_is_good_outlives_an_issuer_that_is_away(
         while len(endpoint.asked) < 3:
             assert await credentials.token() == "token-1"
             await asyncio.sleep(0.01)
+
+
+async def test_a_secret_that_is_refused_is_looked_up_again_at_once(endpoint: Endpoint) -> None:
+    file = {"inference/keycloak-client-secret": "s3cret"}
+    store = SecretStore(_Table(file), 3600)
+    credentials = ClientCredentials(endpoint.url, "parley-inference", await store.hold(next(iter(file))))
+    endpoint.secret = file["inference/keycloak-client-secret"] = "changed"
+    assert await credentials.token() == "token-2"
+    assert [client for client, _ in endpoint.asked] == ["parley-inference:s3cret", "parley-inference:changed"]
 
 
 async def test_without_a_token_there_is_a_clear_failure_and_no_flood(
