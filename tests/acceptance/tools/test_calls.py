@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -18,16 +19,17 @@ from services.tools.errors import (
     RequestIdReused,
     ToolNotFound,
 )
+from services.tools.operations.forget_calls import ForgetCalls
 from services.tools.operations.request_calls import Origin, Wanted
 from services.tools.ports import CallFilter
 from services.tools.rules import CallState, SecretHeader, secret_name
 from tests.acceptance.tools.conftest import House
 
 
-async def age(house: House, call_id: UUID, column: str) -> None:
-    """Let a time of a call lie an hour back."""
+async def age(house: House, call_id: UUID, column: str, interval: str = "1 hour") -> None:
+    """Let a time of a call lie back."""
     async with house.database.transaction() as connection:
-        statement = text(f"UPDATE tools.call SET {column} = now() - interval '1 hour' WHERE id = :id")  # noqa: S608
+        statement = text(f"UPDATE tools.call SET {column} = now() - interval '{interval}' WHERE id = :id")  # noqa: S608
         await connection.execute(statement, {"id": call_id})
 
 
@@ -264,3 +266,72 @@ async def test_pages_hold_every_call_once_the_last_one_first(house: House, ann: 
     assert [call.call_id for call in page] == made[3:]
     page, _ = await house.calls.page(ann, CallFilter(conversation_id=first[0].conversation_id), 0, "")
     assert len(page) == 4
+
+
+async def test_old_calls_are_forgotten_but_none_of_a_run_that_waits(house: House, ann: Who) -> None:
+    tool, asked = await house.tool(ann, "/order"), await house.tool(ann, "/order", needs_approval=True)
+    old, young, fresh = (
+        (await house.done(ann, tool))[0],
+        (await house.done(ann, tool))[0],
+        await house.request(ann, tool),
+    )
+    done, waiting = await house.done(ann, tool, asked)
+    for call in (old, done, waiting, *fresh):
+        for column in ("created_at", "ended_at"):
+            if column == "created_at" or call.state.has_ended:
+                await age(house, call.call_id, column, "91 days")
+    await age(house, young.call_id, "ended_at", "89 days")
+    forgetting = ForgetCalls(house.transactions, timedelta(days=90), lambda: datetime.now(UTC))
+    assert await forgetting.forget() >= 1
+    kept = [young, *fresh, done, waiting]
+    assert [one.call_id for one in await house.calls.wait([old.call_id], 0)] == []
+    assert [one.call_id for one in await house.calls.wait([one.call_id for one in kept], 0)] == [
+        one.call_id for one in kept
+    ]
+    await house.calls.deny(ann, waiting.call_id, "")
+    assert await forgetting.forget() >= 1
+    assert [one.call_id for one in await house.calls.wait([done.call_id, waiting.call_id], 0)] == [waiting.call_id]
+
+
+async def test_many_old_calls_are_forgotten_in_batches(house: House, ann: Who) -> None:
+    tool = await house.tool(ann, "/order")
+    (call,) = await house.done(ann, tool)
+    async with house.database.transaction() as connection:
+        columns = "owner, user_id, tool_id, tool_name, tool_revision, arguments, state, created_at"
+        copies = text(
+            f"INSERT INTO tools.call (id, ended_at, {columns}) SELECT gen_random_uuid(), now() - interval '91 days', "  # noqa: S608
+            f"{columns} FROM tools.call, generate_series(1, 1200) WHERE id = :id"
+        )
+        await connection.execute(copies, {"id": call.call_id})
+    await ForgetCalls(house.transactions, timedelta(days=90), lambda: datetime.now(UTC)).forget()
+    page, _ = await house.calls.page(ann, CallFilter(), 1000, "")
+    assert [one.call_id for one in page] == [call.call_id]
+
+
+async def test_a_call_that_nobody_can_take_up_is_nudged_ever_less_often(house: House, ann: Who) -> None:
+    (call,) = await house.request(ann, await house.tool(ann, "/order"))
+
+    async def nudges() -> int:
+        await house.recovery.recover()
+        async with house.database.reading() as connection:
+            query = text("SELECT count(*) FROM tools.outbox WHERE key = :key")
+            return int(await connection.scalar(query, {"key": str(call.call_id)}) or 0)
+
+    seen = []
+    for interval in ("11 seconds", "11 seconds", "21 seconds", "21 seconds", "41 seconds", "1 day"):
+        await age(house, call.call_id, "nudged_at", interval)
+        seen.append(await nudges())
+    assert seen == [2, 2, 3, 3, 4, 5]
+
+
+async def test_whoever_waits_for_any_call_hears_of_an_approval_and_of_the_first_end(house: House, ann: Who) -> None:
+    asked, quick = await house.tool(ann, "/order", needs_approval=True), await house.tool(ann, "/order")
+    waiting, other = await house.request(ann, asked, quick)
+    both = [waiting.call_id, other.call_id]
+    listening = asyncio.create_task(house.calls.wait(both, 60, any_change=True))
+    assert (await asyncio.wait({listening}, timeout=0.5))[0] == set(), "nothing has changed yet"
+    await house.calls.approve(ann, waiting.call_id)
+    assert [one.state for one in await listening] == [CallState.REQUESTED] * 2
+    listening = asyncio.create_task(house.calls.wait(both, 60, any_change=True))
+    await house.dispatching.dispatch(other.call_id)
+    assert [one.state for one in await listening] == [CallState.REQUESTED, CallState.SUCCEEDED]
