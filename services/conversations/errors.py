@@ -73,7 +73,11 @@ class AnswerCancelled(ConversationsError):
     template = "run {run_id} was cancelled"
 
 
-class BotNotFound(ConversationsError):
+class CannotAnswer(ConversationsError):
+    """Whoever is to answer cannot."""
+
+
+class BotNotFound(CannotAnswer):
     """The caller has no such bot."""
 
     kind = Kind.NOT_FOUND
@@ -81,12 +85,40 @@ class BotNotFound(ConversationsError):
     template = "bot_id: there is no bot {bot_id}"
 
 
-class BotUnusable(ConversationsError):
+class BotUnusable(CannotAnswer):
     """The bot cannot answer as it is."""
 
     kind = Kind.FAILED_PRECONDITION
     reason = "BOT_UNUSABLE"
-    template = "bot_id: the bot {bot_id} cannot answer as it is ({cause})"
+    template = "the bot cannot answer as it is ({cause})"
+
+
+class ApplicationNotFound(CannotAnswer):
+    """The caller has no such application."""
+
+    kind = Kind.NOT_FOUND
+    reason = "APPLICATION_NOT_FOUND"
+    template = "application_id: there is no application {application_id}"
+
+
+class ApplicationDisabled(CannotAnswer):
+    """Nobody is answered in the application for now."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "APPLICATION_DISABLED"
+    template = "application_id: the application {application_id} is disabled"
+
+
+class PromptVariableInvalid(CannotAnswer):
+    """The values do not fit the variables of the bot's prompt."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "PROMPT_VARIABLE_INVALID"
+    template = "prompt_variables: {variable} {cause}"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("prompt_variables", f"{self.fields['variable']} {self.fields['cause']}"),)
 
 
 class BotsUnavailable(ConversationsError):

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.conversations.rules import (
+    Answerer,
     Context,
     Conversation,
     Message,
@@ -263,11 +264,11 @@ class AnswerModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """For whom a conversation is answered, and by which bot."""
+    """For whom a conversation is answered, and by whom."""
 
     user_id: str
     organization_id: str
-    bot_id: UUID | None
+    answerer: Answerer
     private: bool
 
 
@@ -283,8 +284,11 @@ class Persona:
 class Bots(Protocol):
     """Who may answer instead of Parley's own assistant."""
 
-    async def resolve(self, bot_id: UUID, user_id: str, organization_id: str) -> Persona:
-        """Return a bot as it answers now. Raises BotNotFound, BotUnusable, ModelFailed (when nobody can tell now)."""
+    async def resolve(self, asker: Asker, *, strict: bool = False) -> Persona:
+        """Return the bot of a conversation as it answers now; `strict` refuses values of unknown variables.
+
+        Raises CannotAnswer, ModelFailed (when nobody can tell now).
+        """
 
 
 class Tools(Protocol):

@@ -48,6 +48,24 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Answerer:
+    """Who answers: a bot, or whichever bot an application has by then; Parley's own assistant when neither is named."""
+
+    bot_id: UUID | None = None
+    application_id: UUID | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The values of the variables in the bot's prompt."""
+
+    @property
+    def is_assistant(self) -> bool:
+        """Whether Parley's own assistant answers."""
+        return self.bot_id is None and self.application_id is None
+
+
+ASSISTANT = Answerer()
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """A thread of messages between one user and the assistant."""
 
@@ -61,8 +79,7 @@ class Conversation:
     """Whether what is said is encrypted wherever it rests."""
     active_message_id: UUID | None = None
     """The message that ends the active branch; the next one follows it."""
-    bot_id: UUID | None = None
-    """The bot that answers; None for Parley's own assistant."""
+    answerer: Answerer = ASSISTANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +348,9 @@ def updated(conversation: Conversation, wanted: Conversation, paths: Iterable[st
         match path.split("."):
             case ["title"]:
                 conversation = replace(conversation, title=wanted.title)
+            case ["prompt_variables"]:
+                answerer = replace(conversation.answerer, variables=wanted.answerer.variables)
+                conversation = replace(conversation, answerer=answerer)
             case ["context"]:
                 context = wanted.context
             case ["context", name] if name in Context.__dataclass_fields__:
@@ -342,6 +362,7 @@ def updated(conversation: Conversation, wanted: Conversation, paths: Iterable[st
 
 def _filled(wanted: Conversation) -> list[str]:
     paths = ["title"] if wanted.title else []
+    paths += ["prompt_variables"] if wanted.answerer.variables else []
     return paths + [f"context.{name}" for name in Context.__dataclass_fields__ if getattr(wanted.context, name)]
 
 

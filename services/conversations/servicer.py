@@ -23,6 +23,7 @@ from services.conversations.operations.keep_conversations import KeepConversatio
 from services.conversations.operations.send_message import SendMessages
 from services.conversations.rules import Context
 from services.conversations.translation import (
+    answerer_from,
     context_from,
     conversation_from,
     conversation_to,
@@ -48,7 +49,7 @@ class ConversationServicer(conversation_grpc.ConversationServiceServicer):
             context_from(request.context),
             optional_id(request.request_id),
             private=request.private,
-            bot_id=optional_id(request.bot_id),
+            answerer=answerer_from(request),
         )
         return conversation_pb.CreateConversationResponse(conversation=conversation_to(created))
 

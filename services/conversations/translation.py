@@ -6,13 +6,16 @@ from uuid import UUID
 
 from parley.conversations.v1 import chat_service_pb2 as chat_pb
 from parley.conversations.v1 import conversation_pb2 as conversation_pb
+from parley.conversations.v1 import conversation_service_pb2 as conversation_service_pb
 from parley.conversations.v1 import message_pb2 as message_pb
 from parley.conversations.v1 import run_pb2 as run_pb
 from parley.conversations.v1 import run_service_pb2 as run_service_pb
 from parley.conversations.v1 import tool_call_pb2 as tool_call_pb
 
+from services.chassis.identifiers import optional_id
 from services.chassis.timestamps import timestamp
 from services.conversations.rules import (
+    Answerer,
     CallState,
     Context,
     Conversation,
@@ -41,7 +44,14 @@ def context_from(proto: conversation_pb.ConversationContext) -> Context:
 
 def conversation_from(conversation_id: UUID, proto: conversation_pb.Conversation) -> Conversation:
     """Return the wanted values of an update; what the server sets is left empty."""
-    return Conversation(conversation_id, proto.title, context_from(proto.context), 0, _EPOCH, _EPOCH)
+    answerer = Answerer(variables=dict(proto.prompt_variables))
+    context = context_from(proto.context)
+    return Conversation(conversation_id, proto.title, context, 0, _EPOCH, _EPOCH, answerer=answerer)
+
+
+def answerer_from(request: conversation_service_pb.CreateConversationRequest) -> Answerer:
+    """Return who is to answer, as a request says."""
+    return Answerer(optional_id(request.bot_id), optional_id(request.application_id), dict(request.prompt_variables))
 
 
 def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
@@ -55,7 +65,9 @@ def conversation_to(conversation: Conversation) -> conversation_pb.Conversation:
         create_time=timestamp(conversation.created_at),
         update_time=timestamp(conversation.updated_at),
         active_message_id=str(conversation.active_message_id or ""),
-        bot_id=str(conversation.bot_id or ""),
+        bot_id=str(conversation.answerer.bot_id or ""),
+        application_id=str(conversation.answerer.application_id or ""),
+        prompt_variables=conversation.answerer.variables,
     )
 
 

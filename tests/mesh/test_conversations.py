@@ -22,9 +22,22 @@ CONVERSATION_FIELDS = {
     "updateTime",
     "private",
     "botId",
+    "applicationId",
+    "promptVariables",
     "activeMessageId",
 }
-MESSAGE_FIELDS = {"id", "conversationId", "sequence", "role", "text", "runId", "metadata", "createTime", "parentId"}
+MESSAGE_FIELDS = {
+    "id",
+    "conversationId",
+    "sequence",
+    "role",
+    "text",
+    "runId",
+    "toolCalls",
+    "metadata",
+    "createTime",
+    "parentId",
+}
 RUN_FIELDS = {
     "id",
     "conversationId",

@@ -170,10 +170,8 @@ async def test_a_bot_is_told_by_its_prompt_and_a_foreign_one_does_not_answer(hou
     foreign = await stranger.ask("POST", "/api/v1/chat/conversations", json={"botId": bot["id"]})
     refusal(foreign, 404, 5, reason="BOT_NOT_FOUND")
     prompt = await ann.post("/api/v1/prompts", prompt={"name": "Told"})
-    await ann.post(f"/api/v1/prompts/{prompt['id']}/versions", text="Be {{mood}}.", variables=[{"name": "mood"}])
-    await ann.post(f"/api/v1/prompts/{prompt['id']}/labels/production:move", version=1)
-    needy = await ann.post("/api/v1/bots", bot={"name": "Needy", "promptId": prompt["id"]})
-    unusable = await ann.ask("POST", "/api/v1/chat/conversations", json={"botId": needy["id"]})
+    untold = await ann.post("/api/v1/bots", bot={"name": "Untold", "promptId": prompt["id"]})
+    unusable = await ann.ask("POST", "/api/v1/chat/conversations", json={"botId": untold["id"]})
     refusal(unusable, 400, 9, reason="BOT_UNUSABLE")
     await ann.delete(f"/api/v1/bots/{bot['id']}")
     last = (await ann.hear(await ann.say(conversation, "still there?")))[-1]

@@ -14,6 +14,7 @@ from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import (
     CONVERSATION,
     MESSAGE,
+    answerer_of,
     conversation_of,
     message_of,
     round_of,
@@ -45,7 +46,9 @@ class PostgresConversationStore:
                 last_sequence=0,
                 fence=0,
                 data_key=None if seal is None else seal.wrapped,
-                bot_id=conversation.bot_id,
+                bot_id=conversation.answerer.bot_id,
+                application_id=conversation.answerer.application_id,
+                prompt_variables=dict(conversation.answerer.variables),
                 created_at=conversation.created_at,
                 updated_at=conversation.updated_at,
             )
@@ -74,11 +77,12 @@ class PostgresConversationStore:
     async def asker(self, conversation_id: UUID) -> Asker | None:
         """See the port."""
         table = CONVERSATION
-        columns = table.c.owner_id, table.c.organization_id, table.c.bot_id, table.c.data_key
+        who = table.c.owner_id, table.c.organization_id, table.c.data_key
+        columns = *who, table.c.bot_id, table.c.application_id, table.c.prompt_variables
         row = (await self.connection.execute(select(*columns).where(table.c.id == conversation_id))).one_or_none()
         if row is None:
             return None
-        return Asker(row.owner_id, row.organization_id or "", row.bot_id, row.data_key is not None)
+        return Asker(row.owner_id, row.organization_id or "", answerer_of(row), row.data_key is not None)
 
     async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
         """See the port."""
@@ -96,6 +100,7 @@ class PostgresConversationStore:
             .values(
                 title=conversation.title,
                 context=stored_context(conversation.context),
+                prompt_variables=dict(conversation.answerer.variables),
                 updated_at=conversation.updated_at,
             )
         )

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from services.chassis.data_keys import Seal
 from services.chassis.outbox import outbox_table
 from services.conversations.rules import (
+    Answerer,
     CallState,
     Context,
     Conversation,
@@ -42,6 +43,8 @@ CONVERSATION = Table(
     Column("data_key", Text),
     Column("active_message_id", Uuid),
     Column("bot_id", Uuid),
+    Column("application_id", Uuid),
+    Column("prompt_variables", JSONB),
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
     schema=SCHEMA,
@@ -112,8 +115,13 @@ def conversation_of(row: Row[Any]) -> Conversation:
         updated_at=row.updated_at,
         private=row.data_key is not None,
         active_message_id=row.active_message_id,
-        bot_id=row.bot_id,
+        answerer=answerer_of(row),
     )
+
+
+def answerer_of(row: Any) -> Answerer:
+    """Return who answers in the conversation of a row."""
+    return Answerer(row.bot_id, row.application_id, row.prompt_variables)
 
 
 def context_of(stored: dict[str, Any]) -> Context:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from services.conversations.errors import BotNotFound, BotUnusable
+from services.conversations.errors import CannotAnswer
 from services.conversations.operations.call_tools import CallTools
 from services.conversations.ports import (
     AnswerModel,
@@ -63,7 +63,7 @@ class Converse:
         async with self.transactions.read() as tx:
             asker = await tx.conversations.asker(claim.run.conversation_id)
             # Only bots have tools.
-            stored = await tx.runs.rounds(claim.run.run_id) if asker is not None and asker.bot_id is not None else []
+            stored = await tx.runs.rounds(claim.run.run_id) if asker and not asker.answerer.is_assistant else []
         system, asking = await self._instructed(asker)
         messages = prompt(system, claim.context, claim.history)
         total = Metadata()
@@ -103,11 +103,11 @@ class Converse:
         return replace(asking, tool_required=depth == 0 and claim.run.tool_required and bool(asking.tools))
 
     async def _instructed(self, asker: Asker | None) -> tuple[str, Asking]:
-        if asker is None or asker.bot_id is None or self.bots is None:
+        if asker is None or asker.answerer.is_assistant or self.bots is None:
             return self.system_prompt, Asking()
         try:
-            persona = await self.bots.resolve(asker.bot_id, asker.user_id, asker.organization_id)
-        except (BotNotFound, BotUnusable) as gone:
+            persona = await self.bots.resolve(asker)
+        except CannotAnswer as gone:
             raise ModelFailed(gone.reason, gone.message, retryable=False) from gone
         tools: Sequence[Tool] = ()
         # What tools are told and answer rests in their store as it is: nothing of a private conversation goes there.

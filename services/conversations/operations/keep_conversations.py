@@ -6,11 +6,18 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.chassis import caller
+from services.chassis.errors import InvalidFields
 from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
-from services.conversations.errors import BotNotFound, BotsUnavailable, ConversationNotFound, RequestIdReused
-from services.conversations.ports import Bots, ModelFailed, RunEvents, Transactions
-from services.conversations.rules import Context, Conversation, RunEvent, updated
+from services.conversations.errors import (
+    BotNotFound,
+    BotsUnavailable,
+    ConversationNotFound,
+    PromptVariableInvalid,
+    RequestIdReused,
+)
+from services.conversations.ports import Asker, Bots, ModelFailed, RunEvents, Transactions
+from services.conversations.rules import ASSISTANT, Answerer, Context, Conversation, RunEvent, updated
 
 _LIST = "conversations"
 
@@ -32,36 +39,43 @@ class KeepConversations:
         request_id: UUID | None,
         *,
         private: bool = False,
-        bot_id: UUID | None = None,
+        answerer: Answerer = ASSISTANT,
     ) -> Conversation:
         """Open a conversation and return it; the same `request_id` again returns the same conversation.
 
         Raises:
             RequestIdReused: the request id came before with another title, context or privacy.
             SecretsUnavailable: it is private, and the keeper of the keys is away.
-            BotNotFound, BotUnusable: the bot is not the owner's, or cannot answer as it is.
+            InvalidFields, CannotAnswer: who is to answer is not the owner's, or cannot as it is or with these values.
             BotsUnavailable: nobody can tell now.
         """
-        if bot_id is not None:
-            await self._check_bot(bot_id, owner_id)
+        await self._check(answerer, owner_id)
         now = datetime.now(UTC)
-        wanted = Conversation(new_id(), title, context, 0, now, now, private, bot_id=bot_id)
+        wanted = Conversation(new_id(), title, context, 0, now, now, private, answerer=answerer)
         async with self.transactions.begin() as tx:
             if await tx.conversations.add(wanted, owner_id, request_id):
                 return wanted
             assert request_id is not None  # noqa: S101 - nothing else can clash
             found = await tx.conversations.by_request(owner_id, request_id)
         # A conversation that was without a title may have got one from its first message meanwhile.
-        same = found is not None and (found.context, found.private, found.bot_id) == (context, private, bot_id)
+        same = found is not None and (found.context, found.private, found.answerer) == (context, private, answerer)
         if found is None or not same or (title and found.title != title):
             raise RequestIdReused(request_id=request_id)
         return found
 
-    async def _check_bot(self, bot_id: UUID, owner_id: str) -> None:
+    async def _check(self, answerer: Answerer, owner_id: str) -> None:
+        if answerer.is_assistant:
+            for variable in answerer.variables:
+                raise PromptVariableInvalid(variable=variable, cause="is not a variable: no bot answers")
+            return
+        if answerer.bot_id is not None and answerer.application_id is not None:
+            raise InvalidFields([("application_id", "must be empty when there is a bot_id")])
         if self.bots is None:
-            raise BotNotFound(bot_id=bot_id)
+            raise BotNotFound(bot_id=answerer.bot_id)
+        asker = Asker(owner_id, caller.current().organization_id, answerer, private=False)
         try:
-            await self.bots.resolve(bot_id, owner_id, caller.current().organization_id)
+            # Strict, for whoever writes a variable's name wrong should learn of it now.
+            await self.bots.resolve(asker, strict=True)
         except ModelFailed as away:
             raise BotsUnavailable from away
 
@@ -90,12 +104,18 @@ class KeepConversations:
         Raises:
             ConversationNotFound: the owner has none with this id.
             FieldNotUpdatable: the mask names a field that does not exist or is the server's.
+            CannotAnswer, BotsUnavailable: the prompt variables change, and the bot cannot answer with these, or nobody
+                can tell now.
         """
+        found = await self.get(owner_id, wanted.conversation_id)
+        answerer = updated(found, wanted, paths).answerer
+        if answerer != found.answerer:
+            await self._check(answerer, owner_id)
         async with self.transactions.begin() as tx:
-            found = await tx.conversations.get(wanted.conversation_id, owner_id, lock=True)
-            if found is None:
+            locked = await tx.conversations.get(wanted.conversation_id, owner_id, lock=True)
+            if locked is None:
                 raise ConversationNotFound(conversation_id=wanted.conversation_id)
-            changed = replace(updated(found, wanted, paths), updated_at=datetime.now(UTC))
+            changed = replace(updated(locked, wanted, paths), updated_at=datetime.now(UTC))
             await tx.conversations.save(changed)
             return changed
 

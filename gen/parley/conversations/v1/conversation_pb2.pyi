@@ -61,6 +61,26 @@ class Conversation(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PromptVariablesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
@@ -70,6 +90,8 @@ class Conversation(_message.Message):
     PRIVATE_FIELD_NUMBER: _builtins.int
     ACTIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     BOT_ID_FIELD_NUMBER: _builtins.int
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    PROMPT_VARIABLES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The conversation's id (UUIDv7). Set by the server."""
     title: _builtins.str
@@ -81,7 +103,11 @@ class Conversation(_message.Message):
     active_message_id: _builtins.str
     """The message that ends the active branch; what is said next follows it. Set by the server."""
     bot_id: _builtins.str
-    """The bot that answers; Parley's own assistant when empty. Chosen when the conversation is opened, and never changed."""
+    """The bot that answers. Chosen when the conversation is opened, and never changed. When there is neither a bot nor an
+    application, Parley's own assistant answers.
+    """
+    application_id: _builtins.str
+    """The application in which it is held: whichever bot that has when a message is answered, answers. Never changed."""
     @_builtins.property
     def context(self) -> Global___ConversationContext:
         """What the assistant should know."""
@@ -93,6 +119,10 @@ class Conversation(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When a message or the title last changed. Set by the server."""
+
+    @_builtins.property
+    def prompt_variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of the variables in the bot's prompt."""
 
     def __init__(
         self,
@@ -106,10 +136,12 @@ class Conversation(_message.Message):
         private: _builtins.bool = ...,
         active_message_id: _builtins.str = ...,
         bot_id: _builtins.str = ...,
+        application_id: _builtins.str = ...,
+        prompt_variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_message_id", b"active_message_id", "bot_id", b"bot_id", "context", b"context", "create_time", b"create_time", "id", b"id", "message_count", b"message_count", "private", b"private", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_message_id", b"active_message_id", "application_id", b"application_id", "bot_id", b"bot_id", "context", b"context", "create_time", b"create_time", "id", b"id", "message_count", b"message_count", "private", b"private", "prompt_variables", b"prompt_variables", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

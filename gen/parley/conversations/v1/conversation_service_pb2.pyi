@@ -26,26 +26,58 @@ class CreateConversationRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PromptVariablesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TITLE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRIVATE_FIELD_NUMBER: _builtins.int
     BOT_ID_FIELD_NUMBER: _builtins.int
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    PROMPT_VARIABLES_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """What the conversation is called; named after its first message when empty."""
     request_id: _builtins.str
     """Makes a retry safe: the same id again answers with the same conversation."""
     private: _builtins.bool
-    """Encrypts what is said wherever it rests. Such a conversation is not named after its first message. Title and context
-    are not encrypted.
+    """Encrypts what is said wherever it rests. Such a conversation is not named after its first message. Title, context
+    and prompt variables are not encrypted.
     """
     bot_id: _builtins.str
     """The bot that answers; Parley's own assistant when empty. In a private conversation it uses no tools.
     Fails with NOT_FOUND (BOT_NOT_FOUND) or FAILED_PRECONDITION (BOT_UNUSABLE).
     """
+    application_id: _builtins.str
+    """The application whose bot answers, instead of `bot_id`. Fails with NOT_FOUND (APPLICATION_NOT_FOUND) or
+    FAILED_PRECONDITION (APPLICATION_DISABLED).
+    """
     @_builtins.property
     def context(self) -> _conversation_pb2.ConversationContext:
         """What the assistant should know."""
+
+    @_builtins.property
+    def prompt_variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of the variables in the bot's prompt; each that has no default is needed. Fails with INVALID_ARGUMENT
+        (PROMPT_VARIABLE_INVALID), which names the variable.
+        """
 
     def __init__(
         self,
@@ -55,10 +87,12 @@ class CreateConversationRequest(_message.Message):
         request_id: _builtins.str = ...,
         private: _builtins.bool = ...,
         bot_id: _builtins.str = ...,
+        application_id: _builtins.str = ...,
+        prompt_variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_id", b"bot_id", "context", b"context", "private", b"private", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "bot_id", b"bot_id", "context", b"context", "private", b"private", "prompt_variables", b"prompt_variables", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,7 +239,9 @@ class UpdateConversationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change: `title`, `context` or parts of it. When empty, every field of `conversation` that is not empty."""
+        """The fields to change: `title`, `context` or parts of it, `prompt_variables` as a whole. When empty, every field of
+        `conversation` that is not empty.
+        """
 
     def __init__(
         self,

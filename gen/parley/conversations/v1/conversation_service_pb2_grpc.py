@@ -88,7 +88,7 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateConversation(self, request, context):
-        """Changes the title or the context.
+        """Changes the title, the context or the prompt variables. Fails with INVALID_ARGUMENT (PROMPT_VARIABLE_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class ConversationServiceStub:
     GetConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]
     """Returns one conversation."""
     UpdateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]
-    """Changes the title or the context."""
+    """Changes the title, the context or the prompt variables. Fails with INVALID_ARGUMENT (PROMPT_VARIABLE_INVALID)."""
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
     """Deletes a conversation with its messages and cancels what is running in it."""
 
@@ -56,7 +56,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     GetConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]  # type: ignore[assignment]
     """Returns one conversation."""
     UpdateConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]  # type: ignore[assignment]
-    """Changes the title or the context."""
+    """Changes the title, the context or the prompt variables. Fails with INVALID_ARGUMENT (PROMPT_VARIABLE_INVALID)."""
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]  # type: ignore[assignment]
     """Deletes a conversation with its messages and cancels what is running in it."""
 
@@ -93,7 +93,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.UpdateConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.UpdateConversationResponse, _abc.Awaitable[_conversation_service_pb2.UpdateConversationResponse]]:
-        """Changes the title or the context."""
+        """Changes the title, the context or the prompt variables. Fails with INVALID_ARGUMENT (PROMPT_VARIABLE_INVALID)."""
 
     @_abc_1.abstractmethod
     def DeleteConversation(

@@ -65,12 +65,25 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason": "BOT_NOT_FOUND", "domain": "conversations.parley", "metadata": {"bot_id": "0198..."}}
     """
     ERROR_REASON_BOT_UNUSABLE: _ErrorReason.ValueType  # 11
-    """FAILED_PRECONDITION: the bot cannot answer as it is, such as when its prompt needs a value. Change the bot.
-    Sample: {"reason": "BOT_UNUSABLE", "domain": "conversations.parley", "metadata": {"bot_id": "0198...", "cause": "VARIABLE_MISSING"}}
+    """FAILED_PRECONDITION: the bot cannot answer as it is, such as when no version of its prompt has its label. Change the bot.
+    Sample: {"reason": "BOT_UNUSABLE", "domain": "conversations.parley", "metadata": {"bot_id": "0198...", "cause": "LABEL_NOT_FOUND"}}
     """
     ERROR_REASON_BOTS_UNAVAILABLE: _ErrorReason.ValueType  # 12
     """UNAVAILABLE: the service of bots cannot be asked now. Try again.
     Sample: {"reason": "BOTS_UNAVAILABLE", "domain": "conversations.parley", "metadata": {}}
+    """
+    ERROR_REASON_APPLICATION_NOT_FOUND: _ErrorReason.ValueType  # 13
+    """NOT_FOUND: the caller has no application with this id.
+    Sample: {"reason": "APPLICATION_NOT_FOUND", "domain": "conversations.parley", "metadata": {"application_id": "0198..."}}
+    """
+    ERROR_REASON_APPLICATION_DISABLED: _ErrorReason.ValueType  # 14
+    """FAILED_PRECONDITION: nobody is answered in the application for now.
+    Sample: {"reason": "APPLICATION_DISABLED", "domain": "conversations.parley", "metadata": {"application_id": "0198..."}}
+    """
+    ERROR_REASON_PROMPT_VARIABLE_INVALID: _ErrorReason.ValueType  # 15
+    """INVALID_ARGUMENT: a variable of the bot's prompt needs a value or another one, or there is no such variable. Give
+    another `prompt_variables`. A run fails with it when the prompt has got such a variable meanwhile.
+    Sample: {"reason": "PROMPT_VARIABLE_INVALID", "domain": "conversations.parley", "metadata": {"variable": "city", "cause": "needs a value"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -121,11 +134,24 @@ ERROR_REASON_BOT_NOT_FOUND: ErrorReason.ValueType  # 10
 Sample: {"reason": "BOT_NOT_FOUND", "domain": "conversations.parley", "metadata": {"bot_id": "0198..."}}
 """
 ERROR_REASON_BOT_UNUSABLE: ErrorReason.ValueType  # 11
-"""FAILED_PRECONDITION: the bot cannot answer as it is, such as when its prompt needs a value. Change the bot.
-Sample: {"reason": "BOT_UNUSABLE", "domain": "conversations.parley", "metadata": {"bot_id": "0198...", "cause": "VARIABLE_MISSING"}}
+"""FAILED_PRECONDITION: the bot cannot answer as it is, such as when no version of its prompt has its label. Change the bot.
+Sample: {"reason": "BOT_UNUSABLE", "domain": "conversations.parley", "metadata": {"bot_id": "0198...", "cause": "LABEL_NOT_FOUND"}}
 """
 ERROR_REASON_BOTS_UNAVAILABLE: ErrorReason.ValueType  # 12
 """UNAVAILABLE: the service of bots cannot be asked now. Try again.
 Sample: {"reason": "BOTS_UNAVAILABLE", "domain": "conversations.parley", "metadata": {}}
+"""
+ERROR_REASON_APPLICATION_NOT_FOUND: ErrorReason.ValueType  # 13
+"""NOT_FOUND: the caller has no application with this id.
+Sample: {"reason": "APPLICATION_NOT_FOUND", "domain": "conversations.parley", "metadata": {"application_id": "0198..."}}
+"""
+ERROR_REASON_APPLICATION_DISABLED: ErrorReason.ValueType  # 14
+"""FAILED_PRECONDITION: nobody is answered in the application for now.
+Sample: {"reason": "APPLICATION_DISABLED", "domain": "conversations.parley", "metadata": {"application_id": "0198..."}}
+"""
+ERROR_REASON_PROMPT_VARIABLE_INVALID: ErrorReason.ValueType  # 15
+"""INVALID_ARGUMENT: a variable of the bot's prompt needs a value or another one, or there is no such variable. Give
+another `prompt_variables`. A run fails with it when the prompt has got such a variable meanwhile.
+Sample: {"reason": "PROMPT_VARIABLE_INVALID", "domain": "conversations.parley", "metadata": {"variable": "city", "cause": "needs a value"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
