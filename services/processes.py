@@ -6,6 +6,7 @@ from sqlalchemy.exc import OperationalError
 from services.chassis import logs
 from services.chassis.certificates import CertificateMissing
 from services.chassis.custody import VaultRefused
+from services.chassis.database import DatabaseRefused
 from services.chassis.errors import ServiceError
 from services.chassis.events.opening import UnknownBus
 from services.chassis.field_encryption import Undecipherable
@@ -25,6 +26,7 @@ EXPECTED = (
     CannotListen,
     CertificateMissing,
     ConnectionError,
+    DatabaseRefused,
     OperationalError,
     SchemaNotCurrent,
     SecretTooShort,

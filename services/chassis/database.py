@@ -1,5 +1,6 @@
 """PostgreSQL: one engine a process, a transaction an operation."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from services.chassis import logs
 from services.chassis.errors import StoreUnavailable
 
 # A statement that waits longer than this for a lock or a result is a fault, not patience.
@@ -19,6 +21,13 @@ _SERVER_SETTINGS = {"statement_timeout": "15000", "lock_timeout": "5000", "jit":
 _GENERATION = "parley.generation"
 # PostgreSQL ends our session, or takes none, because it stops, crashes or starts.
 _AWAY = {"57P01", "57P02", "57P03"}
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
+_log = logs.get(__name__)
+
+
+class DatabaseRefused(Exception):
+    """PostgreSQL takes no connection of ours: it has not started in time, or does not know user or database."""
 
 
 def _dumps(value: Any) -> str:
@@ -86,6 +95,26 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+async def until_ready(engine: AsyncEngine, seconds: float = _START_SECONDS) -> None:
+    """Return once PostgreSQL takes connections: one that is still starting, or recovering, is waited for.
+
+    Raises:
+        ConnectionError: nobody listens there.
+        DatabaseRefused: it is not ready in time, or refuses us.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            async with engine.connect():
+                return
+        except DBAPIError as error:
+            is_starting = getattr(error.orig, "sqlstate", "") in _AWAY
+            if not is_starting or asyncio.get_running_loop().time() > deadline:
+                raise DatabaseRefused(f"PostgreSQL: {error.orig}") from error
+            _log.info("waiting for PostgreSQL", cause=str(error.orig))
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _connect_as(engine: AsyncEngine, credentials: CredentialsSource) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.chassis import logs
+from services.chassis.database import until_ready
 
 _log = logs.get(__name__)
 _VERSION_TABLE = "alembic_version"
@@ -23,7 +24,12 @@ class SchemaNotCurrent(Exception):
 
 
 async def migrate(engine: AsyncEngine, services: list[str]) -> None:
-    """Bring the schema of each service to its newest revision. Any number of processes may do this at once."""
+    """Bring the schema of each service to its newest revision. Any number of processes may do this at once.
+
+    Raises:
+        DatabaseRefused: PostgreSQL does not get ready, or refuses us.
+    """
+    await until_ready(engine)
     async with engine.begin() as connection:
         # A second process waits here as long as it takes; the first one's work is then already done.
         await connection.execute(text("SET LOCAL lock_timeout = 0"))
@@ -36,7 +42,13 @@ async def migrate(engine: AsyncEngine, services: list[str]) -> None:
 
 
 async def check_current(engine: AsyncEngine, services: list[str]) -> None:
-    """Raise SchemaNotCurrent when a service's schema is older or newer than its code."""
+    """Check that each service's schema is of its code; a PostgreSQL that is starting is waited for.
+
+    Raises:
+        SchemaNotCurrent: a schema is older or newer.
+        DatabaseRefused: PostgreSQL does not get ready, or refuses us.
+    """
+    await until_ready(engine)
     async with engine.connect() as connection:
         for service in services:
             await connection.run_sync(_check, service)
