@@ -1,10 +1,11 @@
 """Keycloak's database on the stack's PostgreSQL: restored from the template, with secrets of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.postgres_data import own_environment
+from deploy.local.secrets import secret
 from deploy.local.step import run_step
 
 DATABASE = ROLE = "keycloak"
@@ -19,7 +20,8 @@ class Server:
     binaries: Path
     port: int
     user: str
-    password: str = field(repr=False)
+    password_file: Path
+    """As libpq reads it: an environment is for more to see."""
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the environment in which psql and its like reach the server."""
@@ -27,9 +29,17 @@ class Server:
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.port),
             "PGUSER": self.user,
-            "PGPASSWORD": self.password,
+            "PGPASSFILE": str(self.password_file),
             "PGSSLMODE": "disable",
         }
+
+
+def password_file(folder: Path, user: str) -> Path:
+    """Return the file with the superuser's password, written anew below HOME/secrets for its owner only."""
+    path = folder / "pgpass"
+    path.touch(mode=0o600)
+    path.write_text(f"127.0.0.1:*:*:{user}:{secret(folder, 'postgres-password')}\n")
+    return path
 
 
 async def restore_database(

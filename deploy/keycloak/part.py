@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from deploy.keycloak.database import OPERATOR, Server, restore_database
+from deploy.keycloak.database import OPERATOR, Server, password_file, restore_database
 from deploy.keycloak.distribution import RELATIVE_PATH, built_home
 from deploy.keycloak.preparing import is_prepared, prepare
 from deploy.keycloak.server import Places, keycloak_part, write_configuration
@@ -107,6 +107,6 @@ class Keycloak:
     async def _restore(self) -> None:
         keep = partial(secret, self.folders.secrets)
         await asyncio.to_thread(write_configuration, self._configuration, keep(_DATABASE_PASSWORD))
-        server = Server(find_binaries(), self.ports["postgres"], USER, keep("postgres-password"))
+        server = Server(find_binaries(), self.ports["postgres"], USER, password_file(self.folders.secrets, USER))
         passwords = keep(_DATABASE_PASSWORD), keep(_OPERATOR_SECRET)
         await restore_database(server, template_path(self.cache), *passwords, os.environ)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.keycloak.database import DATABASE, OPERATOR, ROLE, Server, run_sql
+from deploy.keycloak.database import DATABASE, OPERATOR, ROLE, Server, password_file, run_sql
 from deploy.keycloak.distribution import distribution_key
 from deploy.keycloak.server import Places, keycloak_part, write_configuration
 from deploy.local.child import start_child
@@ -54,7 +54,7 @@ async def _make(folder: Path, home: Path, dump: Path) -> None:
     folders = make_folders(folder / "home")
     ports = assign_ports(["postgres", "keycloak", "management"], folders.run / "ports.json", set())
     binaries = find_binaries()
-    server = Server(binaries, ports["postgres"], USER, secret(folders.secrets, "postgres-password"))
+    server = Server(binaries, ports["postgres"], USER, password_file(folders.secrets, USER))
     password = secret(folders.secrets, "keycloak-database-password")
     places = Places(ports["keycloak"], ports["management"], "http://127.0.0.1", "http://127.0.0.1")
 

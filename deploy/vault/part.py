@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from deploy.keycloak.database import Server, run_sql
+from deploy.keycloak.database import Server, password_file, run_sql
 from deploy.local.errors import LaunchError
 from deploy.local.folders import Folders, write_atomically
 from deploy.local.part import Part
@@ -149,7 +149,7 @@ class Vault:
 
     async def _prepare(self) -> None:
         keep = partial(secret, self.folders.secrets)
-        server = Server(find_binaries(), self.ports["postgres"], USER, keep("postgres-password"))
+        server = Server(find_binaries(), self.ports["postgres"], USER, password_file(self.folders.secrets, USER))
         groups = list(self.capabilities)
         for database, sql in preparation(keep("vault-storage-password"), keep("vault-database-password"), groups):
             await run_sql(server, database, sql, os.environ)
