@@ -10,11 +10,15 @@ Answer = Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 class Provider:
-    """`base_url` is where it listens; `asked` and `listener_left` are set when a client asks, and leaves early."""
+    """`base_url` is where it listens; `asked` and `listener_left` are set when a client asks, and leaves early.
+
+    `bodies` are those of the requests.
+    """
 
     def __init__(self) -> None:
         self.base_url = ""
         self.requests = 0
+        self.bodies: list[bytes] = []
         self.asked = asyncio.Event()
         self.listener_left = asyncio.Event()
 
@@ -27,7 +31,7 @@ async def providing(answer: Answer) -> AsyncIterator[Provider]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(length)
+        provider.bodies.append(await reader.readexactly(length))
         provider.requests += 1
         provider.asked.set()
         answering = asyncio.create_task(answer(writer), name="answer")

@@ -2,20 +2,24 @@
 
 import json
 
+import pytest
+
 from services.inference.backends.openai_chat_model import OpenAIChatModel
 from services.inference.backends.openai_connection import Endpoint, OpenAIConnection
 from services.inference.backends.scripted_chat_model import ScriptedChatModel
+from services.inference.errors import ModelUnavailable
 from services.inference.ports import ChatModel
 from services.inference.rules import Message, Prompt, Summary, Tool, ToolCall, fit
+from services.tools.rules import arguments_of
 from tests.acceptance.inference.conftest import PATIENCE
 from tests.acceptance.inference.provider import providing, streaming
 
 TOOLS = (Tool("weather", "Tells the weather.", '{"type": "object"}'), Tool("order", "", '{"type": "object"}'))
 
 
-async def parts_of(model: ChatModel, *messages: Message) -> list[str | ToolCall | Summary]:
+async def parts_of(model: ChatModel, *messages: Message, required: bool = False) -> list[str | ToolCall | Summary]:
     """Return everything that a model yields."""
-    return [part async for part in model.stream(Prompt(messages, 100, 0.0, TOOLS))]
+    return [part async for part in model.stream(Prompt(messages, 100, 0.0, TOOLS, required))]
 
 
 async def test_the_script_asks_for_calls_and_answers_with_their_results() -> None:
@@ -59,11 +63,53 @@ async def test_a_provider_tells_calls_bit_by_bit() -> None:
         call = ToolCall("a", "weather", '{"city": "Huế"}')
         said = (Message("user", "?"), Message("assistant", "", (call,)), Message("tool", "blue", (), "a"))
         found = await parts_of(model, *said)
+        await parts_of(model, *said, required=True)
         await connection.close()
+    asked = [json.loads(body) for body in provider.bodies]
+    assert [body.get("tool_choice") for body in asked] == [None, "required"]
+    assert [tool["function"]["name"] for tool in asked[1]["tools"]] == ["weather", "order"]
     assert found[:3] == ["Let me see. ", call, ToolCall("b", "order", "{}")]
     assert isinstance(found[3], Summary)
     assert found[3].finish_reason == "tool_calls"
     assert json.loads(call.arguments) == {"city": "Huế"}
+
+
+@pytest.mark.parametrize("told", [(), (Message("system", "Be brief."),)])
+async def test_a_small_local_model_asks_for_a_call_that_its_tool_takes(
+    local_model: ChatModel, told: tuple[Message, ...]
+) -> None:
+    schemas = {
+        "weather": {"city": {"enum": ["Paris", "Huế"]}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
+        "order": {"meal": {"enum": ["soup", "rice"]}},
+    }
+    tools = tuple(
+        Tool(
+            name,
+            f"The {name}.",
+            json.dumps(
+                {
+                    "type": "object",
+                    "properties": properties,
+                    "required": list(properties),
+                    "additionalProperties": False,
+                }
+            ),
+        )
+        for name, properties in schemas.items()
+    )
+    prompt = Prompt((*told, Message("user", "How is the weather in Paris?")), 200, 0.0, tools, True)
+    call, summary = [part async for part in local_model.stream(prompt)]
+    assert isinstance(call, ToolCall)
+    (asked,) = (tool for tool in tools if tool.name == call.name)
+    assert set(arguments_of(asked.arguments_schema, call.arguments)) == set(schemas[call.name])
+    assert isinstance(summary, Summary)
+    assert (summary.finish_reason, summary.output_tokens > 3) == ("tool_calls", True)
+
+
+async def test_a_call_that_is_cut_short_is_no_call(local_model: ChatModel) -> None:
+    prompt = Prompt((Message("user", "How is the weather?"),), 4, 0.0, TOOLS, True)
+    with pytest.raises(ModelUnavailable):
+        [part async for part in local_model.stream(prompt)]
 
 
 def test_a_result_is_not_parted_from_its_call() -> None:
