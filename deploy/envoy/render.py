@@ -58,7 +58,7 @@ def render(settings: EnvoySettings, descriptors: FileDescriptorSet) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 -- YAML, not HTML; every value goes through tojson
     )
-    environment.filters |= {"host": _host, "port": _port, "discovery": _discovery}
+    environment.filters |= {"host": _host, "port": _port, "discovery": _discovery, "places": _places}
     return environment.get_template("envoy.yaml").render(
         s=settings,
         internal=[rpc for rpc in rpcs if rpc.is_internal],
@@ -127,6 +127,10 @@ def _options() -> dict[str, Any]:
     return {field.name: readers.get(field.type, str) for field in fields(EnvoySettings) if field.name != "capabilities"}
 
 
+def _places(upstream: str) -> list[str]:
+    return [place.strip() for place in upstream.split(",")]
+
+
 def _host(place: str) -> str:
     return place.rpartition(":")[0].strip("[]")
 
@@ -138,10 +142,11 @@ def _port(place: str) -> int:
     return int(port)
 
 
-def _discovery(place: str) -> str:
-    """Name Envoy's way to find the host: as it stands when it is an address, by DNS when it is a name."""
+def _discovery(upstream: str) -> str:
+    """Name Envoy's way to find the hosts: as they stand when they are addresses, by DNS when one is a name."""
     try:
-        ipaddress.ip_address(_host(place))
+        for place in _places(upstream):
+            ipaddress.ip_address(_host(place))
     except ValueError:
         return "STRICT_DNS"
     return "STATIC"

@@ -16,9 +16,11 @@ class EnvoySettings:
     admin: str = "127.0.0.1:9901"
     """Envoy's own administration: unauthenticated, so loopback only."""
     services: str = "127.0.0.1:50051"
-    """The gRPC server of every capability that `capabilities` does not place elsewhere."""
+    """The gRPC server of every capability that `capabilities` does not place elsewhere. Here and in the next three:
+    several, separated by commas, share the calls, and one that is sick, hangs or is gone gets none. A name stands for
+    all of its addresses."""
     capabilities: Mapping[str, str] = field(default_factory=dict)
-    """Capability -> its own gRPC server, as in production."""
+    """Capability -> its own gRPC servers, as in production."""
     rest: str = "127.0.0.1:8081"
     """The REST adapter; it also publishes the keys that sign users' tokens, unless Keycloak does."""
     websocket: str = "127.0.0.1:8091"
@@ -55,6 +57,7 @@ class EnvoySettings:
     max_connections: int = 10_000
     """How many clients may be connected at once, and how many requests may wait on one cluster."""
     health_checks: bool = False
-    """Ask gRPC services for their health. Off where each cluster has one host: see the README."""
+    """Ask gRPC services for their health. Done anyhow where several are named; set it where one name has several
+    addresses. Off where each cluster has one host: see the README."""
     jwks_cache: str = "60s"
     """How long a fetched key set counts. Envoy does not fetch again on an unknown `kid`."""

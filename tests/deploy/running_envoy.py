@@ -35,13 +35,14 @@ class House:
         """The edge's URL."""
         return f"http://127.0.0.1:{self.edge}"
 
-    def settings(self) -> EnvoySettings:
-        """Settings for these ports."""
+    def settings(self, **changes: object) -> EnvoySettings:
+        """Settings for these ports, with some changes."""
         at = {
             name: f"127.0.0.1:{getattr(self, name)}"
             for name in ("edge", "mesh", "admin", "services", "rest", "websocket")
         }
-        return EnvoySettings(**at, issuer=ISSUER, audience=AUDIENCE, access_log=str(self.folder / "access.log"))  # type: ignore[arg-type]
+        values = at | {"issuer": ISSUER, "audience": AUDIENCE, "access_log": str(self.folder / "access.log")} | changes
+        return EnvoySettings(**values)  # type: ignore[arg-type]
 
 
 def plan_house(folder: Path) -> House:
@@ -51,10 +52,10 @@ def plan_house(folder: Path) -> House:
 
 
 @contextmanager
-def running_envoy(house: House) -> Iterator[None]:
-    """Run Envoy until the end of the block."""
+def running_envoy(house: House, **changes: object) -> Iterator[None]:
+    """Run Envoy, with some settings changed, until the end of the block."""
     configuration = house.folder / "envoy.yaml"
-    configuration.write_text(render(house.settings(), load_descriptors()))
+    configuration.write_text(render(house.settings(**changes), load_descriptors()))
     command = [find_program(), "-c", str(configuration), "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
     process = subprocess.Popen([*command, "--file-flush-interval-msec", "50"], stderr=sys.stderr)
     try:
