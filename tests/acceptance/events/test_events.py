@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 import structlog
+from google.protobuf.message import Message
+from parley.events.v1.log_event_pb2 import LogEvent
+from parley.events.v1.notify_user_pb2 import NotifyUser
+from parley.events.v1.outgoing_pb2 import Outgoing
+from parley.events.v1.user_paid_pb2 import UserPaid
 from redis.asyncio import Redis
 
+from services.chassis.errors import StoreUnavailable
 from services.chassis.events.opening import UnknownBus, open_bus
+from services.chassis.events.topics import TOPICS, message_of, payload_of
 from services.chassis.identifiers import new_id
 from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge
 from tests.acceptance.events.conftest import Listener, Trial
@@ -17,6 +24,12 @@ from tests.acceptance.events.conftest import Listener, Trial
 _ROOT = Path(__file__).parents[3]
 # A process alone has one member of a group; what it has not dealt with waits in the outbox, which has its own tests.
 _BROKERED = pytest.mark.parametrize("broker", ["kafka", "rabbitmq"], indirect=True)
+_SAID: dict[str, Message] = {
+    "outgoing": Outgoing(owner_id="o", conversation_id="c", message_id="m", run_id="r", sequence=2),
+    "user_paid": UserPaid(payment_id="p", user_id="u", amount=2**53 + 1, currency="VND"),
+    "notify_user": NotifyUser(user_id="u", kind="payment_received", data={"amount": "5", "currency": "VND"}),
+    "log_event": LogEvent(service="identity", log_id="l", action="user.login", outcome="OK"),
+}
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
 _TRACEPARENT = f"00-{_TRACE}-b7ad6b7169203331-01"
 
@@ -66,6 +79,24 @@ async def test_an_event_arrives_as_it_was_published(trial: Trial) -> None:
     assert listener.events[0] == sent
 
 
+@pytest.mark.parametrize("topic", sorted(TOPICS))
+async def test_what_each_topic_of_the_house_says_arrives_as_it_was_said(trial: Trial, topic: str) -> None:
+    trial.topic = topic
+    listener, said = Listener(), _SAID[topic]
+    async with trial.listening(f"group_{new_id().hex}", listener):
+        await trial.publish([Event(new_id(), topic, "key", payload_of(said))])
+        async with asyncio.timeout(60):
+            while not listener.events:
+                await asyncio.sleep(0.02)
+    assert message_of(listener.events[0]) == said
+
+
+@pytest.mark.parametrize(("topic", "payload"), [("nobody's", {}), ("user_paid", {"amount": "much"})])
+def test_what_is_no_event_of_a_topic_is_refused(topic: str, payload: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=topic):
+        message_of(Event(new_id(), topic, "key", payload))
+
+
 async def test_an_event_is_dealt_with_in_its_trace(trial: Trial) -> None:
     seen: list[str] = []
 
@@ -99,6 +130,21 @@ async def test_an_event_that_always_fails_becomes_a_dead_letter_and_the_next_one
         assert await healthy.has(3) == [0, 1, 2]
         assert await trial.dead("mail") == sent[1]
     assert poisoned.tries == 2 + 5
+
+
+@_BROKERED
+async def test_no_event_is_at_fault_while_the_database_is_away(trial: Trial) -> None:
+    class Waiting(Listener):
+        async def handle(self, event: Event) -> None:
+            self.tries += 1
+            if self.tries <= 6:  # more often than a failure is tried
+                raise StoreUnavailable
+            self.events.append(event)
+
+    listener = Waiting()
+    async with trial.listening("mail", listener):
+        await trial.publish([trial.event(number) for number in range(3)])
+        assert await listener.has(3) == [0, 1, 2]
 
 
 async def test_an_event_over_a_mebibyte_is_refused_with_its_size(trial: Trial) -> None:
