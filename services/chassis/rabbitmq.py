@@ -25,7 +25,7 @@ _HEARTBEAT_SECONDS = 30
 _BLOCKED_SECONDS = 15
 _CONNECT_SECONDS = 5
 # A message that took twenty workers down with it is poison, and goes to the dead letters.
-_DELIVERY_LIMIT = 20
+DELIVERY_LIMIT = 20
 
 
 def _dead_lettering(queue: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def work_arguments(queue: str) -> dict[str, Any]:
     """Return the arguments of a queue of work: on several nodes, and nothing of it is dropped."""
     return _dead_lettering(queue) | {
         "x-queue-type": "quorum",
-        "x-delivery-limit": _DELIVERY_LIMIT,
+        "x-delivery-limit": DELIVERY_LIMIT,
         # Dead-lettering is at most once by default: a crash in between would lose the message.
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",

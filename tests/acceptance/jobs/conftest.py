@@ -34,17 +34,17 @@ class Jobs:
         self.publisher = publisher_to(self.broker.url)
         self.notes = Redis.from_url(self.notes_url, decode_responses=True, socket_timeout=None)
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker process."""
-        command = [sys.executable, "-m", "tests.acceptance.jobs.worker", self.broker.url, self.notes_url]
+    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker process; with the option `keep` one after the other."""
+        command = [sys.executable, "-m", "tests.acceptance.jobs.worker", self.broker.url, self.notes_url, *options]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=_ROOT, stdout=log, stderr=log)
 
     @contextmanager
-    def working(self) -> Iterator[subprocess.Popen[bytes]]:
+    def working(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Have a worker, which must stop in good order at the end."""
         said = self.log.stat().st_size if self.log.exists() else 0
-        process = self.start_worker()
+        process = self.start_worker(*options)
         try:
             yield process
             # Another worker may have done what is waited for, and this one be at its start, where a signal ends it.
