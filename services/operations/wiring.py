@@ -59,6 +59,9 @@ async def assemble(resources: Resources) -> Module:
     async def relay() -> None:
         await outbox.relay(publisher.publish)
 
+    async def tell() -> None:
+        await transactions.events.relay(resources.events.publish)
+
     async def close() -> None:
         await source.close()
         await publisher.close()
@@ -70,6 +73,7 @@ async def assemble(resources: Resources) -> Module:
         served=_served(letters, replays, schedules, operations),
         background=(
             relay,
+            tell,
             archive.keep_archiving,
             running.keep_running,
             running.keep_forgetting,
