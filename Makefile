@@ -32,7 +32,7 @@ run: .venv/run.stamp ## Install and start everything; Ctrl-C stops it.
 	@exec $(BIN)/parley up
 
 .PHONY: stack
-stack: .venv/dev.stamp ## The full profile: Keycloak, RabbitMQ and OpenBao too; installs Java, Maven and RabbitMQ as root.
+stack: .venv/dev.stamp ## The full profile: Keycloak, RabbitMQ, Kafka and OpenBao too; installs Java, Maven and RabbitMQ as root.
 	@$(BIN)/python -m deploy.local.programs stack
 	@exec $(BIN)/parley up --profile full
 

@@ -4,10 +4,11 @@ import importlib.util
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from deploy.kafka import server as kafka
-from deploy.kafka.distribution import fetch_libraries, libraries
+from deploy.kafka.distribution import libraries
 from deploy.keycloak.distribution import RELATIVE_PATH
 from deploy.keycloak.part import CONSOLE_USER, NAMES, REALM, Keycloak
 from deploy.local.envoy import EnvoyPlaces
@@ -15,6 +16,7 @@ from deploy.local.errors import LaunchError
 from deploy.local.folders import Folders
 from deploy.local.part import Part, Stage
 from deploy.local.postgres import bare_database_url
+from deploy.local.prepare import prepare
 from deploy.local.programs import STACK, install_command, missing_packages
 from deploy.local.python_parts import sync_part
 from deploy.local.secrets import HOUSE_SECRET, secret
@@ -118,12 +120,7 @@ class FullProfile:
         keycloak, cache = self.keycloak, self.local.cache.absolute()
         if keycloak.is_prepared and libraries(cache).exists():
             return None
-
-        async def prepare() -> None:
-            await keycloak.prepare()
-            await fetch_libraries(cache)
-
-        return "Preparing Keycloak and Kafka (about 80 s, once)", prepare
+        return "Preparing Keycloak and Kafka (about 80 s, once)", partial(prepare, cache)
 
     def notes(self) -> tuple[str, ...]:
         """Return where the consoles are and how to get in; the passwords themselves in development only."""
