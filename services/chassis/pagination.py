@@ -1,9 +1,15 @@
 """Pages of a list (AIP-158): keyset, with opaque signed tokens."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from services.chassis.errors import InvalidFields
 
+T = TypeVar("T")
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 
@@ -18,6 +24,10 @@ class PageTokens:
 
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeSerializer(secret, salt="page-token")
+
+    def asked(self, list_name: str, size: int, token: str) -> "AskedPage":
+        """Return the page of a list that a request asks for, by its size and token. Raises InvalidFields as `read`."""
+        return AskedPage(self, list_name, self.read(list_name, token), page_size(size))
 
     def sign(self, list_name: str, last_key: str) -> str:
         """Return the token for the page after `last_key`. `list_name` names the list with its filters."""
@@ -39,3 +49,30 @@ class PageTokens:
         if name != list_name:
             raise InvalidFields([("page_token", "is not a token of this list")])
         return str(last_key)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPage:
+    """A page that a request asks for: load `count` rows after `last`, then `of` makes the page of them."""
+
+    tokens: PageTokens
+    list_name: str
+    last: str
+    """The key of the last row before; empty for the first page."""
+    size: int
+
+    @property
+    def last_id(self) -> UUID | None:
+        """The last row before, in a list whose keys are ids."""
+        return UUID(self.last) if self.last else None
+
+    @property
+    def count(self) -> int:
+        """How many rows to load: one more than are shown, which tells whether there is a next page."""
+        return self.size + 1
+
+    def of(self, found: Sequence[T], key_of: Callable[[T], object]) -> tuple[Sequence[T], str]:
+        """Return the page and the token of the next one, which is empty on the last."""
+        page = found[: self.size]
+        more = len(found) > self.size
+        return page, self.tokens.sign(self.list_name, str(key_of(page[-1]))) if more else ""

@@ -11,7 +11,6 @@ from services.bots.errors import (
     EtagMismatch,
     RequestIdReused,
 )
-from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
 from services.bots.rules import APPLICATION_FIELDS, Application, application_key, updated
@@ -54,15 +53,10 @@ class KeepApplications:
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Application], str]:
         """Return a page of the owner's applications, the last made first, and the token of the next one."""
+        asked = self.page_tokens.asked(f"applications/{who.owner}", size, token)
         async with self.transactions.read() as tx:
-            return await page_by_id(
-                self.page_tokens,
-                f"applications/{who.owner}",
-                size,
-                token,
-                lambda before, count: tx.applications.page(who.owner, before, count),
-                lambda application: application.application_id,
-            )
+            found = await tx.applications.page(who.owner, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.application_id)
 
     async def get(self, who: Who, application_id: UUID) -> Application:
         """Return one application. Raises ApplicationNotFound."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.bots.errors import BotNotFound, EtagMismatch, PromptNotFound, RequestIdReused
-from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
 from services.bots.rules import BOT_FIELDS, Bot, Change, bot_key, updated
@@ -50,15 +49,10 @@ class KeepBots:
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Bot], str]:
         """Return a page of the owner's bots, the last made first, and the token of the next one."""
+        asked = self.page_tokens.asked(f"bots/{who.owner}", size, token)
         async with self.transactions.read() as tx:
-            return await page_by_id(
-                self.page_tokens,
-                f"bots/{who.owner}",
-                size,
-                token,
-                lambda before, count: tx.bots.page(who.owner, before, count),
-                lambda bot: bot.bot_id,
-            )
+            found = await tx.bots.page(who.owner, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.bot_id)
 
     async def get(self, who: Who, bot_id: UUID) -> Bot:
         """Return one bot. Raises BotNotFound."""
@@ -107,15 +101,10 @@ class KeepBots:
 
     async def changes(self, who: Who, subject_id: UUID | None, size: int, token: str) -> tuple[Sequence[Change], str]:
         """Return a page of the owner's changes, the last one first, and the token of the next one."""
+        asked = self.page_tokens.asked(f"changes/{who.owner}/{subject_id}", size, token)
         async with self.transactions.read() as tx:
-            return await page_by_id(
-                self.page_tokens,
-                f"changes/{who.owner}/{subject_id}",
-                size,
-                token,
-                lambda before, count: tx.changes.page(who.owner, subject_id, before, count),
-                lambda change: change.change_id,
-            )
+            found = await tx.changes.page(who.owner, subject_id, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.change_id)
 
 
 async def _check_prompt(tx: Transaction, who: Who, bot: Bot) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.bots.errors import EtagMismatch, PromptNotFound, RequestIdReused
-from services.bots.operations.pages import page_by_id
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
 from services.bots.rules import PROMPT_FIELDS, Prompt, updated
@@ -54,15 +53,10 @@ class KeepPrompts:
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Prompt], str]:
         """Return a page of the owner's prompts, the last made first, and the token of the next one."""
+        asked = self.page_tokens.asked(f"prompts/{who.owner}", size, token)
         async with self.transactions.read() as tx:
-            return await page_by_id(
-                self.page_tokens,
-                f"prompts/{who.owner}",
-                size,
-                token,
-                lambda before, count: tx.prompts.page(who.owner, before, count),
-                lambda prompt: prompt.prompt_id,
-            )
+            found = await tx.prompts.page(who.owner, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.prompt_id)
 
     async def get(self, who: Who, prompt_id: UUID) -> Prompt:
         """Return one prompt. Raises PromptNotFound."""

@@ -23,7 +23,7 @@ from services.bots.rules import (
 )
 from services.chassis.etags import etag_of
 from services.chassis.owners import Who
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,11 @@ class VersionPrompts:
 
     async def page(self, who: Who, prompt_id: UUID, size: int, token: str) -> tuple[Sequence[PromptVersion], str]:
         """Return a page of versions, the newest first, and the token of the next page."""
-        name = f"versions/{prompt_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"versions/{prompt_id}", size, token)
         async with self.transactions.read() as tx:
             await owned_prompt(tx, who, prompt_id)
-            found = await tx.prompts.versions(prompt_id, int(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].number)) if len(found) > size else ""
+            found = await tx.prompts.versions(prompt_id, int(asked.last) if asked.last else None, asked.count)
+        return asked.of(found, lambda one: one.number)
 
     async def get(self, who: Who, prompt_id: UUID, number: int) -> PromptVersion:
         """Return one version. Raises VersionNotFound."""
@@ -97,14 +94,11 @@ class VersionPrompts:
 
     async def labels(self, who: Who, prompt_id: UUID, size: int, token: str) -> tuple[Sequence[Label], str]:
         """Return a page of labels in the order of their names, and the token of the next page."""
-        name = f"labels/{prompt_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"labels/{prompt_id}", size, token)
         async with self.transactions.read() as tx:
             await owned_prompt(tx, who, prompt_id)
-            found = await tx.prompts.labels(prompt_id, last, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, page[-1].name) if len(found) > size else ""
+            found = await tx.prompts.labels(prompt_id, asked.last, asked.count)
+        return asked.of(found, lambda one: one.name)
 
     async def move(self, who: Who, prompt_id: UUID, name: str, number: int, etag: str) -> Label:
         """Give a label to a version; every answer from now on is either wholly of the old or wholly of the new one.

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.chassis import caller
 from services.chassis.errors import InvalidFields
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.conversations.errors import (
     BotNotFound,
     BotsUnavailable,
@@ -81,14 +81,10 @@ class KeepConversations:
 
     async def page(self, owner_id: str, size: int, token: str) -> tuple[Sequence[Conversation], str]:
         """Return a page of the owner's conversations, the last opened first, and the token of the next one."""
-        name = f"{_LIST}/{owner_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"{_LIST}/{owner_id}", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.conversations.page(owner_id, UUID(last) if last else None, size + 1)
-        page = found[:size]
-        more = len(found) > size
-        return page, self.page_tokens.sign(name, str(page[-1].conversation_id)) if more else ""
+            found = await tx.conversations.page(owner_id, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.conversation_id)
 
     async def get(self, owner_id: str, conversation_id: UUID) -> Conversation:
         """Return one conversation. Raises ConversationNotFound."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.chassis.errors import InvalidFields, StoreUnavailable
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.conversations.errors import ConversationNotFound, MessageNotFound, RequestIdReused
 from services.conversations.operations import meters
 from services.conversations.ports import NewMessage, RequestIdSeen, Transaction, Transactions
@@ -92,15 +92,12 @@ class SendMessages:
 
         Raises ConversationNotFound.
         """
-        name = f"{_LIST}/{conversation_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"{_LIST}/{conversation_id}", size, token)
         async with self.transactions.read() as tx:
             if await tx.conversations.get(conversation_id, owner_id) is None:
                 raise ConversationNotFound(conversation_id=conversation_id)
-            found = await tx.conversations.messages(conversation_id, int(last or 0), size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].sequence)) if len(found) > size else ""
+            found = await tx.conversations.messages(conversation_id, int(asked.last or 0), asked.count)
+        return asked.of(found, lambda one: one.sequence)
 
 
 async def _check_edited(tx: Transaction, owner_id: str, conversation_id: UUID, message_id: UUID) -> None:

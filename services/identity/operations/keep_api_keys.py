@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.chassis.errors import InvalidFields
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import MAX_PAGE_SIZE, PageTokens, page_size
+from services.chassis.pagination import MAX_PAGE_SIZE, PageTokens
 from services.identity.errors import ApiKeyNotFound, InvalidApiKey
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import ApiKeys, Requests
@@ -69,12 +69,9 @@ class KeepApiKeys:
 
     async def page(self, user_id: UUID, size: int, token: str) -> tuple[Sequence[ApiKey], str]:
         """Return a page of the user's good keys, the newest first, and the token of the next one."""
-        name = f"api-keys/{user_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
-        found = await self.keys.page(user_id, UUID(last) if last else None, size + 1, self.clock())
-        more = len(found) > size
-        return found[:size], self.page_tokens.sign(name, str(found[size - 1].api_key_id)) if more else ""
+        asked = self.page_tokens.asked(f"api-keys/{user_id}", size, token)
+        found = await self.keys.page(user_id, asked.last_id, asked.count, self.clock())
+        return asked.of(found, lambda one: one.api_key_id)
 
     async def revoke(self, user_id: UUID, api_key_id: UUID) -> None:
         """End a key at once. Raises ApiKeyNotFound, and SessionCheckUnavailable when that could not be announced."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.chassis.errors import Unauthenticated
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.identity.errors import InvitationNotFound, RequestIdReused
 from services.identity.operations.admit_to_organization import AdmitToOrganization
 from services.identity.operations.journal import Journal
@@ -73,12 +73,9 @@ class KeepInvitations:
     async def page(self, organization_id: UUID, size: int, token: str) -> tuple[Sequence[Invitation], str]:
         """Return a page of the open invitations, and the token of the next one."""
         await self.admission.admit(organization_id, MemberRole.ADMIN)
-        name = f"invitations/{organization_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
-        found = await self.invitations.page(organization_id, UUID(last) if last else None, size + 1, self.clock())
-        more = len(found) > size
-        return found[:size], self.page_tokens.sign(name, str(found[size - 1].invitation_id)) if more else ""
+        asked = self.page_tokens.asked(f"invitations/{organization_id}", size, token)
+        found = await self.invitations.page(organization_id, asked.last_id, asked.count, self.clock())
+        return asked.of(found, lambda one: one.invitation_id)
 
     async def revoke(self, organization_id: UUID, invitation_id: UUID) -> None:
         """Take an open invitation back. Raises InvitationNotFound."""

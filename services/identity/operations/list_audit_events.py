@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.identity.ports.accounts import AuditLog
 from services.identity.rules.accounts import AuditEvent, AuditQuery
 
@@ -18,9 +17,6 @@ class ListAuditEvents:
 
     async def page(self, query: AuditQuery, size: int, token: str) -> tuple[Sequence[AuditEvent], str]:
         """Return a page of the events that the query chooses, the last first, and the token of the next one."""
-        name = f"audit/{query}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
-        found = await self.audit.page(query, UUID(last) if last else None, size + 1)
-        more = len(found) > size
-        return found[:size], self.page_tokens.sign(name, str(found[size - 1].event_id)) if more else ""
+        asked = self.page_tokens.asked(f"audit/{query}", size, token)
+        found = await self.audit.page(query, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.event_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.operations.errors import DeadLetterNotFound, FieldNotUpdatable
 from services.operations.operations.record_actions import record
 from services.operations.ports import Clock, Transactions
@@ -22,13 +22,10 @@ class KeepDeadLetters:
 
     async def page(self, chosen: LetterFilter, size: int, token: str) -> tuple[Sequence[DeadLetter], str]:
         """Return a page of the chosen letters, the last found first, and the token of the next one."""
-        name = f"dead-letters/{sha256(repr(chosen).encode()).hexdigest()}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"dead-letters/{sha256(repr(chosen).encode()).hexdigest()}", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.letters.page(chosen, UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].letter_id)) if len(found) > size else ""
+            found = await tx.letters.page(chosen, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.letter_id)
 
     async def get(self, letter_id: UUID) -> DeadLetter:
         """Return one letter. Raises DeadLetterNotFound."""

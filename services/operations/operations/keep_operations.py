@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.operations.errors import OperationNotFound, OperationRunning
 from services.operations.operations.record_actions import record
 from services.operations.ports import Clock, Transactions
@@ -25,12 +25,10 @@ class KeepOperations:
 
     async def page(self, size: int, token: str) -> tuple[Sequence[Operation], str]:
         """Return a page of operations, the last begun first, and the token of the next one."""
-        last = self.page_tokens.read("operations", token)
-        size = page_size(size)
+        asked = self.page_tokens.asked("operations", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.operations.page(UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign("operations", str(page[-1].operation_id)) if len(found) > size else ""
+            found = await tx.operations.page(asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.operation_id)
 
     async def get(self, operation_id: UUID) -> Operation:
         """Return one operation. Raises OperationNotFound."""
@@ -66,13 +64,10 @@ class KeepOperations:
 
     async def actions(self, subject_id: UUID | None, size: int, token: str) -> tuple[Sequence[Action], str]:
         """Return a page of the action log, the last action first, and the token of the next one."""
-        name = f"actions/{subject_id or ''}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"actions/{subject_id or ''}", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.actions.page(subject_id, UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].action_id)) if len(found) > size else ""
+            found = await tx.actions.page(subject_id, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.action_id)
 
 
 def _found(operation: Operation | None, operation_id: UUID) -> Operation:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.operations.errors import EtagMismatch, RequestIdReused, ScheduleNotFound
 from services.operations.operations.fire_schedules import send
 from services.operations.operations.record_actions import record
@@ -50,12 +50,10 @@ class KeepSchedules:
 
     async def page(self, size: int, token: str) -> tuple[Sequence[Schedule], str]:
         """Return a page of schedules, the last made first, and the token of the next one."""
-        last = self.page_tokens.read("schedules", token)
-        size = page_size(size)
+        asked = self.page_tokens.asked("schedules", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.schedules.page(UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign("schedules", str(page[-1].schedule_id)) if len(found) > size else ""
+            found = await tx.schedules.page(asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.schedule_id)
 
     async def get(self, schedule_id: UUID) -> Schedule:
         """Return one schedule. Raises ScheduleNotFound."""
@@ -118,14 +116,11 @@ class KeepSchedules:
 
     async def fires(self, schedule_id: UUID, size: int, token: str) -> tuple[Sequence[Fire], str]:
         """Return a page of the fires of a schedule, the last first. Raises ScheduleNotFound."""
-        name = f"fires/{schedule_id}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"fires/{schedule_id}", size, token)
         async with self.transactions.read() as tx:
             _found(await tx.schedules.get(schedule_id), schedule_id)
-            found = await tx.schedules.fires(schedule_id, UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].fire_id)) if len(found) > size else ""
+            found = await tx.schedules.fires(schedule_id, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.fire_id)
 
     def preview(self, cron: str, time_zone: str, after: datetime | None, count: int) -> list[datetime]:
         """Return when a schedule would fire next. Raises ScheduleInvalid."""

@@ -9,7 +9,7 @@ from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag, etag_of
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
 from services.tools.ports import Egress, Transactions
 from services.tools.rules import Tool, check_source, updated, validator_of
@@ -66,13 +66,10 @@ class KeepTools:
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Tool], str]:
         """Return a page of the owner's tools, the last made first, and the token of the next one."""
-        name = f"tools/{who.owner}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"tools/{who.owner}", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.tools.page(who.owner, UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].tool_id)) if len(found) > size else ""
+            found = await tx.tools.page(who.owner, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.tool_id)
 
     async def get(self, who: Who, tool_id: UUID) -> Tool:
         """Return one tool. Raises ToolNotFound."""

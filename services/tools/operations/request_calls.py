@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
-from services.chassis.pagination import PageTokens, page_size
+from services.chassis.pagination import PageTokens
 from services.tools.errors import (
     ArgumentsInvalid,
     CallNotFound,
@@ -158,13 +158,10 @@ class RequestCalls:
 
     async def page(self, who: Who, wanted: CallFilter, size: int, token: str) -> tuple[Sequence[Call], str]:
         """Return a page of the owner's calls, the last one first, and the token of the next one."""
-        name = f"calls/{who.owner}/{wanted}"
-        last = self.page_tokens.read(name, token)
-        size = page_size(size)
+        asked = self.page_tokens.asked(f"calls/{who.owner}/{wanted}", size, token)
         async with self.transactions.read() as tx:
-            found = await tx.calls.page(who.owner, wanted, UUID(last) if last else None, size + 1)
-        page = found[:size]
-        return page, self.page_tokens.sign(name, str(page[-1].call_id)) if len(found) > size else ""
+            found = await tx.calls.page(who.owner, wanted, asked.last_id, asked.count)
+        return asked.of(found, lambda one: one.call_id)
 
     async def get(self, who: Who, call_id: UUID) -> Call:
         """Return one call. Raises CallNotFound."""

@@ -1,10 +1,13 @@
 """Page tokens cannot be made up, changed or taken to another list."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.chassis.errors import InvalidFields
+from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens, page_size
 
 _TOKENS = PageTokens("a secret of the tests, long enough")
@@ -24,6 +27,21 @@ def test_a_token_tells_where_its_list_goes_on(list_name: str, last_key: str) -> 
 
 def test_the_first_page_needs_no_token() -> None:
     assert _TOKENS.read("conversations/ann", "") == ""
+
+
+@given(st.integers(1, 8), st.integers(0, 30))
+def test_pages_hold_everything_once(size: int, rows: int) -> None:
+    keys, token = sorted(new_id() for _ in range(rows)), ""
+    seen: list[UUID] = []
+    for _ in range(rows + 1):
+        asked = _TOKENS.asked("things", size, token)
+        later = [key for key in keys if asked.last_id is None or key > asked.last_id]
+        page, token = asked.of(later[: asked.count], lambda key: key)
+        assert len(page) <= size
+        seen += page
+        if not token:
+            break
+    assert seen == keys
 
 
 @given(st.text(min_size=1))
