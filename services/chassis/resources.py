@@ -88,7 +88,7 @@ async def _service_secret(settings: ChassisSettings, service: str, store: Secret
         return FixedSecret(given.get_secret_value())
     name = client_secret(service)
     try:
-        return await store.hold(name)
+        return await store.hold(name, polled=False)
     except SecretMissing as error:
         where = f"neither PARLEY_SERVICE_CLIENT_SECRETS nor the secret {name}"
         raise ServiceSecretMissing(f"{service} has no secret for its tokens: {where} is set") from error

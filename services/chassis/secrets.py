@@ -86,6 +86,7 @@ class SecretStore:
         self._every = every_seconds
         self._known: dict[str, SecretStr] = {}
         self._held: dict[str, SecretStr] = {}
+        self._polled: set[str] = set()
         self._changed = asyncio.Event()
 
     async def get(self, name: str) -> SecretStr:
@@ -112,9 +113,14 @@ class SecretStore:
         self._keep(name, value)
         return value
 
-    async def hold(self, name: str) -> LiveSecret:
-        """Return the secret as it is and will be; one that is removed stays as it was. Raises as `get`."""
-        self._held[name] = await self.get(name)
+    async def hold(self, name: str, *, polled: bool = True) -> LiveSecret:
+        """Return the secret as it is and will be; one that is removed stays as it was. Raises as `get`.
+
+        Not `polled`, it is read again only when it is looked at again: each reading is two lines in Vault's audit log.
+        """
+        if polled:
+            self._polled.add(name)
+        self._held[name] = await (self.get(name) if polled else self._source.read(name))
         return _Held(self, name)
 
     def held(self, name: str) -> SecretStr:
@@ -138,17 +144,18 @@ class SecretStore:
         """Read every secret that was asked for again, for ever."""
         while True:
             await asyncio.sleep(self._every)
-            for name in {*self._known, *self._held}:
+            for name in {*self._known, *self._polled}:
                 try:
                     await self.refresh(name)
-                except (SecretMissing, SecretForbidden) as error:
+                except (SecretMissing, SecretForbidden, SecretsUnavailable) as error:
                     _log.warning("a secret that is in use cannot be had any more", name=name, reason=error.reason)
 
     def _keep(self, name: str, value: SecretStr) -> None:
         before = self._known.get(name, self._held.get(name))
-        self._known[name] = value
         if name in self._held:
             self._held[name] = value
+        if name in self._polled or name not in self._held:
+            self._known[name] = value
         if before is not None and before != value:
             _log.info("a secret has changed", name=name)
             self._changed.set()

@@ -33,7 +33,8 @@ async def completed(settings: ChassisSettings, store: SecretStore, *, in_vault: 
     """
     found: dict[str, object] = {}
     if in_vault and not settings.secret.get_secret_value():
-        found["secret"] = await store.get(HOUSE_SECRET)
+        # Read once: what it has signed would not be good any more.
+        found["secret"] = SecretStr((await store.hold(HOUSE_SECRET, polled=False)).now())
     for name in ("valkey_url", "broker_url", "events_url"):
         bare = getattr(settings, name).get_secret_value()
         secret = _OF_SCHEME.get(bare.partition(":")[0])

@@ -74,7 +74,7 @@ async def _open_keycloak(settings: IdentitySettings, resources: Resources) -> Op
 
 async def _api_secret(settings: IdentitySettings, resources: Resources) -> LiveSecret:
     given = settings.keycloak_api_secret.get_secret_value()
-    return FixedSecret(given) if given else await resources.custody.secrets.hold(_API_SECRET)
+    return FixedSecret(given) if given else await resources.custody.secrets.hold(_API_SECRET, polled=False)
 
 
 def builtin_directory(work: PostgresWork, hasher: PasswordHasher, tokens: BuiltinTokens) -> Directory:

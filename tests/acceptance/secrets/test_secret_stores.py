@@ -100,6 +100,24 @@ async def test_a_secret_that_is_held_is_told_as_it_is_now(store_and_put: tuple[S
     assert await held.look_again() == "fourth"
 
 
+async def test_a_secret_that_is_not_polled_is_read_when_asked(store_and_put: tuple[SecretStore, Put]) -> None:
+    store, put = store_and_put
+    quiet, watched = _name(), _name()
+    await put(quiet, "first")
+    await put(watched, "first")
+    held, beside = await store.hold(quiet, polled=False), await store.hold(watched)
+    await put(quiet, "second")
+    await put(watched, "second")
+    fresh = asyncio.create_task(store.keep_fresh())
+    async with asyncio.timeout(30):
+        while beside.now() != "second":
+            await asyncio.sleep(0.01)
+    fresh.cancel()
+    await asyncio.gather(fresh, return_exceptions=True)
+    assert held.now() == "first"
+    assert await held.look_again() == held.now() == "second"
+
+
 async def test_a_process_waits_for_a_vault_that_is_not_up_yet(vault: RunningVault) -> None:
     session = open_session(vault, "inference")
     await asyncio.to_thread(vault.server.stop)
