@@ -46,7 +46,8 @@ def print_settings() -> int:
             if shown and variable in secrets:
                 shown = "(hidden)"
             source = "environment" if variable in os.environ else "default or .env"
-            print(f"{variable}={shown}  # {source}. {field.description or ''}")  # noqa: T201
+            meaning = " ".join((field.description or "").split())
+            print(f"{variable}={shown}  # {source}. {meaning}")  # noqa: T201
         print()  # noqa: T201
     return 0
 
