@@ -20,7 +20,7 @@ from services.chassis import garbage, logs
 from services.chassis.addresses import Url, current, valkey_options
 from services.chassis.job_middleware import Metering, SafeRetries, Tracing
 from services.chassis.outbox import Event
-from services.chassis.rabbitmq import QuorumBroker, RabbitmqPublisher, message_of
+from services.chassis.rabbitmq import AsMessage, QuorumBroker, RabbitmqPublisher, message_of
 from services.chassis.settings import ChassisSettings
 
 _log = logs.get(__name__)
@@ -63,7 +63,7 @@ def make_broker(url: Url) -> dramatiq.Broker:
 
 
 class JobPublisher(Protocol):
-    """Hands outbox events to the broker, as jobs: the topic is the queue and names the actor too."""
+    """Hands outbox events to the broker, as jobs."""
 
     async def publish(self, events: Sequence[Event]) -> None:
         """Hand the events over, those of a key in their order. Raises when the broker has not taken all of them."""
@@ -77,16 +77,22 @@ def open_publisher(settings: ChassisSettings) -> JobPublisher:
     return publisher_to(settings.jobs_url)
 
 
-def publisher_to(url: Url) -> JobPublisher:
-    """Return the publisher to a broker: RabbitMQ for amqp://…, Valkey for redis://…."""
-    return RabbitmqPublisher(url) if current(url).startswith("amqp") else DramatiqPublisher(make_broker(url))
+def publisher_to(url: Url, as_message: AsMessage = message_of) -> JobPublisher:
+    """Return the publisher to a broker: RabbitMQ for amqp://…, Valkey for redis://….
+
+    As a rule the topic of an event is the queue and names the actor too; `as_message` may say otherwise.
+    """
+    if current(url).startswith("amqp"):
+        return RabbitmqPublisher(url, as_message)
+    return DramatiqPublisher(make_broker(url), as_message)
 
 
 class DramatiqPublisher:
     """Publishes through Dramatiq's own broker, which blocks."""
 
-    def __init__(self, broker: dramatiq.Broker) -> None:
+    def __init__(self, broker: dramatiq.Broker, as_message: AsMessage = message_of) -> None:
         self._broker = broker
+        self._as_message = as_message
         # One thread: the broker's client blocks, and events of a key stay in order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
 
@@ -97,7 +103,7 @@ class DramatiqPublisher:
     def _enqueue(self, events: Sequence[Event]) -> None:
         for event in events:
             self._broker.declare_queue(event.topic)
-            self._broker.enqueue(message_of(event))
+            self._broker.enqueue(self._as_message(event))
 
     async def close(self) -> None:
         """See JobPublisher."""

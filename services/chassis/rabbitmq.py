@@ -6,7 +6,7 @@ queue: each restart of a worker counts as a delivery of every message that it ho
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aio_pika
@@ -94,14 +94,31 @@ async def connect(url: Url) -> AbstractConnection:
     return connection
 
 
+AsMessage = Callable[[Event], dramatiq.Message[Any]]
+"""Makes the Dramatiq message of an event, for the queue that the event's topic names."""
+
+
+def message_of(event: Event) -> dramatiq.Message[Any]:
+    """Return the Dramatiq message of an event: the topic is the queue and names the actor too."""
+    return dramatiq.Message(
+        queue_name=event.topic,
+        actor_name=event.topic,
+        args=(),
+        kwargs=event.payload,
+        options=dict(event.headers),
+        message_id=str(event.event_id),
+    )
+
+
 class RabbitmqPublisher:
     """Publishes outbox events as Dramatiq messages, many at once on one connection of this process's loop.
 
     The connection is opened when first needed, and anew after any failure: the relay tries again by itself.
     """
 
-    def __init__(self, url: Url) -> None:
+    def __init__(self, url: Url, as_message: AsMessage = message_of) -> None:
         self._url = url
+        self._as_message = as_message
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._declared: set[str] = set()
@@ -119,7 +136,7 @@ class RabbitmqPublisher:
             # confirmations, each a write to the disk, are waited for together.
             async with asyncio.TaskGroup() as group:
                 for same_key in of_key.values():
-                    group.create_task(_publish_in_order(channel, same_key))
+                    group.create_task(self._publish_in_order(channel, same_key))
         except BaseException:
             await self.close()
             raise
@@ -141,31 +158,18 @@ class RabbitmqPublisher:
             await channel.declare_queue(name, durable=True, arguments=arguments)
         self._declared.add(queue)
 
+    async def _publish_in_order(self, channel: AbstractChannel, events: Sequence[Event]) -> None:
+        for event in events:
+            message = aio_pika.Message(
+                self._as_message(event).encode(),
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                message_id=str(event.event_id),
+            )
+            await channel.default_exchange.publish(message, routing_key=event.topic, mandatory=True)
+
     async def close(self) -> None:
         """Close the connection."""
         connection, self._connection, self._channel = self._connection, None, None
         self._declared.clear()
         if connection is not None:
             await connection.close()
-
-
-async def _publish_in_order(channel: AbstractChannel, events: Sequence[Event]) -> None:
-    for event in events:
-        message = aio_pika.Message(
-            message_of(event).encode(),
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            message_id=str(event.event_id),
-        )
-        await channel.default_exchange.publish(message, routing_key=event.topic, mandatory=True)
-
-
-def message_of(event: Event) -> dramatiq.Message[Any]:
-    """Return the Dramatiq message of an event: the topic is the queue and names the actor too."""
-    return dramatiq.Message(
-        queue_name=event.topic,
-        actor_name=event.topic,
-        args=(),
-        kwargs=event.payload,
-        options=dict(event.headers),
-        message_id=str(event.event_id),
-    )

@@ -59,8 +59,8 @@ class LetterStore(Protocol):
     async def next_open(self, chosen: LetterFilter, after: UUID | None, until: UUID, size: int) -> list[DeadLetter]:
         """Return open chosen letters found after one and up to another, the oldest first, locked."""
 
-    async def save(self, letter: DeadLetter) -> None:
-        """Store a changed letter."""
+    async def save(self, *letters: DeadLetter) -> None:
+        """Store changed letters."""
 
 
 class ScheduleStore(Protocol):
@@ -142,8 +142,8 @@ class OperationStore(Protocol):
 class ActionLog(Protocol):
     """Who did what, inside one transaction. Nothing in it is ever changed."""
 
-    async def add(self, action: Action) -> None:
-        """Write an action down."""
+    async def add(self, *actions: Action) -> None:
+        """Write actions down."""
 
     async def page(self, subject_id: UUID | None, before: UUID | None, size: int) -> list[Action]:
         """Return actions before one, the last first."""
@@ -152,8 +152,8 @@ class ActionLog(Protocol):
 class Jobs(Protocol):
     """Sends jobs to their queues, if and only if the transaction commits."""
 
-    async def send(self, job: Job) -> None:
-        """Send a job; the queue gets it once, twice when a relay dies at the wrong moment, with the same message id."""
+    async def send(self, *jobs: Job) -> None:
+        """Send jobs; a queue gets each once, twice when a relay dies at the wrong moment, with the same message id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from parley.operations.v1 import (
 )
 
 from services.chassis.addresses import Url, current
-from services.chassis.jobs import make_broker
+from services.chassis.jobs import publisher_to
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources, open_valkey
-from services.operations.backends.outbox_jobs import MessagePublisher
+from services.operations.backends.outbox_jobs import job_message
 from services.operations.backends.postgres_queue_names import PostgresQueueNames, RememberQueues
 from services.operations.backends.postgres_transactions import PostgresTransactions
 from services.operations.backends.rabbitmq_dead_letters import RabbitmqDeadLetters
@@ -43,7 +43,7 @@ async def assemble(resources: Resources) -> Module:
     settings = OperationsSettings()
     url = resources.settings.jobs_url
     outbox = Outbox(resources.database, OUTBOX)
-    publisher = MessagePublisher(make_broker(url))
+    publisher = publisher_to(url, job_message)
     transactions = PostgresTransactions(resources.database, outbox)
     queues = PostgresQueueNames(resources.database, named(settings.queues))
     source = _source(url, queues)

@@ -9,10 +9,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from services.chassis.database import Database
-from services.chassis.jobs import make_broker
+from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Outbox
 from services.chassis.supervision import keep_running
-from services.operations.backends.outbox_jobs import MessagePublisher
+from services.operations.backends.outbox_jobs import job_message
 from services.operations.backends.postgres_transactions import PostgresTransactions
 from services.operations.backends.tables import OUTBOX
 from services.operations.operations.fire_schedules import FireSchedules
@@ -28,7 +28,7 @@ async def main(database_url: str, broker_url: str, began: float, speed: float, m
 
     database = Database(database_url, pool_size=4)
     outbox = Outbox(database, OUTBOX)
-    publisher = MessagePublisher(make_broker(broker_url))
+    publisher = publisher_to(broker_url, job_message)
     firing = FireSchedules(PostgresTransactions(database, outbox), clock, timedelta(days=90))
 
     async def relay() -> None:

@@ -24,20 +24,14 @@ class PostgresActionLog:
     connection: AsyncConnection
     events: Outbox
 
-    async def add(self, action: Action) -> None:
+    async def add(self, *actions: Action) -> None:
         """See the port."""
-        await self.connection.execute(
-            insert(ACTION).values(
-                id=action.action_id,
-                verb=action.verb,
-                subject_kind=action.subject_kind,
-                subject_id=action.subject_id,
-                actor_id=action.actor_id,
-                at=action.at,
-                details=dict(action.details),
+        if actions:
+            await self.connection.execute(insert(ACTION), [_row(action) for action in actions])
+            await self.events.add_all(
+                self.connection,
+                [(LOG_EVENT, str(action.subject_id), payload_of(_said(action))) for action in actions],
             )
-        )
-        await self.events.add(self.connection, LOG_EVENT, str(action.subject_id), payload_of(_said(action)))
 
     async def page(self, subject_id: UUID | None, before: UUID | None, size: int) -> list[Action]:
         """See the port."""
@@ -48,6 +42,18 @@ class PostgresActionLog:
             statement = statement.where(ACTION.c.id < before)
         rows = await self.connection.execute(statement.order_by(ACTION.c.id.desc()).limit(size))
         return [action_of(row) for row in rows]
+
+
+def _row(action: Action) -> dict[str, object]:
+    return {
+        "id": action.action_id,
+        "verb": action.verb,
+        "subject_kind": action.subject_kind,
+        "subject_id": action.subject_id,
+        "actor_id": action.actor_id,
+        "at": action.at,
+        "details": dict(action.details),
+    }
 
 
 def _said(action: Action) -> LogEvent:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -75,10 +75,13 @@ class PostgresLetterStore:
         rows = await self.connection.execute(statement.order_by(_COLUMNS.id).limit(size).with_for_update())
         return [letter_of(row) for row in rows]
 
-    async def save(self, letter: DeadLetter) -> None:
+    async def save(self, *letters: DeadLetter) -> None:
         """See the port."""
-        statement = update(DEAD_LETTER).where(_COLUMNS.id == letter.letter_id).values(**stored_letter(letter))
-        await self.connection.execute(statement)
+        if letters:
+            statement = update(DEAD_LETTER).where(_COLUMNS.id == bindparam("letter_id"))
+            await self.connection.execute(
+                statement, [{"letter_id": letter.letter_id, **stored_letter(letter)} for letter in letters]
+            )
 
 
 def _chosen(statement: Select[Any], chosen: LetterFilter) -> Select[Any]:

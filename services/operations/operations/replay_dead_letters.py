@@ -1,6 +1,6 @@
 """Send dead letters back to their queues: one, or all that a filter chooses, a step at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +10,7 @@ from services.operations.errors import DeadLetterNotFound, FilterInvalid, Reques
 from services.operations.operations.record_actions import record
 from services.operations.ports import Clock, Transaction, Transactions
 from services.operations.rules import (
+    Action,
     DeadLetter,
     LetterFilter,
     LetterState,
@@ -39,7 +40,7 @@ class ReplayDeadLetters:
             letter = await tx.letters.get(letter_id, lock=True)
             if letter is None:
                 raise DeadLetterNotFound(dead_letter_id=letter_id)
-            replayed = await _replay(tx, letter, by, self.clock())
+            (replayed,) = await _send_back(tx, [letter], by, self.clock())
         self.transactions.jobs_committed()
         return replayed
 
@@ -78,9 +79,8 @@ class ReplayDeadLetters:
         rate = int(str(operation.request["rate"]))
         size = min(rate, _MOST_A_STEP)
         letters = await tx.letters.next_open(_filter(operation.request), operation.cursor, operation.operation_id, size)
-        for letter in letters:
-            await _replay(tx, letter, operation.created_by, self.clock())
         now = self.clock()
+        await _send_back(tx, letters, operation.created_by, now)
         if not letters:
             return ended(operation, OperationState.SUCCEEDED, now, KEPT), 0.0
         done = operation.done + len(letters)
@@ -88,11 +88,16 @@ class ReplayDeadLetters:
         return replace(operation, done=done, cursor=cursor, updated_at=now), len(letters) / rate
 
 
-async def _replay(tx: Transaction, letter: DeadLetter, by: str, at: datetime) -> DeadLetter:
-    replayed = closed(letter, LetterState.REPLAYED, by, at)
-    await tx.letters.save(replayed)
-    await tx.jobs.send(replay_of(letter))
-    await record(tx, "replay", "dead_letter", letter.letter_id, by, at, {"failures": letter.failures})
+async def _send_back(tx: Transaction, letters: Sequence[DeadLetter], by: str, at: datetime) -> list[DeadLetter]:
+    """Close open letters, send their messages and write it down: each a round trip, however many they are."""
+    replayed = [closed(letter, LetterState.REPLAYED, by, at) for letter in letters]
+    await tx.letters.save(*replayed)
+    await tx.jobs.send(*map(replay_of, letters))
+    actions = [
+        Action(new_id(), "replay", "dead_letter", letter.letter_id, by, at, {"failures": letter.failures})
+        for letter in letters
+    ]
+    await tx.actions.add(*actions)
     return replayed
 
 

@@ -17,9 +17,9 @@ from aio_pika.exceptions import AMQPError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.chassis.jobs import make_broker
+from services.chassis.jobs import make_broker, publisher_to
 from services.chassis.resources import open_valkey
-from services.operations.backends.outbox_jobs import MessagePublisher
+from services.operations.backends.outbox_jobs import job_message
 from services.operations.backends.rabbitmq_dead_letters import RabbitmqDeadLetters
 from services.operations.backends.valkey_dead_letters import ValkeyDeadLetters
 from services.operations.operations.archive_dead_letters import ArchiveDeadLetters
@@ -220,7 +220,7 @@ async def test_two_archivers_at_once_double_nothing(post: Post) -> None:
 
 async def test_a_replayed_message_is_done_and_one_that_fails_again_comes_back(post: Post) -> None:
     good, bad = await post.send(1, fails=True), await post.send(2, fails=True)
-    publisher = MessagePublisher(post.jobs)
+    publisher = publisher_to(post.broker.url, job_message)
     with post.working():
         letters = {letter.message.message_id: letter for letter in await post.until_dead(2)}
         mended = letters[good]
@@ -233,6 +233,7 @@ async def test_a_replayed_message_is_done_and_one_that_fails_again_comes_back(po
         (again,) = await post.until_dead(1, state=LetterState.OPEN)
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)
+        await publisher.close()
     assert (again.letter_id, again.message.message_id, again.failures) == (letters[bad].letter_id, bad, 2)
     assert again.message.attempts == 2, "its retries began anew"
     assert again.first_failed_at < again.message.failed_at or again.message.failed_at.microsecond == 0
