@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.acceptance.tools.servers import Seen, serving, web
-from tests.support.callers import Person, edge_of, eventually
+from tests.support.callers import Event, Person, edge_of, eventually
 from tests.support.running_mesh import RunningMesh, running_mesh
 from tests.support.stores import free_port
 
@@ -79,6 +79,32 @@ async def test_an_approval_survives_the_restart_of_the_whole_house(tmp_path: Pat
                 await again.post(f"/api/v1/tool-calls/{pending['id']}:approve")
                 last = (await again.hear(run))[-1]
                 assert last.data["message"]["text"] == "The tools said: seen 1"
+    assert len(seen.requests) == 1
+
+
+async def test_an_answer_whose_worker_is_killed_after_a_call_goes_on_without_calling_again(tmp_path: Path) -> None:
+    port, seen = free_port(), Seen()
+    exceptions = json.dumps([f"127.0.0.1:{port}"])
+    with running_mesh(tmp_path / "house", tools_egress_exceptions=exceptions, inference_scripted_delay_ms=400) as mesh:
+        async with serving(web(seen), port), edge_of(mesh.url) as edge:
+            ann = await edge.register()
+            source = {"method": "POST", "url": f"http://127.0.0.1:{port}/order"}
+            tool = await ann.post("/api/v1/tools", tool={"name": "order", "http": source})
+            bot = await ann.post("/api/v1/bots", bot={"name": "Helper", "toolIds": [tool["id"]]})
+            conversation = await ann.open_conversation(botId=bot["id"])
+            run = await ann.say(conversation, "call order")
+            events: list[Event] = []
+            async with ann.listening(run, timeout=120) as stream:
+                async for event in stream:
+                    if event.kind == "delta" and not any(one.kind == "delta" for one in events):
+                        _kill_worker(mesh)
+                    events.append(event)
+            (_, answer) = (await ann.get(f"{conversation}/messages"))["messages"]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert "restarted" in [event.kind for event in events], "no answer was hit by the kill: the test has shown nothing"
+    assert len({event.data["id"] for event in events if event.kind == "tool"}) == 1
+    assert answer == events[-1].data["message"]
+    assert (answer["text"], [call["result"] for call in answer["toolCalls"]]) == ("The tools said: seen 1", ["seen 1"])
     assert len(seen.requests) == 1
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.tools.rules import arguments_of
 from tests.acceptance.tools.servers import Seen, mcp_server, serving, web
 from tests.support.callers import Edge, Person, edge_of, eventually, refusal
 from tests.support.running_mesh import running_mesh
@@ -139,13 +140,28 @@ async def test_an_answer_waits_for_a_person_and_goes_on(ann: Person, ports: list
     tool = await ann.post("/api/v1/tools", tool={"name": "pay", "http": source, "needsApproval": True})
     conversation = await bot_with(ann, tool["id"])
     async with serving(web(seen), ports[0]):
-        for decision, answer in (("approve", "seen 1"), ("deny", "denied: a person denied the call")):
+        for decision, answer, states in (
+            ("approve", "seen 1", ["WAITING_FOR_APPROVAL", "STARTED", "SUCCEEDED"]),
+            ("deny", "denied: a person denied the call", ["WAITING_FOR_APPROVAL", "DENIED"]),
+        ):
             run = await ann.say(conversation, f"call pay\nto {decision}")
             pending = await one_pending(ann)
             assert pending["runId"] == run.rpartition("/")[2]
             await ann.post(f"/api/v1/tool-calls/{pending['id']}:{decision}")
-            last = (await ann.hear(run))[-1]
-            assert last.data["message"]["text"] == f"The tools said: {answer}"
+            events = await ann.hear(run, sse=True)
+            told = [event.data for event in events if event.kind == "tool"]
+            assert {(one["id"], one["toolName"]) for one in told} == {(pending["id"], "pay")}
+            assert [one["state"].removeprefix("TOOL_CALL_STATE_") for one in told] == states
+            assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+            for number in range(len(events)):
+                assert await ann.hear(run, params={"after": number}) == events[number:]
+            message = events[-1].data["message"]
+            assert message["text"] == f"The tools said: {answer}"
+            (call,) = message["toolCalls"]
+            assert (call["id"], call["result"], call["round"]) == (pending["id"], answer, 1)
+            listed = (await ann.get(f"{conversation}/messages"))["messages"]
+            assert listed[-1] == message
+            assert listed[-2]["toolCalls"] == []
     assert len(seen.requests) == 1
 
 
@@ -185,3 +201,39 @@ async def test_a_private_conversation_leaves_nothing_with_tools(ann: Person, por
     conversation = await ann.open_conversation(botId=bot["id"], private=True)
     assert (await ann.answer(conversation, "call order")).startswith("You said: ")
     assert (await ann.get("/api/v1/tool-calls"))["calls"] == []
+
+
+async def test_a_real_model_calls_a_real_tool_with_the_arguments_that_it_takes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    port, seen = free_port(), Seen()
+    schema = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Hanoi"]}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
+        "required": ["city", "days"],
+        "additionalProperties": False,
+    }
+    short = {"inference_max_output_tokens": 64, "inference_local_context_tokens": 2048, "inference_temperature": 0}
+    house = tmp_path_factory.mktemp("real")
+    with running_mesh(
+        house, inference_provider="local", tools_egress_exceptions=json.dumps([f"127.0.0.1:{port}"]), **short
+    ) as mesh:
+        async with serving(web(seen), port), edge_of(mesh.url) as edge:
+            ada = await edge.register()
+            source = {"method": "POST", "url": f"http://127.0.0.1:{port}/weather"}
+            wanted = {"name": "weather", "description": "Tells the weather of a city.", "http": source}
+            tool = await ada.post("/api/v1/tools", tool=wanted | {"argumentsSchema": json.dumps(schema)})
+            conversation = await bot_with(ada, tool["id"])
+            question = {"text": "How is the weather in Paris?", "toolChoice": "TOOL_CHOICE_REQUIRED"}
+            run = (await ada.post(f"{conversation}/messages", **question))["run"]["id"]
+            events = await ada.hear(f"{conversation}/runs/{run}", timeout=120)
+            assert events[-1].kind == "completed", events[-1]
+            (_, answer) = (await ada.get(f"{conversation}/messages"))["messages"]
+    ((method, path, _, body),) = seen.requests
+    assert (method, path) == ("POST", "/weather")
+    assert set(arguments_of(json.dumps(schema), body.decode())) == {"city", "days"}
+    assert answer == events[-1].data["message"]
+    assert (answer["text"] != "", answer["metadata"]["model"]) == (True, "smollm2-135m-instruct")
+    (call,) = answer["toolCalls"]
+    assert (call["toolName"], call["state"], call["result"]) == ("weather", "TOOL_CALL_STATE_SUCCEEDED", "seen 1")
+    assert json.loads(call["arguments"]) == json.loads(body)

@@ -10,6 +10,7 @@ from services.conversations.rules import CallState, Round, ToolCall
 
 _LOOK_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0
+_DONE = (CallState.SUCCEEDED, CallState.FAILED, CallState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,11 @@ class CallTools:
         async for standing in self._standings(asker, claim, one, deadline):
             known |= {call.call_id: call for call in standing}
             for call in known.values():
-                if told.get(call.call_id) is not call.state:
+                before = told.get(call.call_id)
+                if before is CallState.WAITING_FOR_APPROVAL and call.state in _DONE:
+                    # It was approved and done while nobody looked: readers hear of both.
+                    yield replace(call, state=CallState.STARTED, result="")
+                if before is not call.state:
                     told[call.call_id] = call.state
                     yield call
         stuck = [call.name for call in known.values() if call.state is CallState.STARTED]

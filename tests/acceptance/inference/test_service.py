@@ -174,6 +174,6 @@ async def test_prometheus_is_told_how_models_answer(tmp_path: Path, monkeypatch:
         assert after.value(sample, **model) == before.value(sample, **model) + 1
     for kind in ("input", "output"):
         series = {**model, "gen_ai_token_type": kind}
-        assert after.value("gen_ai_client_token_usage_total", **series) > before.value(
-            "gen_ai_client_token_usage_total", **series
+        assert after.value("gen_ai_client_token_usage_sum", **series) > before.value(
+            "gen_ai_client_token_usage_sum", **series
         )

@@ -78,7 +78,7 @@ async def test_a_provider_tells_calls_bit_by_bit() -> None:
 async def test_a_small_local_model_asks_for_a_call_that_its_tool_takes(
     local_model: ChatModel, told: tuple[Message, ...]
 ) -> None:
-    schemas = {
+    schemas: dict[str, dict[str, object]] = {
         "weather": {"city": {"enum": ["Paris", "Huế"]}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
         "order": {"meal": {"enum": ["soup", "rice"]}},
     }
