@@ -38,8 +38,11 @@ _FIRST = metrics.histogram(
     _MODEL,
     metrics.WORK_BUCKETS,
 )
-_TOKENS = metrics.counter(
-    "gen_ai_client_token_usage", "Tokens that models read (input) and wrote (output).", (*_MODEL, "gen_ai_token_type")
+_TOKENS = metrics.histogram(
+    "gen_ai_client_token_usage",
+    "Tokens that models read (input) and wrote (output) for an answer.",
+    (*_MODEL, "gen_ai_token_type"),
+    [4**power for power in range(11)],  # as the conventions have it: up to a million
 )
 
 
@@ -93,8 +96,8 @@ async def _metered(
     try:
         async for part in parts:
             if isinstance(part, Summary):
-                _TOKENS.labels(*labels, "input").inc(part.input_tokens)
-                _TOKENS.labels(*labels, "output").inc(part.output_tokens)
+                _TOKENS.labels(*labels, "input").observe(part.input_tokens)
+                _TOKENS.labels(*labels, "output").observe(part.output_tokens)
             elif not said:
                 said = True
                 _FIRST.labels(*labels).observe(time.perf_counter() - started)
