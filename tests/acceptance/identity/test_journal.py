@@ -11,8 +11,11 @@ from services.chassis import caller as callers
 from services.chassis.caller import Caller
 from services.chassis.database import Database
 from services.chassis.errors import StoreUnavailable
+from services.chassis.outbox import Outbox
 from services.identity.backends.postgres_audit_log import PostgresAuditLog
 from services.identity.backends.postgres_work import PostgresWork
+from services.identity.backends.tables import EVENT_OUTBOX
+from services.identity.backends.telling_audit_log import TellingAuditLog
 from services.identity.errors import InvalidCredentials
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import AuditLog
@@ -95,6 +98,35 @@ async def test_a_refusal_undoes_the_change_and_is_recorded(
         await refuse()
     (event,) = await told(log, actor)
     assert (event.action, event.outcome) == ("password.change", "INVALID_CREDENTIALS")
+
+
+async def test_what_is_told_commits_with_what_was_written_or_not_at_all(
+    database: Database, work: PostgresWork, log: PostgresAuditLog, actor: str
+) -> None:
+    telling = TellingAuditLog(log, work, Outbox(database, EVENT_OUTBOX))
+    journal = Journal(work, telling, now, directory_is_ours=True)
+
+    async def topics() -> list[str]:
+        async with database.reading() as connection:
+            rows = await connection.scalars(
+                text("SELECT topic FROM identity.event_outbox WHERE key = :key ORDER BY id"), {"key": actor}
+            )
+        return list(rows)
+
+    async def change_password(*, failing: Exception | None) -> None:
+        async with journal.recording("password.change", actor):
+            if failing:
+                raise failing
+
+    with pytest.raises(RuntimeError):
+        await change_password(failing=RuntimeError())
+    assert await topics() == []
+    with pytest.raises(InvalidCredentials):
+        await change_password(failing=InvalidCredentials())
+    assert await topics() == ["log_event"]
+    await change_password(failing=None)
+    assert await topics() == ["log_event", "log_event", "notify_user"]
+    assert [event.outcome for event in await told(telling, actor)] == ["OK", "INVALID_CREDENTIALS"]
 
 
 @pytest.mark.parametrize(
