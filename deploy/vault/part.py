@@ -94,7 +94,9 @@ class Vault:
         user = {"operator": "hand-over", "operator-password": str(self._hand_over_password)}
         options = {"folder": str(self.folder), **user}
         part = self._python("vault-logins", "secrets: logins", "deploy.vault.hand_over", options)
-        return replace(part, ready=partial(_all_there, [self.folder / role.name for role in roles(self.capabilities)]))
+        logins = [self.folder / role.name for role in roles(self.capabilities)]
+        # Those of an earlier start are too old to be used: nobody may take one while the fresh ones are under way.
+        return replace(part, clear=partial(_remove, logins), ready=partial(_all_there, logins))
 
     def certificates_part(self, env: Mapping[str, str]) -> Part:
         """Return the process that keeps everybody's certificate for the mesh; `env` is that of Parley's processes."""
@@ -181,6 +183,11 @@ class Vault:
         env = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
         argv = (sys.executable, "-m", module, *arguments)
         return Part(name=name, title=title, argv=argv, env={**env, "PYTHONUNBUFFERED": "1"}, one_shot=one_shot)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 async def _all_there(paths: Sequence[Path]) -> bool:

@@ -8,8 +8,10 @@ import pytest
 from requests.exceptions import RequestException, SSLError
 from sqlalchemy import text
 
+from deploy.local.folders import make_folders
 from deploy.vault.configuration import VaultPlaces, policy, render
-from deploy.vault.part import find_program
+from deploy.vault.part import Vault, find_program
+from deploy.vault.roles import roles
 from services.chassis.database import Database
 from tests.support.authority import foreign_certificate
 from tests.support.polling import until
@@ -58,9 +60,29 @@ async def test_it_serves_tls_and_sets_itself_up(postgres_url: str, tmp_path: Pat
 
 def test_a_policy_needs_all_its_values() -> None:
     assert 'path "secret/data/identity/*"' in policy("capability", capability="identity")
-    assert 'path "pki/issue/rest"' in policy("role", role="certificates", certificates=["rest"])
+    assert 'path "secret/data/shared/*"' in policy("capability", capability="identity")
+    assert 'path "pki/issue/rest"' in policy(
+        "role", role="certificates", certificates=["rest"], secrets=["migrations/*"]
+    )
     with pytest.raises(Exception, match="capability"):
         policy("capability")
+
+
+async def test_logins_of_an_earlier_start_are_not_taken_for_fresh_ones(tmp_path: Path) -> None:
+    folders = make_folders(tmp_path / "home")
+    vault = Vault(folders, {"vault": 1, "postgres": 2}, ["identity"])
+    part = vault.hand_over_part()
+    assert part.clear is not None
+    assert part.ready is not None
+    names = [role.name for role in roles(["identity"])]
+    vault.folder.mkdir()
+    for name in names:
+        (vault.folder / name).write_text("of yesterday")
+    part.clear()
+    assert not await part.ready()
+    for name in names:
+        (vault.folder / name).write_text("of today")
+    assert await part.ready()
 
 
 def _logs_in(client: hvac.Client) -> bool:
