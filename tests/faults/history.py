@@ -41,6 +41,11 @@ class Verdict:
     doubled: int
     out_of_order: int
     extra_model_calls: int
+    """Calls of the model beyond one a message."""
+    taken_up_again: int
+    """How often a run was taken up by a further worker; not each got as far as to the model."""
+    stale_fences_refused: int
+    """How often a worker that had slept or was cut off found another one in its place."""
     faults: dict[str, int]
     wait_p50: float
     """Seconds from acceptance to the end of a run, and for the slowest of twenty."""
@@ -83,7 +88,9 @@ def check(entries: Iterable[Entry]) -> Verdict:
         lost=lost,
         doubled=doubled,
         out_of_order=out_of_order,
-        extra_model_calls=sum(max(entry["attempt"] - 1, 0) for entry in of_kind["run"]),
+        extra_model_calls=max(sum(entry["count"] for entry in of_kind["asked"]) - len(of_kind["accepted"]), 0),
+        taken_up_again=sum(max(entry["attempt"] - 1, 0) for entry in of_kind["run"]),
+        stale_fences_refused=sum(entry["count"] for entry in of_kind["refused"]),
         faults=dict(Counter(entry["fault"] for entry in of_kind["fault"])),
         wait_p50=round(waits[len(waits) // 2], 2),
         wait_p95=round(waits[len(waits) * 95 // 100], 2),

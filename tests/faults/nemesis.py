@@ -24,16 +24,20 @@ class Nemesis:
     def __init__(self, storm: Storm, seed: int) -> None:
         self._storm = storm
         self._random = random.Random(seed)  # noqa: S311 - a choice of victims, no secret
+        self._asleep: set[int] = set()
 
     async def kill_worker(self) -> None:
         """Kill a worker that is at work; its supervisor starts another one."""
         (await self._working()).kill()
 
     async def _working(self) -> Worker:
-        """Return the worker that has worked longest: one that dies before it has begun shows nothing."""
+        """Return the worker that has worked longest: one that dies before it has begun shows nothing.
+
+        One that sleeps is left alone: it is to wake up and find another one in its place.
+        """
         while True:
             for worker in self._storm.workers:
-                if worker.works:
+                if worker.works and worker.process.pid not in self._asleep:
                     return worker
             await asyncio.sleep(_LOOK_SECONDS / 5)
 
@@ -60,6 +64,8 @@ class Nemesis:
             await valkey.flushall()
 
     async def _pause(self, processes: list[psutil.Process]) -> None:
+        pids = {process.pid for process in processes}
+        self._asleep |= pids
         for process in processes:
             process.suspend()
         try:
@@ -68,6 +74,7 @@ class Nemesis:
             for process in processes:
                 if process.is_running():
                     process.resume()
+            self._asleep -= pids
 
     async def deliver_twice(self) -> None:
         """Deliver a share of the nudges once more, late and in any order."""

@@ -4,8 +4,9 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,25 @@ from parley.conversations.v1.run_service_pb2_grpc import RunServiceStub
 
 from deploy.local.folders import make_folders
 from deploy.local.plan import environment
+from deploy.local.postgres import database_url
+from deploy.local.secrets import HOUSE_SECRET, secret
 from deploy.local.settings import LocalSettings
+from deploy.local.valkey import valkey_url
 from tests.faults.history import History
 from tests.support.brokers import RunningBroker, running_rabbitmq
 from tests.support.callers import edge_of, eventually
 from tests.support.running_mesh import RunningMesh, running_mesh
+from tests.support.toxiproxy import Toxiproxy
 
 _CHANNELS = 4
 _AT_ONCE = 64
-_PATIENCE_SECONDS = 300.0
+_PATIENCE_SECONDS = 600.0
+# With a worker dies what it is answering, and the model is asked again for each: a tenant has half of these at most.
+_ANSWERS_AT_ONCE = 40
 _ROOT = Path(__file__).parents[2]
+# What the logs say of a call of the model that has ended, and of a worker whose fence was no longer the highest.
+_GENERATE = '"method": "/parley.inference.v1.GenerationService/Generate"'
+_STALE = "lease lost, another worker goes on"
 # What a client tries again: the request id makes that safe.
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
@@ -98,13 +108,21 @@ class Storm:
     runs: list[tuple[str, str]] = field(default_factory=list)
     refusals: int = 0
     """How often a call had to be made again."""
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it to send no more."""
 
     def __post_init__(self) -> None:
         # What the launcher tells its workers.
         ports = json.loads((self.mesh.home / "run" / "ports.json").read_text())
         at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         settings = LocalSettings(home=self.mesh.home, edge_port=self.mesh.port)
-        told = environment(settings, make_folders(self.mesh.home), at, {})
+        folders = make_folders(self.mesh.home)
+        stores = {
+            "PARLEY_DATABASE_URL": database_url(folders, at["postgres"]),
+            "PARLEY_VALKEY_URL": valkey_url(folders, at["valkey"]),
+            "PARLEY_SECRET": secret(folders.secrets, HOUSE_SECRET),
+        }
+        told = environment(settings, folders, at, stores)
         self.env = told | self.mesh.settings | {"PARLEY_HOME": str(self.mesh.home)}
 
     def start_worker(self) -> Worker:
@@ -151,6 +169,8 @@ class Storm:
                 made = await self.call(number, ConversationServiceStub, "CreateConversation", request)
             conversation = made.conversation.id
             for message in range(self.plan.messages):
+                if self.enough.is_set():
+                    return
                 text = f"message {message} to {number}"
                 send = SendMessageRequest(conversation_id=conversation, text=text, request_id=str(uuid4()))
                 async with slots:
@@ -163,14 +183,15 @@ class Storm:
 
     async def wait_for_answers(self) -> None:
         """Return once every conversation has all of its answers, or patience ends: the checker tells what lacks."""
-        waiting = {conversation for conversation, _ in self.runs}
+        sent = Counter(conversation for conversation, _ in self.runs)
+        waiting = set(sent)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while waiting:
                     for conversation in list(waiting):
                         get = GetConversationRequest(conversation_id=conversation)
                         found = await self.call(0, ConversationServiceStub, "GetConversation", get)
-                        if found.conversation.message_count < 2 * self.plan.messages:
+                        if found.conversation.message_count < 2 * sent[conversation]:
                             await asyncio.sleep(0.2)
                             break
                         waiting.discard(conversation)
@@ -186,18 +207,38 @@ class Storm:
             request = GetRunRequest(conversation_id=conversation, run_id=run_id)
             run = (await self.call(number, RunServiceStub, "GetRun", request)).run
             created, ended = run.create_time.ToMilliseconds() / 1000, run.end_time.ToMilliseconds() / 1000
-            self.history.write("run", run=run_id, attempt=run.attempt, created=created, ended=ended)
+            self.history.write(
+                "run", run=run_id, attempt=run.attempt, created=created, ended=ended, reason=run.error.reason
+            )
+        self.history.write("asked", count=self.mesh.log("services").count(_GENERATE))
+        refused = sum(path.read_text().count(_STALE) for path in self.logs.glob("worker-*.log"))
+        self.history.write("refused", count=refused)
 
 
 @asynccontextmanager
-async def storm(folder: Path, plan: Plan) -> AsyncIterator[Storm]:
-    """Start the house, its broker and its workers; end all of it afterwards."""
+async def storm(
+    folder: Path, plan: Plan, toxiproxy: Toxiproxy | None = None, **settings: object
+) -> AsyncIterator[Storm]:
+    """Start the house, its broker and its workers; end all of it afterwards.
+
+    Through `toxiproxy` go the relay and the workers to the broker (`rabbitmq`), and the workers to the database
+    (`postgres`).
+    """
     history = History(folder / "history.jsonl")
-    with (
-        running_rabbitmq(folder / "broker") as broker,
-        running_mesh(folder / "house", workers=0, broker_url=broker.url, inference_scripted_delay_ms=5) as mesh,
-    ):
+    with ExitStack() as stack:
+        stack.callback(history.close)
+        broker = stack.enter_context(running_rabbitmq(folder / "broker"))
+        broker_url = broker.url if toxiproxy is None else toxiproxy.url("rabbitmq", broker.url)
+        told = {
+            "workers": 0,
+            "broker_url": broker_url,
+            "inference_scripted_delay_ms": 5,
+            "conversations_answers_at_once": _ANSWERS_AT_ONCE,
+        }
+        mesh = stack.enter_context(running_mesh(folder / "house", **(told | settings)))
         running = Storm(plan, history, mesh, broker, folder)
+        if toxiproxy is not None:
+            running.env["PARLEY_DATABASE_URL"] = toxiproxy.url("postgres", running.env["PARLEY_DATABASE_URL"])
         async with edge_of(mesh.url) as edge:
             running.metadata = (await edge.register()).metadata
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
@@ -214,4 +255,3 @@ async def storm(folder: Path, plan: Plan) -> AsyncIterator[Storm]:
                 worker.kill()
             for channel in running.channels:
                 await channel.close()
-            history.close()

@@ -8,6 +8,8 @@ _GOOD: list[Entry] = [
     {"kind": "fault", "t": 3.0, "fault": "kill worker"},
     {"kind": "run", "t": 9.0, "attempt": 1, "created": 1.0, "ended": 2.5},
     {"kind": "run", "t": 9.0, "attempt": 3, "created": 2.0, "ended": 7.0},
+    {"kind": "asked", "t": 9.0, "count": 3},
+    {"kind": "refused", "t": 9.0, "count": 1},
 ]
 
 
@@ -22,7 +24,8 @@ _TO_ONE, _TO_TWO = ("assistant", "You said: one"), ("assistant", "You said: two"
 def test_a_good_history_holds() -> None:
     verdict = check([*_GOOD, _stored(_ONE, _TWO, _TO_ONE, _TO_TWO)])
     assert verdict.holds
-    assert (verdict.accepted, verdict.extra_model_calls, verdict.faults) == (2, 2, {"kill worker": 1})
+    assert (verdict.accepted, verdict.faults) == (2, {"kill worker": 1})
+    assert (verdict.extra_model_calls, verdict.taken_up_again, verdict.stale_fences_refused) == (1, 2, 1)
     assert (verdict.wait_p50, verdict.drained_seconds) == (5.0, 4.0)
 
 
