@@ -80,7 +80,7 @@ async def test_what_was_done_at_the_desk_is_logged_over_kafka(stack: Stack, edge
     admin = stack.admin()
     admin.assign_realm_roles(bea.id, [admin.get_realm_role("admin")])
     operator = await edge.person(bea.user["email"])
-    target = {"queue": "incoming", "actor": "nobody", "payload": "{}"}
+    target = {"queue": "incoming", "actor": "incoming", "payload": "{}"}
     made = await operator.post("/api/v1/admin/schedules", cron="0 0 1 1 *", target=target)
     record = await _first(stack, "log_event", lambda data: data["subject_id"] == made["id"])
     said = message_of(unpack(record.value))
