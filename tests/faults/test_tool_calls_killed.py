@@ -108,6 +108,34 @@ async def test_an_answer_whose_worker_is_killed_after_a_call_goes_on_without_cal
     assert len(seen.requests) == 1
 
 
+async def test_a_run_that_waits_for_a_call_outlives_the_services(tmp_path: Path) -> None:
+    port, seen = free_port(), Seen()
+    exceptions = json.dumps([f"127.0.0.1:{port}"])
+    with running_mesh(tmp_path / "house", tools_egress_exceptions=exceptions) as mesh:
+        async with serving(web(seen), port), edge_of(mesh.url) as edge:
+            ann = await edge.register()
+            source = {"method": "POST", "url": f"http://127.0.0.1:{port}/slow"}
+            tool = await ann.post("/api/v1/tools", tool={"name": "slow", "http": source, "timeoutSeconds": 60})
+            bot = await ann.post("/api/v1/bots", bot={"name": "Helper", "toolIds": [tool["id"]]})
+            conversation = await ann.open_conversation(botId=bot["id"])
+            run = await ann.say(conversation, "call slow")
+            await _asked(seen, 1)
+            killed = mesh.pid("services")
+            os.kill(killed, signal.SIGKILL)
+            seen.go_on.set()
+
+            async def is_answered() -> bool:
+                # The edge answers 503 until the services are back.
+                found = await ann.ask("GET", run)
+                return found.status_code == 200 and found.json()["state"] == "RUN_STATE_SUCCEEDED"
+
+            await eventually(is_answered, seconds=90, what="the answer")
+            assert mesh.pid("services") != killed
+            (_, answer) = (await ann.get(f"{conversation}/messages"))["messages"]
+    assert answer["text"] == "The tools said: at last"
+    assert len(seen.requests) == 1
+
+
 def _kill_worker(mesh: RunningMesh) -> None:
     part = next(name for name in mesh.parts if name.startswith("worker"))
     os.kill(mesh.pid(part), signal.SIGKILL)

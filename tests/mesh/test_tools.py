@@ -7,6 +7,7 @@ import pytest
 
 from services.tools.rules import arguments_of
 from tests.acceptance.tools.servers import Seen, mcp_server, serving, web
+from tests.mesh.test_websocket import connected, listen
 from tests.support.callers import Edge, Person, edge_of, eventually, refusal
 from tests.support.running_mesh import running_mesh
 from tests.support.stores import free_port
@@ -134,7 +135,9 @@ async def test_a_bot_calls_its_tools_and_answers_with_what_they_said(ann: Person
     assert len(seen.requests) == 2 + 5
 
 
-async def test_an_answer_waits_for_a_person_and_goes_on(ann: Person, ports: list[int]) -> None:
+async def test_an_answer_waits_for_a_person_and_every_face_tells_of_it(
+    house: Edge, ann: Person, ports: list[int]
+) -> None:
     seen = Seen()
     source = {"method": "POST", "url": f"http://127.0.0.1:{ports[0]}/order"}
     tool = await ann.post("/api/v1/tools", tool={"name": "pay", "http": source, "needsApproval": True})
@@ -155,6 +158,10 @@ async def test_an_answer_waits_for_a_person_and_goes_on(ann: Person, ports: list
             assert [event.sequence for event in events] == list(range(1, len(events) + 1))
             for number in range(len(events)):
                 assert await ann.hear(run, params={"after": number}) == events[number:]
+            async with connected(house, ann.token) as client:
+                reader = await listen(client, run)
+                await reader.end()
+                assert reader.events == events
             message = events[-1].data["message"]
             assert message["text"] == f"The tools said: {answer}"
             (call,) = message["toolCalls"]
