@@ -172,6 +172,11 @@ def updated(kept: _R, wanted: _R, paths: Iterable[str], fields: Mapping[str, str
     return replace(kept, **{fields[path]: getattr(wanted, fields[path]) for path in changed}), changed
 
 
+def is_repeat(found: _R, made: _R, fields: Mapping[str, str]) -> bool:
+    """Whether the request that would make `made` may have made `found`; what was changed since cannot tell."""
+    return found.revision > 1 or all(getattr(found, name) == getattr(made, name) for name in fields.values())
+
+
 def check_template(text: str, variables: Sequence[Variable]) -> None:
     """Raise TemplateInvalid when a text cannot be rendered whatever is given, or a declaration makes no sense."""
     names = [variable.name for variable in variables]

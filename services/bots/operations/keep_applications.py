@@ -13,7 +13,7 @@ from services.bots.errors import (
 )
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import APPLICATION_FIELDS, Application, application_key, updated
+from services.bots.rules import APPLICATION_FIELDS, Application, application_key, is_repeat, updated
 from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
@@ -47,7 +47,7 @@ class KeepApplications:
                 return application
             assert request_id is not None  # noqa: S101 - nothing else can clash
             found = await tx.applications.by_request(who.owner, request_id)
-        if found is None or found.name != application.name:
+        if found is None or not is_repeat(found, application, APPLICATION_FIELDS):
             raise RequestIdReused(request_id=request_id)
         return found
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.bots.errors import BotNotFound, EtagMismatch, PromptNotFound, RequestIdReused
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import BOT_FIELDS, Bot, Change, bot_key, updated
+from services.bots.rules import BOT_FIELDS, Bot, Change, bot_key, is_repeat, updated
 from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
@@ -43,7 +43,7 @@ class KeepBots:
                 return bot
             assert request_id is not None  # noqa: S101 - nothing else can clash
             found = await tx.bots.by_request(who.owner, request_id)
-        if found is None or found.name != bot.name:
+        if found is None or not is_repeat(found, bot, BOT_FIELDS):
             raise RequestIdReused(request_id=request_id)
         return found
 

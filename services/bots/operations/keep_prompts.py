@@ -8,7 +8,7 @@ from uuid import UUID
 from services.bots.errors import EtagMismatch, PromptNotFound, RequestIdReused
 from services.bots.operations.recording import record
 from services.bots.ports import Transaction, Transactions
-from services.bots.rules import PROMPT_FIELDS, Prompt, updated
+from services.bots.rules import PROMPT_FIELDS, Prompt, is_repeat, updated
 from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
@@ -47,7 +47,7 @@ class KeepPrompts:
                 return prompt
             assert request_id is not None  # noqa: S101 - nothing else can clash
             found = await tx.prompts.by_request(who.owner, request_id)
-        if found is None or found.name != prompt.name:
+        if found is None or not is_repeat(found, prompt, PROMPT_FIELDS):
             raise RequestIdReused(request_id=request_id)
         return found
 

@@ -44,7 +44,9 @@ async def test_retries_make_one_of_each(house: Bots, ann: Who) -> None:
     bots = await asyncio.gather(*[house.bots.create(ann, Bot(NO_ID, "Once"), request_id) for _ in range(20)])
     assert len({bot.bot_id for bot in bots}) == 1
     with pytest.raises(RequestIdReused):
-        await house.bots.create(ann, Bot(NO_ID, "Another"), request_id)
+        await house.bots.create(ann, Bot(NO_ID, "Once", model="another"), request_id)
+    await house.bots.update(ann, Bot(bots[0].bot_id, "Changed"), ["name"], "")
+    assert (await house.bots.create(ann, Bot(NO_ID, "Once"), request_id)).name == "Changed"
     prompt = await house.prompts.create(ann, Prompt(NO_ID, "Once"), request_id)
     assert (await house.prompts.create(ann, Prompt(NO_ID, "Once"), request_id)).prompt_id == prompt.prompt_id
     versions = await asyncio.gather(
