@@ -24,7 +24,7 @@ class Dialect:
     go_texts: bool = True
     """Whether errors read as those of Go's libraries do; otherwise they name the field in plain words."""
     traces: bool = False
-    """Whether a request gets an X-Request-Id, and traceparent and tracestate go on."""
+    """Whether a request gets an X-Request-Id and a traceparent; a client's traceparent and tracestate go on."""
     wraps_early_errors: bool = False
     """Whether a stream's error is wrapped in `{"error":…}` although the upstream sent no headers before it."""
     fills_from_empty_bodies: bool = True

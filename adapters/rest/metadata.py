@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from adapters.rest.failures import invalid_field
 from adapters.rest.go_texts import corrupt_base64
+from services.chassis.trace_ids import is_traceparent, new_traceparent
 
 Headers = list[tuple[bytes, bytes]]
 Metadata = list[tuple[str, str | bytes]]
@@ -21,6 +22,8 @@ _PERMANENT = (
     "pragma referer user-agent via warning"
 )
 _RENAMED = {name.encode(): f"grpcgateway-{name}" for name in _PERMANENT.split()}
+_TRACEPARENT = "traceparent"
+_OF_A_TRACE = frozenset({REQUEST_ID, _TRACEPARENT, "tracestate"})
 _CLIENT_ADDRESS = "x-envoy-external-address"  # the edge's word on who calls
 _TRACES = {name.encode(): name for name in ("traceparent", "tracestate", _CLIENT_ADDRESS)}
 _NAME = re.compile(r"[a-z0-9._-]+")
@@ -59,7 +62,7 @@ class PassedOn(NamedTuple):
     renames: dict[bytes, str]
     beginnings: tuple[bytes, ...]
     traces: bool
-    """Whether every request has an id, and the trace context goes on too."""
+    """Whether every request has an id and a trace, the client's or a new one."""
 
 
 def passed_on(names: Iterable[str], *, traces: bool) -> PassedOn:
@@ -100,8 +103,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
     if traces:
         given = own.get(b"x-request-id", "")
         request_id = given if _SAFE_ID.fullmatch(given) else os.urandom(16).hex()
-        metadata = [(name, value) for name, value in metadata if name != REQUEST_ID]
-        metadata.append((REQUEST_ID, request_id))
+        metadata = _traced(metadata, request_id, own.get(b"traceparent", ""))
     length = own.get(b"content-length", "0")
     return Caller(
         metadata,
@@ -119,9 +121,20 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
 
 
 _OWN = frozenset(
-    b"host x-forwarded-host x-request-id grpc-timeout accept last-event-id content-length content-type "
+    b"host x-forwarded-host x-request-id traceparent grpc-timeout accept last-event-id content-length content-type "
     b"x-http-method-override te idempotency-key content-encoding".split()
 )
+
+
+def _traced(metadata: Metadata, request_id: str, traceparent: str) -> Metadata:
+    """Return the metadata with the request's id, and with the client's trace or a new one that is named after it."""
+    if traceparent and is_traceparent(traceparent) and sum(name == _TRACEPARENT for name, _ in metadata) == 1:
+        kept = [pair for pair in metadata if pair[0] != REQUEST_ID]
+    else:
+        kept = [pair for pair in metadata if pair[0] not in _OF_A_TRACE]
+        kept.append((_TRACEPARENT, new_traceparent(request_id)))
+    kept.append((REQUEST_ID, request_id))
+    return kept
 
 
 def _forwarding(own: dict[bytes, str], forwarded: list[str], peer: str) -> Metadata:

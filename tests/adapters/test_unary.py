@@ -250,6 +250,29 @@ async def test_headers_become_metadata(client: httpx.AsyncClient) -> None:
     assert metadata["remaining"] == "30"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        [("traceparent", "00-junk-01")],
+        [("traceparent", f"00-{'0' * 32}-b7ad6b7169203331-01")],
+        [("traceparent", f"00-{n * 32}-b7ad6b7169203331-01") for n in "ab"],
+    ],
+)
+async def test_a_trace_that_is_named_after_the_request_begins(
+    client: httpx.AsyncClient, given: list[tuple[str, str]]
+) -> None:
+    request_id = "772d5a4a-d731-4afa-952e-ca292b545f6f"
+    headers = [("x-request-id", request_id), ("tracestate", "a=b"), *given]
+    metadata = (await client.get("/v1/users/a", headers=headers)).json()["metadata"]
+    version, trace_id, parent_id, flags = metadata["traceparent"].split("-")
+    assert (version, trace_id, flags) == ("00", request_id.replace("-", ""), "00")
+    assert len(parent_id) == 16
+    assert "tracestate" not in metadata
+    other = (await client.get("/v1/users/a", headers={"x-request-id": "abc-1"})).json()["metadata"]
+    assert len(other["traceparent"]) == 55
+
+
 async def test_a_request_id_is_made_when_none_is_given(client: httpx.AsyncClient) -> None:
     for given in ({}, {"x-request-id": "not safe"}):
         answer = await client.get("/v1/users/a", headers=given)

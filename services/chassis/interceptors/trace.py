@@ -9,6 +9,6 @@ from services.chassis.interceptors.call import Call
 
 @asynccontextmanager
 async def continue_trace(call: Call) -> AsyncIterator[None]:
-    """Take the caller's `traceparent`; a new trace begins when there is none that is good."""
-    tracing.begin(call.metadata)
+    """Take the caller's `traceparent`; a new trace, named after the request, begins when there is none that is good."""
+    tracing.begin(call.metadata, call.request_id)
     yield

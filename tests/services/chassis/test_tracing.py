@@ -37,3 +37,17 @@ async def test_a_task_has_a_trace_of_its_own() -> None:
     assert len({begun for begun, _ in found}) == 5
     assert all(begun in headers["traceparent"] for begun, headers in found)
     assert tracing.headers() == {}
+
+
+async def test_a_new_trace_is_named_after_the_request() -> None:
+    request_id = "772d5a4a-d731-4afa-952e-ca292b545f6f"
+    assert await asyncio.create_task(_begun({}, request_id)) == "772d5a4ad7314afa952eca292b545f6f"
+    assert await asyncio.create_task(_begun({"traceparent": _GIVEN}, request_id)) == _GIVEN.split("-")[1]
+    for unfit in ("", "abc-1", "0" * 32, "z" * 32):
+        begun = await asyncio.create_task(_begun({}, unfit))
+        assert len(begun) == 32
+        assert begun not in (unfit, "0" * 32)
+
+
+async def _begun(carrier: dict[str, object], request_id: str) -> str:
+    return tracing.begin(carrier, request_id)
