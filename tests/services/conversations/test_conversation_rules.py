@@ -12,18 +12,26 @@ from services.conversations.errors import FieldNotUpdatable
 from services.conversations.rules import (
     MAX_MODEL_TRIES,
     MAX_UNREACHED_TRIES,
+    CallState,
     Context,
     Conversation,
     Message,
     Metadata,
     PromptMessage,
+    Round,
     Run,
     RunEvent,
     RunState,
+    ToolCall,
+    ToolRequest,
+    asked_for,
     last_event,
     most_tries,
     prompt,
+    retold,
+    shown,
     title_of,
+    together,
     updated,
 )
 
@@ -177,3 +185,44 @@ def test_other_events_are_followed_by_more(kind: str) -> None:
 def test_a_model_that_fails_is_asked_three_times_and_one_that_nobody_reaches_for_a_minute(reason: str) -> None:
     assert most_tries(reason) == MAX_MODEL_TRIES
     assert most_tries("UNAVAILABLE") == MAX_UNREACHED_TRIES
+
+
+def _round(*calls: ToolCall, depth: int = 0) -> Round:
+    return Round(depth, "Wait. ", Metadata("m", 3, 4, "tool_calls", len(calls)), calls, _AT)
+
+
+def test_calls_have_the_same_ids_whoever_works_them_out_and_unknown_tools_have_failed() -> None:
+    asked = [ToolRequest("a", "order", "{}"), ToolRequest("b", "order", "{}"), ToolRequest("c", "nothing", "{}")]
+    calls = asked_for(_ID, 0, asked, {"order": _OTHER_ID})
+    assert calls == asked_for(_ID, 0, asked, {"order": _OTHER_ID})
+    assert len({call.call_id for call in [*calls, *asked_for(_ID, 1, asked, {})]}) == 6
+    assert [call.state for call in calls] == [CallState.STARTED, CallState.STARTED, CallState.FAILED]
+    assert (calls[2].tool_id, calls[2].result) == (None, "failed: there is no tool nothing")
+    assert not _round(*calls).has_ended
+    assert _round(calls[2]).has_ended
+
+
+def test_a_round_is_retold_to_the_model_with_each_result_beside_its_call() -> None:
+    (call,) = asked_for(_ID, 0, [ToolRequest("a", "order", '{"n": 1}')], {"order": _OTHER_ID})
+    said = retold(_round(replace(call, state=CallState.SUCCEEDED, result="done")))
+    assert said == [
+        PromptMessage("assistant", "Wait. ", (ToolRequest("a", "order", '{"n": 1}'),)),
+        PromptMessage("tool", "done", (), "a"),
+    ]
+
+
+def test_an_answer_shows_its_calls_cut_and_in_order() -> None:
+    (call,) = asked_for(_ID, 0, [ToolRequest("a", "order", "{}")], {"order": _OTHER_ID})
+    long = replace(call, state=CallState.SUCCEEDED, result="x" * 1001)
+    exact = replace(call, state=CallState.SUCCEEDED, result="x" * 1000)
+    found = shown([_round(exact), _round(long, call, depth=1)])
+    assert [(one.round, len(one.result), one.truncated) for one in found] == [
+        (1, 1000, False),
+        (2, 1000, True),
+        (2, 0, False),
+    ]
+
+
+def test_rounds_together_sum_up_and_end_as_the_last_one() -> None:
+    total = together(together(Metadata(), Metadata("m", 3, 4, "tool_calls", 2)), Metadata("m", 5, 6, "stop"))
+    assert total == Metadata("m", 8, 10, "stop", 2)
