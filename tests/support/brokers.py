@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +71,13 @@ class RunningBroker:
         """Kill the broker with SIGKILL and return once it is gone."""
         self._end(self._parts[-1], signal.SIGKILL)
 
+    def revive(self) -> None:
+        """Start the broker again if it has died by itself, as the launcher does."""
+        with self._lock:
+            if self._processes[self._parts[-1].name].poll() is not None:
+                self.kill()
+            self.start()
+
     def pause(self) -> None:
         """Stop the broker with SIGSTOP: its connections stay, and nothing answers."""
         os.killpg(self._processes[self._parts[-1].name].pid, signal.SIGSTOP)
@@ -89,7 +96,8 @@ class RunningBroker:
 
     def _end(self, part: Part, number: signal.Signals) -> None:
         process = self._processes.pop(part.name)
-        os.killpg(process.pid, number)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
         process.wait(20)
         until(lambda: not _group_lives(process.pid), seconds=20, what=f"the end of {part.name}")
 
@@ -125,7 +133,7 @@ def running_kafka(folder: Path) -> Iterator[RunningBroker]:
     folders = make_folders(folder)
     ports = {name: free_port() for name in kafka.NAMES}
     part = kafka.kafka_part(folders, _CACHE, ports, os.environ)
-    yield from _running(RunningBroker(kafka.events_url(ports), [part], folder))
+    yield from _running(RunningBroker(kafka.url(folders, ports["kafka"]), [part], folder))
 
 
 def _running(broker: RunningBroker) -> Iterator[RunningBroker]:
