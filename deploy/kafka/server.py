@@ -12,10 +12,13 @@ from deploy.local.errors import LaunchError
 from deploy.local.folders import Folders
 from deploy.local.part import Part
 from deploy.local.probes import kafka_answers
+from deploy.local.secrets import secret
 from deploy.local.step import run_step
 
 NAMES = ("kafka", "kafka-controller")
 """The ports that it needs."""
+USER = "parley"
+PASSWORD = "kafka-password"  # noqa: S105 -- the name of its file
 
 # A small serial heap and the first compiler only: 150 MiB, and the first record 2 s after the start.
 _JAVA = (
@@ -50,7 +53,8 @@ def kafka_part(folders: Folders, cache: Path, ports: Mapping[str, int], env: Map
     async def prepare() -> None:
         await fetch_libraries(cache)
         data.mkdir(mode=0o700, exist_ok=True)
-        configuration.write_text(_properties(data / "log", ports))
+        configuration.touch(mode=0o600)
+        configuration.write_text(_properties(data / "log", ports, secret(folders.secrets, PASSWORD)))
         if not (data / "log" / "meta.properties").exists():
             form = ("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(configuration))
             await run_step([*java, *form], env)
@@ -67,9 +71,14 @@ def kafka_part(folders: Folders, cache: Path, ports: Mapping[str, int], env: Map
     )
 
 
-def events_url(ports: Mapping[str, int]) -> str:
-    """Return what PARLEY_EVENTS_URL says of this broker."""
-    return f"kafka://127.0.0.1:{ports['kafka']}"
+def bare_url(port: int) -> str:
+    """Return the URL with the user, without the password."""
+    return f"kafka://{USER}@127.0.0.1:{port}"
+
+
+def url(folders: Folders, port: int) -> str:
+    """Return the URL with the password."""
+    return f"kafka://{USER}:{secret(folders.secrets, PASSWORD)}@127.0.0.1:{port}"
 
 
 def _cluster_id() -> str:
@@ -79,17 +88,25 @@ def _cluster_id() -> str:
             return made
 
 
-def _properties(data: Path, ports: Mapping[str, int]) -> str:
+def _properties(data: Path, ports: Mapping[str, int], password: str) -> str:
+    # Clients, the broker itself and the controller show the same user: whoever else is on this machine stays out.
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    login += f' username="{USER}" password="{password}" user_{USER}="{password}";'
     broker, controller = f"127.0.0.1:{ports['kafka']}", f"127.0.0.1:{ports['kafka-controller']}"
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{controller}",
-        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{broker}",
+        "listeners": f"CLIENTS://{broker},CONTROLLER://{controller}",
+        "advertised.listeners": f"CLIENTS://{broker}",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+        "inter.broker.listener.name": "CLIENTS",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "listener.name.clients.plain.sasl.jaas.config": login,
+        "listener.name.controller.plain.sasl.jaas.config": login,
         "log.dirs": str(data),
         "num.partitions": "1",
         "auto.create.topics.enable": "false",

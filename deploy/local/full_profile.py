@@ -63,7 +63,7 @@ class FullProfile:
             "PARLEY_DATABASE_URL": bare_database_url(at["postgres"]),
             "PARLEY_VALKEY_URL": bare_valkey_url(at["valkey"]),
             "PARLEY_BROKER_URL": rabbitmq.bare_url(self.ports["rabbitmq"]),
-            "PARLEY_EVENTS_URL": kafka.events_url(self.ports),
+            "PARLEY_EVENTS_URL": kafka.bare_url(self.ports["kafka"]),
         }
         return stores | self.keycloak.settings()
 
@@ -74,6 +74,7 @@ class FullProfile:
             "shared/secret": HOUSE_SECRET,
             "shared/valkey-password": VALKEY_PASSWORD,
             "shared/rabbitmq-password": rabbitmq.PASSWORD,
+            "shared/kafka-password": kafka.PASSWORD,
             "migrations/database-password": "postgres-password",
             **self.keycloak.secrets(_capabilities()),
         }

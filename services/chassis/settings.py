@@ -29,7 +29,7 @@ class ChassisSettings(BaseSettings):
     broker_url: SecretStr = SecretStr("")
     """Where jobs queue: redis://… or amqp://… (RabbitMQ; secret `shared/rabbitmq-password`); empty: Valkey."""
     events_url: SecretStr = SecretStr("")
-    """The bus of events: amqp://… (RabbitMQ) or kafka://HOST:PORT,…; empty keeps events within the process."""
+    """Events: amqp://… (RabbitMQ) or kafka://USER@HOST:PORT,… (secret `shared/kafka-password`); empty: this process."""
     mesh_target: str = "127.0.0.1:8079"
     """HOST:PORT of Envoy's mesh listener, over which services call each other."""
     direct_target: str = ""

@@ -15,6 +15,7 @@ _OF_SCHEME = {
     "rediss": "shared/valkey-password",
     "amqp": "shared/rabbitmq-password",
     "amqps": "shared/rabbitmq-password",
+    "kafka": "shared/kafka-password",
 }
 _DATABASE_OWNER = "migrations/database-password"
 

@@ -10,6 +10,7 @@ from parley.cloudevents.v1.cloudevents_pb2 import CloudEvent
 from parley.events.v1.log_event_pb2 import LogEvent
 
 from services.chassis.events.cloud_events import unpack
+from services.chassis.events.kafka_bus import client_options
 from services.chassis.events.topics import message_of
 from tests.stack.conftest import Stack
 from tests.support.callers import PASSWORD, Edge, Person
@@ -22,7 +23,7 @@ async def _records(stack: Stack, topic: str) -> AsyncIterator[Any]:
     """Yield what the topic holds, and what comes. Topics are made when something is first published."""
     consumer = AIOKafkaConsumer(
         topic,
-        bootstrap_servers=f"127.0.0.1:{stack.ports['kafka']}",
+        **client_options(f"kafka://parley:{stack.secret('kafka-password')}@127.0.0.1:{stack.ports['kafka']}"),
         auto_offset_reset="earliest",
         metadata_max_age_ms=1000,
     )

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 from google.protobuf.message import DecodeError
 
+from services.chassis.addresses import Url, login, without_login
 from services.chassis.events.bus import Handler, deal_with
 from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
 from services.chassis.outbox import MAX_BYTES, PARTITIONS, Event
@@ -23,11 +24,21 @@ _REQUEST_BYTES = MAX_BYTES + 64 * 1024  # an event with its headers
 _SESSION_MS = 10_000
 
 
-class KafkaBus:
-    """Implements EventBus. `servers` are HOST:PORT, separated by commas."""
+def client_options(url: Url) -> dict[str, Any]:
+    """Return how a client of aiokafka reaches the servers of kafka://USER:PASSWORD@HOST:PORT,…; it may name no user."""
+    options: dict[str, Any] = {"bootstrap_servers": without_login(url).partition("://")[2].rstrip("/")}
+    user, password = login(url)
+    if user:
+        options |= {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"}
+        options |= {"sasl_plain_username": user, "sasl_plain_password": password}
+    return options
 
-    def __init__(self, servers: str, replicas: int = 1) -> None:
-        self._servers = servers
+
+class KafkaBus:
+    """Implements EventBus."""
+
+    def __init__(self, url: Url, replicas: int = 1) -> None:
+        self._url = url
         self._replicas = replicas
         self._producer: Any = None
         self._lock = asyncio.Lock()
@@ -53,7 +64,7 @@ class KafkaBus:
             if self._producer is None:
                 # Idempotent: what the client sends again after a lost answer is stored once, and stays in order.
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._servers,
+                    **client_options(self._url),
                     enable_idempotence=True,
                     acks="all",
                     max_request_size=_REQUEST_BYTES,
@@ -71,7 +82,7 @@ class KafkaBus:
         missing = topics - self._topics
         if not missing:
             return
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
+        admin = AIOKafkaAdminClient(**client_options(self._url))
         try:
             await admin.start()
             for topic in sorted(missing):
@@ -89,7 +100,7 @@ class KafkaBus:
 
         async def listen() -> None:
             await self._ensure_topics({topic, f"{topic}.DLQ"})
-            async with _consumer(topic, group, self._servers) as consumer:
+            async with _consumer(topic, group, self._url) as consumer:
                 while True:
                     batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
                     for partition, records in batches.items():
@@ -119,10 +130,10 @@ class KafkaBus:
 
 
 @asynccontextmanager
-async def _consumer(topic: str, group: str, servers: str):  # type: ignore[no-untyped-def]
+async def _consumer(topic: str, group: str, url: Url):  # type: ignore[no-untyped-def]
     consumer = AIOKafkaConsumer(
         topic,
-        bootstrap_servers=servers,
+        **client_options(url),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

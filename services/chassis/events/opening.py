@@ -12,7 +12,7 @@ class UnknownBus(ValueError):
 
 
 def open_bus(url: Url) -> EventBus:
-    """Return the bus: amqp://… for RabbitMQ, kafka://HOST:PORT,… for Kafka, the process itself when empty.
+    """Return the bus: amqp://… for RabbitMQ, kafka://USER:PASSWORD@HOST:PORT,… for Kafka, this process when empty.
 
     It connects when first used.
 
@@ -21,9 +21,9 @@ def open_bus(url: Url) -> EventBus:
     """
     if not current(url):
         return InProcessBus()
-    scheme, _, rest = current(url).partition("://")
+    scheme = current(url).partition("://")[0]
     if scheme in ("amqp", "amqps"):
         return RabbitmqBus(url)
     if scheme == "kafka":
-        return KafkaBus(rest.rstrip("/"))
+        return KafkaBus(url)
     raise UnknownBus("PARLEY_EVENTS_URL must begin with amqp:// or kafka://, or be empty")

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from services.chassis.events.bus import EventBus
 from services.chassis.events.cloud_events import unpack
 from services.chassis.events.in_process import InProcessBus
-from services.chassis.events.kafka_bus import KafkaBus
+from services.chassis.events.kafka_bus import KafkaBus, client_options
 from services.chassis.events.opening import open_bus
 from services.chassis.events.rabbitmq_bus import RabbitmqBus
 from services.chassis.identifiers import new_id
@@ -117,8 +117,8 @@ class Trial:
                 assert message is not None
                 assert "cannot be dealt with" in str(message.headers["error"])
                 return unpack(message.body)
-        servers = self.broker.url.removeprefix("kafka://")
-        consumer = AIOKafkaConsumer(f"{self.topic}.DLQ", bootstrap_servers=servers, auto_offset_reset="earliest")
+        options = client_options(self.broker.url)
+        consumer = AIOKafkaConsumer(f"{self.topic}.DLQ", **options, auto_offset_reset="earliest")
         await consumer.start()
         try:
             record = await asyncio.wait_for(consumer.getone(), 20)

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
+from services.chassis.events.kafka_bus import client_options
 from services.chassis.events.opening import open_bus
 from services.chassis.identifiers import new_id
 from services.chassis.inbox import KEPT_DAYS
@@ -26,7 +29,7 @@ async def test_what_a_topic_keeps_is_bounded_and_gone_before_the_inbox_forgets(k
     bus = open_bus(kafka.url)
     await bus.publish([Event(new_id(), "log_event", "key", {})])
     await bus.close()
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.url.removeprefix("kafka://"))
+    admin = AIOKafkaAdminClient(**client_options(kafka.url))
     await admin.start()
     try:
         [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "log_event")])
@@ -38,3 +41,11 @@ async def test_what_a_topic_keeps_is_bounded_and_gone_before_the_inbox_forgets(k
     # Whole segments are deleted: what is kept, and the one that is written to.
     assert int(kept["retention.bytes"]) + int(kept["segment.bytes"]) <= 24 * 1024 * 1024
     assert int(kept["segment.bytes"]) > int(kept["max.message.bytes"]) > MAX_BYTES
+
+
+@pytest.mark.parametrize("login", ["", "parley:guess@"])
+async def test_who_does_not_know_the_password_is_not_let_in(kafka: RunningBroker, login: str) -> None:
+    stranger = AIOKafkaConsumer(**client_options(f"kafka://{login}{kafka.url.rpartition('@')[2]}"))
+    with pytest.raises(KafkaError):
+        await stranger.start()
+    await stranger.stop()
