@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="parley", description="A conversational backend.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start everything on this machine, in the foreground")
-    up.add_argument("--profile", choices=["light", "full"], help="full: Keycloak, RabbitMQ, Kafka, OpenBao too; PARLEY_PROFILE")
+    up.add_argument("--profile", choices=["light", "full"], help="full: Keycloak, RabbitMQ, Kafka, OpenBao too")
     up.set_defaults(run=_up)
     serve = commands.add_parser("serve", help="serve capabilities over gRPC (all of them when none is named)")
     serve.add_argument("capabilities", nargs="*")
