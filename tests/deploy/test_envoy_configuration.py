@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from parley.access.v1 import access_pb2
 
 from deploy.envoy.contract import RestPath, load_descriptors, read_rpcs
+from deploy.envoy.mesh_tls import write_secrets
 from deploy.envoy.render import main, render, rest_rules
 from deploy.envoy.settings import EnvoySettings
 from deploy.local.envoy import find_program
@@ -48,6 +49,24 @@ def test_envoy_accepts_it(tmp_path: Path, environment: Any) -> None:
         access_log=str(tmp_path / "access.log"),
     )
     assert "eprecated" not in validate(render(settings, load_descriptors()), tmp_path)
+
+
+def test_envoy_accepts_several_hosts(tmp_path: Path) -> None:
+    settings = EnvoySettings(
+        services="10.0.0.1:50051, 10.0.0.2:50051",
+        capabilities={"identity": "identity-a.internal:50051,identity-b.internal:50051"},
+        rest="10.0.0.1:8081,10.0.0.2:8081",
+        websocket="10.0.0.1:8091,10.0.0.2:8091",
+        mesh_certificates="certificates",
+        mesh_secrets=str(tmp_path),
+    )
+    text = render(settings, load_descriptors())
+    clusters = {one["name"]: one for one in yaml.safe_load(text)["static_resources"]["clusters"]}
+    assert all(len(one["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2 for one in clusters.values())
+    assert (clusters["identity"]["type"], clusters["bots"]["type"]) == ("STRICT_DNS", "STATIC")
+    assert {name for name, one in clusters.items() if "health_checks" not in one} == {"rest", "websocket"}
+    write_secrets("certificates", tmp_path)
+    assert "eprecated" not in validate(text, tmp_path)
 
 
 def test_envoy_accepts_tls(tmp_path: Path) -> None:
