@@ -15,7 +15,7 @@ class LocalSettings(BaseSettings):
     )
 
     profile: Literal["light", "full"] = "light"
-    """`full` starts Keycloak and RabbitMQ too; `light` needs Python's packages only."""
+    """`full` starts Keycloak, RabbitMQ, Kafka and OpenBao too; `light` needs Python's packages only."""
     home: Path = Path(".parley")
     """The folder of all data, logs and secrets; `.parley-full` for the profile `full` unless it is set."""
     cache: Path = Path(".cache/parley")
