@@ -13,7 +13,6 @@ from parley.conversations.v1.conversation_service_pb2 import CreateConversationR
 from parley.conversations.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from parley.conversations.v1.message_service_pb2 import SendMessageRequest
 from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
-from parley.conversations.v1.run_pb2 import Run
 from parley.conversations.v1.run_service_pb2 import CancelRunRequest, GetRunRequest, StreamRunRequest
 from parley.conversations.v1.run_service_pb2_grpc import RunServiceStub
 from sqlalchemy import MetaData, text
@@ -29,11 +28,10 @@ from tests.support.stores import running_postgres
 
 _WAITING = 600
 _CANCELS = 30
-_FLOOD = 10_000
-_SINGLES = 60
 
 
-def _quantiles(seconds: Sequence[float]) -> str:
+def quantiles(seconds: Sequence[float]) -> str:
+    """Return the median and the 99th percentile as text."""
     ordered = sorted(seconds)
     p50, p99 = statistics.median(ordered) * 1000, ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1000
     return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms (n={len(ordered)})"
@@ -142,52 +140,22 @@ async def cancel_times(mesh: RunningMesh, person: Person) -> list[float]:
     return times
 
 
-async def turn(mesh: RunningMesh, busy: Person, single: Person) -> list[float]:
-    """Have one person's messages wait in thousands; return how long another's single ones wait to be taken up."""
-    waits = []
-    async with grpc.aio.insecure_channel(mesh.address) as channel:
-        slots = asyncio.Semaphore(32)
-
-        async def say(person: Person) -> Run:
-            async with slots:
-                made = await ConversationServiceStub(channel).CreateConversation(
-                    CreateConversationRequest(), metadata=person.metadata
-                )
-                request = SendMessageRequest(conversation_id=made.conversation.id, text="hi")
-                return (await MessageServiceStub(channel).SendMessage(request, metadata=person.metadata)).run
-
-        flood = asyncio.gather(*[say(busy) for _ in range(_FLOOD)])
-        for _ in range(_SINGLES):
-            await asyncio.sleep(1)
-            sent = await say(single)
-            get = GetRunRequest(conversation_id=sent.conversation_id, run_id=sent.id)
-            while not (run := (await RunServiceStub(channel).GetRun(get, metadata=single.metadata)).run).HasField(
-                "start_time"
-            ):
-                await asyncio.sleep(0.05)
-            waits.append((run.start_time.ToMilliseconds() - run.create_time.ToMilliseconds()) / 1000)
-        await flood
-    return waits
-
-
 async def main() -> None:
     """Measure everything once and print it."""
     with TemporaryDirectory() as folder, running_rabbitmq(Path(folder) / "broker") as broker:
-        print(f"outbox lag at 200/s to RabbitMQ: {_quantiles(await outbox_lag(broker.url, 200, 15))}", flush=True)
+        print(f"outbox lag at 200/s to RabbitMQ: {quantiles(await outbox_lag(broker.url, 200, 15))}", flush=True)
         with running_mesh(Path(folder) / "house", broker_url=broker.url) as mesh:
             async with edge_of(mesh.url) as edge:
                 person = await edge.register()
-                print(f"accept at 50/s by REST: {_quantiles(await accept_at(person, 50, 20))}", flush=True)
+                print(f"accept at 50/s by REST: {quantiles(await accept_at(person, 50, 20))}", flush=True)
                 for name, rate in (await road.measure("127.0.0.1", mesh.port, person.token)).items():
                     print(f"{name.replace('_', ' ')} over RabbitMQ: {rate:.0f}", flush=True)
         slow = {"inference_scripted_delay_ms": 1000, "conversations_answers_at_once": 2 * _WAITING + 2}
         with running_mesh(Path(folder) / "slow", broker_url=broker.url, **slow) as mesh:
             async with edge_of(mesh.url) as edge:
                 person = await edge.register()
-                print(f"cancel until the stream says so: {_quantiles(await cancel_times(mesh, person))}", flush=True)
+                print(f"cancel until the stream says so: {quantiles(await cancel_times(mesh, person))}", flush=True)
                 print(f"waiting model calls: {await waiting_calls(mesh, person)}", flush=True)
-                waits = await turn(mesh, await edge.register(), person)
-                print(f"a single message beside {_FLOOD} of another tenant: {_quantiles(waits)}", flush=True)
 
 
 if __name__ == "__main__":
