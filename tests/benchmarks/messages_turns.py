@@ -99,9 +99,12 @@ async def turns(mesh: RunningMesh) -> None:
 
 async def main() -> None:
     """Measure once and print it."""
-    with TemporaryDirectory() as folder, running_rabbitmq(Path(folder) / "broker") as broker:
-        with running_mesh(Path(folder) / "house", broker_url=broker.url, inference_scripted_delay_ms=20) as mesh:
-            await turns(mesh)
+    with (
+        TemporaryDirectory() as folder,
+        running_rabbitmq(Path(folder) / "broker") as broker,
+        running_mesh(Path(folder) / "house", broker_url=broker.url, inference_scripted_delay_ms=20) as mesh,
+    ):
+        await turns(mesh)
 
 
 if __name__ == "__main__":
