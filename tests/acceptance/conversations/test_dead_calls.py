@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from services.chassis.identifiers import new_id
-from services.chassis.jobs import make_broker, publisher_to
+from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Event
 from services.chassis.resources import open_valkey
 from services.conversations.rules import Run, RunState, ToolRequest
-from services.operations.backends.outbox_jobs import MessagePublisher
+from services.operations.backends.outbox_jobs import job_message
 from services.operations.backends.rabbitmq_dead_letters import RabbitmqDeadLetters
 from services.operations.backends.valkey_dead_letters import ValkeyDeadLetters
 from services.operations.operations.archive_dead_letters import ArchiveDeadLetters
@@ -89,7 +89,7 @@ class Post:
     @asynccontextmanager
     async def replaying(self) -> AsyncIterator[None]:
         """Hand what the desk replays to the broker."""
-        publisher = MessagePublisher(make_broker(self.broker.url))
+        publisher = publisher_to(self.broker.url, job_message)
         relay = asyncio.create_task(self.desk.outbox.relay(publisher.publish))
         yield
         relay.cancel()
