@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
+from google.protobuf import json_format
 from parley.cloudevents.v1.cloudevents_pb2 import CloudEvent
 from parley.events.v1.log_event_pb2 import LogEvent
+from parley.events.v1.outgoing_pb2 import Outgoing
 
 from services.chassis.events.cloud_events import unpack
 from services.chassis.events.kafka_bus import client_options
@@ -27,7 +32,12 @@ async def _records(stack: Stack, topic: str) -> AsyncIterator[Any]:
         auto_offset_reset="earliest",
         metadata_max_age_ms=1000,
     )
-    await consumer.start()
+    while True:
+        try:
+            await consumer.start()
+            break
+        except KafkaConnectionError:
+            await asyncio.sleep(0.5)
     try:
         async for record in consumer:
             yield record
@@ -52,7 +62,8 @@ async def test_an_answer_is_told_over_kafka_as_a_cloud_event(ada: Person, stack:
     event = CloudEvent.FromString(record.value)
     data = json.loads(event.binary_data)
     assert (event.spec_version, event.type) == ("1.0", "parley.outgoing.v1")
-    assert (data["owner_id"], data["message_id"]) == (ada.id, last.data["message"]["id"])
+    outgoing = json_format.ParseDict(data, Outgoing())  # raises for what the topic does not know
+    assert (outgoing.owner_id, outgoing.message_id) == (ada.id, last.data["message"]["id"])
     assert record.key.decode() == data["conversation_id"] == conversation.rpartition("/")[2]
     assert ("content-type", b"application/cloudevents+protobuf") in record.headers
     assert said.encode() not in record.value
@@ -87,3 +98,13 @@ async def test_what_was_done_at_the_desk_is_logged_over_kafka(stack: Stack, edge
     said = message_of(unpack(record.value))
     assert isinstance(said, LogEvent)
     assert (said.service, said.action, said.actor_id) == ("operations", "schedule.create", bea.id)
+
+
+async def test_a_killed_kafka_holds_up_no_answer_and_its_event_comes_later(ada: Person, stack: Stack) -> None:
+    killed = stack.mesh.pid("kafka")
+    os.kill(killed, signal.SIGKILL)
+    conversation = await ada.open_conversation()
+    assert await ada.answer(conversation, "Hello") == "You said: Hello"
+    wanted = conversation.rpartition("/")[2]
+    await _first(stack, "outgoing", lambda data: data["conversation_id"] == wanted)
+    assert stack.mesh.pid("kafka") != killed
