@@ -20,7 +20,7 @@ PARLEY = str(Path(sys.executable).with_name("parley"))
 ADMIN_EMAIL = "root@parley.test"
 ADMIN_PASSWORD = "only for the tests, 77 of them"
 
-_START_SECONDS = 120.0
+_START_SECONDS = 240.0
 _STOP_SECONDS = 40.0
 _UP = "Ctrl-C stops everything"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
