@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from services.chassis.database import Database
@@ -11,6 +12,10 @@ from services.chassis.migrations import migrate
 from services.chassis.resources import open_valkey
 from services.registry import CAPABILITIES
 from tests.support.stores import running_postgres, running_valkey
+
+# How long an example takes is the machine's affair.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 _TESTS = Path(__file__).parent
 # Their tests share servers that are dear to start: a whole house, Keycloak, brokers.

@@ -142,7 +142,7 @@ async def test_a_job_that_kills_its_worker_becomes_a_dead_letter_and_the_worker_
     """Valkey counts no deliveries: there such a job comes again for ever."""
     await jobs.publisher.publish([event("deadly", 1)])
     with jobs.working("keep"):
-        async with asyncio.timeout(240):
+        async with asyncio.timeout(600):
             while jobs.dead("deadly") != 1:
                 await asyncio.sleep(0.2)
         assert await jobs.notes.lrange(DONE, 0, -1) == ["deadly 1"] * (DELIVERY_LIMIT + 1)

@@ -63,7 +63,7 @@ def test_a_key_signs_in_its_time_and_stays_published_after_it(
     assert [key.key_id for key in published_keys([SECOND, FIRST], SCHEDULE, now)] == published
 
 
-@settings(deadline=None, database=None)
+@settings(database=None)
 @given(st.lists(st.integers(1, 1200) | st.integers(1, 40 * 24 * 3600), max_size=60))
 def test_every_token_can_be_checked_for_as_long_as_it_is_good(steps: list[int]) -> None:
     keys: list[SigningKey] = []

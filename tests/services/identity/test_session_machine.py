@@ -90,4 +90,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 TestSessions = Sessions.TestCase
-TestSessions.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
+TestSessions.settings = settings(max_examples=60, stateful_step_count=30, database=None)

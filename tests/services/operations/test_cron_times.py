@@ -74,7 +74,7 @@ crons = st.builds(lambda *fields: f"{fields[0]} {fields[1]} {fields[2]} * {field
 
 
 @given(crons, st.sampled_from(ZONES), after)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_times_rise_and_going_on_from_any_of_them_gives_the_rest(cron: str, zone: str, start: datetime) -> None:
     found = list(islice(times(cron, zone, start), 8))
     assert all(earlier < later for earlier, later in zip([start, *found], found, strict=False))
@@ -84,7 +84,7 @@ def test_times_rise_and_going_on_from_any_of_them_gives_the_rest(cron: str, zone
 
 
 @given(st.sampled_from(["0 2 * * *", "30 2 * * *", "0 0 * * *", "59 23 * * *"]), st.sampled_from(ZONES), after)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_daily_time_comes_once_on_every_day_of_the_calendar(cron: str, zone: str, start: datetime) -> None:
     found = list(islice(times(cron, zone, start), 6))
     days = [at.astimezone(ZoneInfo(zone)).date() for at in found]
@@ -94,7 +94,7 @@ def test_a_daily_time_comes_once_on_every_day_of_the_calendar(cron: str, zone: s
 
 
 @given(st.sampled_from(ZONES), after)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_runs_every_five_minutes_runs_through(zone: str, start: datetime) -> None:
     found = list(islice(times("*/5 * * * *", zone, start), 30))
     assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(minutes=5)}
@@ -107,7 +107,7 @@ def test_what_runs_every_five_minutes_runs_through(zone: str, start: datetime) -
     st.lists(st.integers(1, 300), min_size=1, max_size=8),
     st.integers(1, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whenever_schedulers_look_each_time_is_fired_for_once(
     cron: str, zone: str, start: datetime, looks: list[int], limit: int
 ) -> None:
