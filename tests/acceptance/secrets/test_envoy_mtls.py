@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ _IDENTITIES = ("envoy", "services", "worker")
 class _TlsHouse(House):
     """A house whose mesh speaks mTLS."""
 
-    def settings(self) -> EnvoySettings:
-        write_secrets(str(self.folder / "envoy"), self.folder)
-        return replace(super().settings(), mesh_certificates=str(self.folder / "envoy"), mesh_secrets=str(self.folder))
+    def settings(self, **changes: object) -> EnvoySettings:
+        certificates, secrets = str(self.folder / "envoy"), str(self.folder)
+        write_secrets(certificates, self.folder)
+        return super().settings(mesh_certificates=certificates, mesh_secrets=secrets, **changes)
 
 
 @pytest.fixture
