@@ -103,6 +103,7 @@ class CallState(Enum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     DENIED = "denied"
+    WITHDRAWN = "withdrawn"
 
     @property
     def has_ended(self) -> bool:

@@ -79,22 +79,43 @@ class CallStore(Protocol):
         """End a call that no worker has. Call it with the call locked."""
 
     async def claim(self, call_id: UUID) -> Claim | None:
-        """Take up a call that is requested; None when it is not (any more)."""
+        """Take up a call that is requested; None when it is not (any more). One whose run has ended ends instead."""
 
     async def finish(self, claim: Claim, outcome: Outcome | None) -> Call | None:
         """End a claimed call, or give it back when there is no outcome; None when another worker has it by now."""
 
-    async def lost(self, limit: int) -> list[Claim]:
-        """Take over running calls whose worker is gone."""
+    async def run_has_ended(self, run_id: UUID) -> bool:
+        """Whether the calls of a run were withdrawn; they are not while this transaction is open."""
 
-    async def overdue(self, at: datetime, limit: int) -> list[UUID]:
-        """Lock and return calls that nobody approved in time."""
+    async def end_run(self, run_id: UUID) -> list[Call]:
+        """Remember that the calls of a run are withdrawn; lock and return the open ones that no worker has."""
 
-    async def nudge_stranded(self, limit: int) -> int:
-        """Nudge the workers about requested calls that nobody took up, each one ever less often; return how many."""
+    async def withdrawn(self, run_id: UUID) -> list[Call]:
+        """Return the calls of a run that are withdrawn or of unknown outcome."""
+
+    async def lost(self, after: UUID | None, limit: int) -> list[UUID]:
+        """Return running calls whose worker is gone, with ids above `after`, in the order of their ids."""
+
+    async def take_over(self, call_id: UUID) -> Claim | None:
+        """Take over a running call whose worker is gone; None when another process does, or there is nothing to do."""
+
+    async def overdue(self, at: datetime, after: UUID | None, limit: int) -> list[UUID]:
+        """Return calls that nobody approved in time, with ids above `after`, in the order of their ids."""
+
+    async def lock_overdue(self, call_id: UUID, at: datetime) -> bool:
+        """Lock a call that nobody approved in time; False when another process has, or it is not (any more)."""
+
+    async def stranded(self, after: UUID | None, limit: int) -> list[UUID]:
+        """Return requested calls that nobody took up, with ids above `after`, in the order of their ids."""
+
+    async def nudge_again(self, call_id: UUID) -> bool:
+        """Nudge the workers about a stranded call, ever less often; False when it is not (any more)."""
 
     async def forget(self, before: datetime, limit: int) -> int:
         """Delete calls that ended before a time, unless their run waits for another call; return how many."""
+
+    async def forget_runs(self, before: datetime) -> None:
+        """Forget that the calls of runs were withdrawn before a time."""
 
 
 @dataclass(frozen=True, slots=True)

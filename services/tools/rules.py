@@ -39,11 +39,12 @@ class CallState(Enum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     DENIED = "denied"
+    WITHDRAWN = "withdrawn"
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing will happen to the call any more."""
-        return self in (CallState.SUCCEEDED, CallState.FAILED, CallState.UNKNOWN, CallState.DENIED)
+        return self not in (CallState.REQUESTED, CallState.WAITING_FOR_APPROVAL, CallState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +268,11 @@ def after_a_crash(tool: Tool | None, call: Call) -> Outcome | None:
         "OUTCOME_UNKNOWN",
         "the call was begun and its worker was lost: it may have been done or not",
     )
+
+
+def after_its_run(attempt: int) -> Outcome:
+    """Return how a call ends that no worker has when its run ends; `attempt` says how often it was taken up."""
+    if not attempt:
+        return Outcome(CallState.WITHDRAWN, "", "RUN_ENDED", "the run ended before the call was begun")
+    why = "the call was begun, and its run ended before it could be tried again: it may have been done or not"
+    return Outcome(CallState.UNKNOWN, "", "OUTCOME_UNKNOWN", why)

@@ -13,6 +13,7 @@ from services.chassis.owners import who
 from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.request_calls import RequestCalls
+from services.tools.operations.withdraw_calls import WithdrawCalls
 from services.tools.ports import CallFilter
 from services.tools.translation import (
     call_to,
@@ -24,6 +25,7 @@ from services.tools.translation import (
     secret_headers_from,
     tool_from,
     tool_to,
+    withdrawn_to,
 )
 
 
@@ -82,8 +84,9 @@ class ToolServicer(tool_grpc.ToolServiceServicer):
 class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     """Serves parley.tools.v1.ToolCallService."""
 
-    def __init__(self, calls: RequestCalls) -> None:
+    def __init__(self, calls: RequestCalls, withdrawing: WithdrawCalls) -> None:
         self._calls = calls
+        self._withdrawing = withdrawing
 
     async def InvokeTool(self, request: call_pb.InvokeToolRequest, context: Any) -> call_pb.InvokeToolResponse:
         call = await self._calls.invoke(
@@ -128,3 +131,9 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     ) -> call_pb.AwaitToolCallsResponse:
         calls = await self._calls.wait([UUID(one) for one in request.call_ids], request.seconds, any_change=request.any)
         return call_pb.AwaitToolCallsResponse(calls=map(call_to, calls))
+
+    async def WithdrawToolCalls(
+        self, request: call_pb.WithdrawToolCallsRequest, context: Any
+    ) -> call_pb.WithdrawToolCallsResponse:
+        calls = await self._withdrawing.withdraw(UUID(request.run_id))
+        return call_pb.WithdrawToolCallsResponse(calls=map(withdrawn_to, calls))

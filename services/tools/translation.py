@@ -140,6 +140,13 @@ def call_to(call: Call) -> tool_call_pb2.ToolCall:
     )
 
 
+def withdrawn_to(call: Call) -> tool_call_pb2.ToolCall:
+    """Return a withdrawn call for an answer: all of a run's arguments together may be too long for one."""
+    proto = call_to(call)
+    proto.ClearField("arguments")
+    return proto
+
+
 def requested_from(request: tool_call_service_pb2.RequestToolCallsRequest) -> tuple[list[Wanted], Origin]:
     """Return the calls that are asked for, and for whom."""
     wanted = [Wanted(UUID(one.call_id), UUID(one.tool_id), one.arguments) for one in request.calls]

@@ -31,6 +31,7 @@ from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
 from services.tools.operations.request_calls import Limits, RequestCalls
+from services.tools.operations.withdraw_calls import WithdrawCalls
 from services.tools.ports import Caller
 from services.tools.rules import GrpcSource, HttpSource, McpSource, Source
 from services.tools.servicer import ToolCallServicer, ToolServicer
@@ -78,7 +79,7 @@ async def assemble(resources: Resources) -> Module:
             ),
             Served(
                 tool_call_service_pb2_grpc.add_ToolCallServiceServicer_to_server,
-                ToolCallServicer(calls),
+                ToolCallServicer(calls, WithdrawCalls(transactions, endings)),
                 tool_call_service_pb2.DESCRIPTOR.services_by_name["ToolCallService"].full_name,
             ),
         ),

@@ -26,6 +26,7 @@ _STATES = {
     tool_call_pb2.TOOL_CALL_STATE_FAILED: CallState.FAILED,
     tool_call_pb2.TOOL_CALL_STATE_UNKNOWN: CallState.UNKNOWN,
     tool_call_pb2.TOOL_CALL_STATE_DENIED: CallState.DENIED,
+    tool_call_pb2.TOOL_CALL_STATE_WITHDRAWN: CallState.WITHDRAWN,
 }
 _MARGIN_SECONDS = 10.0
 _PREFIX = "TOOL_CALL_STATE_"

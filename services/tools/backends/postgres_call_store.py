@@ -6,20 +6,22 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.outbox import Outbox
-from services.tools.backends.tables import CALL, TOOL, call_of, stored_call, tool_of
+from services.tools.backends.tables import CALL, ENDED_RUN, TOOL, call_of, stored_call, tool_of
 from services.tools.ports import CallFilter, Claim
-from services.tools.rules import Call, CallState, Outcome, lease_seconds
+from services.tools.rules import Call, CallState, Outcome, after_its_run, lease_seconds
 
 TOPIC = "function_call"
 _GONE_LEASE_SECONDS = 30.0
 _NUDGE_AGAIN = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=10)
 _MOST_DOUBLINGS = 6
+
+Which = tuple[ColumnElement[bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class PostgresCallStore:
         row = (await self.connection.execute(select(CALL).where(*requested).with_for_update())).one_or_none()
         if row is None:
             return None
+        if row.run_id is not None and await self._has_ended(row.run_id):
+            # It was being done when its run ended, and was given back since.
+            await self.end(call_id, after_its_run(row.attempt), row.decided_by)
+            return None
         claim = await self._claim(row)
         seconds = _GONE_LEASE_SECONDS if claim.tool is None else lease_seconds(claim.tool)
         statement = (
@@ -126,33 +132,60 @@ class PostgresCallStore:
             await self._nudge(claim.call.call_id)
         return call_of(row)
 
-    async def lost(self, limit: int) -> list[Claim]:
+    async def run_has_ended(self, run_id: UUID) -> bool:
         """See the port."""
-        running = CALL.c.state == CallState.RUNNING.value, CALL.c.lease_until < func.now()
-        rows = await self._locked(select(CALL).where(*running), limit)
-        claims = [await self._claim(row) for row in rows]
-        for claim in claims:
-            # The next fence: whatever the worker still does, if it only slept, leaves no trace.
-            statement = update(CALL).where(CALL.c.id == claim.call.call_id).values(fence=claim.fence)
-            await self.connection.execute(statement)
-        return claims
+        await self.connection.execute(select(func.pg_advisory_xact_lock_shared(_lock_of(run_id))))
+        return await self._has_ended(run_id)
 
-    async def overdue(self, at: datetime, limit: int) -> list[UUID]:
+    async def end_run(self, run_id: UUID) -> list[Call]:
         """See the port."""
-        waiting = CALL.c.state == CallState.WAITING_FOR_APPROVAL.value, CALL.c.approval_until <= at
-        return [row.id for row in await self._locked(select(CALL).where(*waiting), limit)]
+        # Whoever stores calls of the run holds the lock shared: they are seen here, or see that it has ended.
+        await self.connection.execute(select(func.pg_advisory_xact_lock(_lock_of(run_id))))
+        await self.connection.execute(postgres_insert(ENDED_RUN).values(id=run_id).on_conflict_do_nothing())
+        idle = CALL.c.run_id == run_id, CALL.c.ended_at.is_(None), CALL.c.state != CallState.RUNNING.value
+        rows = await self.connection.execute(select(CALL).where(*idle).order_by(CALL.c.id).with_for_update())
+        return [call_of(row) for row in rows]
 
-    async def nudge_stranded(self, limit: int) -> int:
+    async def withdrawn(self, run_id: UUID) -> list[Call]:
         """See the port."""
-        # A call that no worker can take up fails each nudge for good: its dead letters must not come every ten seconds.
-        pause = func.least(_NUDGE_AGAIN * func.power(2, CALL.c.nudges), _LONGEST_PAUSE)
-        stranded = CALL.c.state == CallState.REQUESTED.value, CALL.c.nudged_at < func.now() - pause
-        rows = await self._locked(select(CALL).where(*stranded), limit)
-        for row in rows:
-            nudged = {"nudged_at": func.now(), "nudges": func.least(CALL.c.nudges + 1, _MOST_DOUBLINGS)}
-            await self.connection.execute(update(CALL).where(CALL.c.id == row.id).values(**nudged))
-            await self._nudge(row.id)
-        return len(rows)
+        states = CallState.WITHDRAWN.value, CallState.UNKNOWN.value
+        rows = await self.connection.execute(select(CALL).where(CALL.c.run_id == run_id, CALL.c.state.in_(states)))
+        return [call_of(row) for row in rows]
+
+    async def lost(self, after: UUID | None, limit: int) -> list[UUID]:
+        """See the port."""
+        return await self._ids(_lost(), after, limit)
+
+    async def take_over(self, call_id: UUID) -> Claim | None:
+        """See the port."""
+        row = await self._locked(call_id, _lost())
+        if row is None:
+            return None
+        claim = await self._claim(row)
+        # The next fence: whatever the worker still does, if it only slept, leaves no trace.
+        await self.connection.execute(update(CALL).where(CALL.c.id == call_id).values(fence=claim.fence))
+        return claim
+
+    async def overdue(self, at: datetime, after: UUID | None, limit: int) -> list[UUID]:
+        """See the port."""
+        return await self._ids(_overdue(at), after, limit)
+
+    async def lock_overdue(self, call_id: UUID, at: datetime) -> bool:
+        """See the port."""
+        return await self._locked(call_id, _overdue(at)) is not None
+
+    async def stranded(self, after: UUID | None, limit: int) -> list[UUID]:
+        """See the port."""
+        return await self._ids(_stranded(), after, limit)
+
+    async def nudge_again(self, call_id: UUID) -> bool:
+        """See the port."""
+        if await self._locked(call_id, _stranded()) is None:
+            return False
+        nudged = {"nudged_at": func.now(), "nudges": func.least(CALL.c.nudges + 1, _MOST_DOUBLINGS)}
+        await self.connection.execute(update(CALL).where(CALL.c.id == call_id).values(**nudged))
+        await self._nudge(call_id)
+        return True
 
     async def forget(self, before: datetime, limit: int) -> int:
         """See the port."""
@@ -161,9 +194,24 @@ class PostgresCallStore:
         old = select(CALL.c.id).where(CALL.c.ended_at < before, ~awaited).limit(limit).with_for_update(skip_locked=True)
         return (await self.connection.execute(delete(CALL).where(CALL.c.id.in_(old)))).rowcount
 
-    async def _locked(self, statement: Select[Any], limit: int) -> list[Row[Any]]:
-        skipping = statement.order_by(CALL.c.id).limit(limit).with_for_update(skip_locked=True)
-        return list((await self.connection.execute(skipping)).all())
+    async def forget_runs(self, before: datetime) -> None:
+        """See the port."""
+        await self.connection.execute(delete(ENDED_RUN).where(ENDED_RUN.c.ended_at < before))
+
+    async def _has_ended(self, run_id: UUID) -> bool:
+        found = await self.connection.execute(select(ENDED_RUN.c.id).where(ENDED_RUN.c.id == run_id))
+        return found.one_or_none() is not None
+
+    async def _ids(self, which: Which, after: UUID | None, limit: int) -> list[UUID]:
+        statement = select(CALL.c.id).where(*which).order_by(CALL.c.id).limit(limit)
+        if after is not None:
+            statement = statement.where(CALL.c.id > after)
+        return list(await self.connection.scalars(statement))
+
+    async def _locked(self, call_id: UUID, which: Which) -> Row[Any] | None:
+        """Lock and return a call if it is still one of those, and no other process looks after it."""
+        statement = select(CALL).where(CALL.c.id == call_id, *which).with_for_update(skip_locked=True)
+        return (await self.connection.execute(statement)).one_or_none()
 
     async def _claim(self, row: Row[Any]) -> Claim:
         statement = select(TOOL).where(TOOL.c.id == row.tool_id, TOOL.c.owner == row.owner)
@@ -183,3 +231,22 @@ def _ended(outcome: Outcome) -> dict[str, Any]:
         "error_message": outcome.error_message.replace("\x00", "\ufffd")[:2000],
         "ended_at": func.now(),
     }
+
+
+def _lost() -> Which:
+    return CALL.c.state == CallState.RUNNING.value, CALL.c.lease_until < func.now()
+
+
+def _overdue(at: datetime) -> Which:
+    return CALL.c.state == CallState.WAITING_FOR_APPROVAL.value, CALL.c.approval_until <= at
+
+
+def _stranded() -> Which:
+    # A call that no worker can take up fails each nudge for good: its dead letters must not come every ten seconds.
+    pause = func.least(_NUDGE_AGAIN * func.power(2, CALL.c.nudges), _LONGEST_PAUSE)
+    return CALL.c.state == CallState.REQUESTED.value, CALL.c.nudged_at < func.now() - pause
+
+
+def _lock_of(run_id: UUID) -> int:
+    # As much of the id as a lock takes; two runs of the same number wait for each other, that is all.
+    return int.from_bytes(run_id.bytes[8:], signed=True)

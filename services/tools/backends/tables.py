@@ -63,6 +63,13 @@ CALL = Table(
     Column("ended_at", _TIME),
     schema=SCHEMA,
 )
+ENDED_RUN = Table(
+    "ended_run",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("ended_at", _TIME),
+    schema=SCHEMA,
+)
 OUTBOX = outbox_table(_METADATA, SCHEMA)
 
 

@@ -39,6 +39,8 @@ class ForgetCalls:
             total += count
             if count < _BATCH:
                 break
+        async with self.transactions.begin() as tx:
+            await tx.calls.forget_runs(before)
         if total:
             _log.info("old calls forgotten", count=total)
         return total

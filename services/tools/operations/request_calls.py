@@ -18,7 +18,7 @@ from services.tools.errors import (
     ToolNotFound,
 )
 from services.tools.ports import CallFilter, Endings, Transactions
-from services.tools.rules import Call, CallState, Outcome, Tool, arguments_of
+from services.tools.rules import Call, CallState, Outcome, Tool, after_its_run, arguments_of
 
 _INVOKE_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
@@ -64,7 +64,8 @@ class RequestCalls:
     async def request(self, wanted: Sequence[Wanted], origin: Origin) -> list[Call]:
         """Store calls for the workers, or for a person to approve, and return them. A known id is not stored again.
 
-        What is wrong with one call alone, such as its arguments, ends that call as FAILED: a model reads why.
+        What is wrong with one call alone, such as its arguments, ends that call as FAILED: a model reads why. New calls
+        of a run whose calls were withdrawn are withdrawn too.
 
         Raises:
             DepthExceeded: too many rounds of calls came before.
@@ -74,10 +75,12 @@ class RequestCalls:
             raise DepthExceeded(depth=origin.depth + 1, most=self.limits.depth)
         owners = owners_for(origin.user_id, origin.organization_id)
         async with self.transactions.begin() as tx:
+            late = origin.run_id is not None and await tx.calls.run_has_ended(origin.run_id)
             found = {tool.tool_id: (tool, owner) for tool, owner in await tx.tools.several(_tool_ids(wanted), owners)}
             for one in wanted:
                 tool, owner = found.get(one.tool_id, (None, owners[-1]))
-                if not await tx.calls.add(self._call(one, tool, origin), owner):
+                call = self._call(one, tool, origin)
+                if not await tx.calls.add(_withdrawn(call) if late else call, owner):
                     before = [await tx.calls.get(one.call_id, known) for known in owners]
                     if not any(before):
                         raise RequestIdReused(request_id=one.call_id)
@@ -198,6 +201,14 @@ def _tool_ids(wanted: Sequence[Wanted]) -> list[UUID]:
 
 def _failed(call: Call, reason: str, message: str) -> Call:
     return replace(call, state=CallState.FAILED, error_reason=reason, error_message=message, ended_at=call.created_at)
+
+
+def _withdrawn(call: Call) -> Call:
+    if call.state.has_ended:
+        return call
+    outcome = after_its_run(0)
+    ended = _failed(call, outcome.error_reason, outcome.error_message)
+    return replace(ended, state=outcome.state, approval_until=None)
 
 
 def _waiting(call: Call | None, call_id: UUID) -> Call:

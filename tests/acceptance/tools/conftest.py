@@ -27,6 +27,7 @@ from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
 from services.tools.operations.request_calls import Limits, Origin, RequestCalls, Wanted
+from services.tools.operations.withdraw_calls import WithdrawCalls
 from services.tools.ports import Caller
 from services.tools.rules import Call, HttpSource, Source, Tool
 from tests.acceptance.tools.servers import Seen, serving, web
@@ -53,6 +54,7 @@ class House:
         callers: dict[type[Source], Caller] = {HttpSource: HttpCaller(self.guard, 100_000)}
         self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings)
         self.recovery = RecoverCalls(self.transactions, self.endings)
+        self.withdrawing = WithdrawCalls(self.transactions, self.endings)
 
     async def tool(self, who: Who, path: str, **changes: object) -> Tool:
         """Register a tool that is a request to the server."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'parley/conversations/v1/tool_call.proto\x12\x17parley.conversations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttool_name\x18\x02 \x01(\t\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.parley.conversations.v1.ToolCallState\x12\x11\n\targuments\x18\x04 \x01(\t\x12\x0e\n\x06result\x18\x05 \x01(\t\x12\x11\n\ttruncated\x18\x06 \x01(\x08\x12\r\n\x05round\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Y\n\nToolChoice\x12\x1b\n\x17TOOL_CHOICE_UNSPECIFIED\x10\x00\x12\x14\n\x10TOOL_CHOICE_AUTO\x10\x01\x12\x18\n\x14TOOL_CHOICE_REQUIRED\x10\x02*\xeb\x01\n\rToolCallState\x12\x1f\n\x1bTOOL_CALL_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17TOOL_CALL_STATE_STARTED\x10\x01\x12(\n$TOOL_CALL_STATE_WAITING_FOR_APPROVAL\x10\x02\x12\x1d\n\x19TOOL_CALL_STATE_SUCCEEDED\x10\x03\x12\x1a\n\x16TOOL_CALL_STATE_FAILED\x10\x04\x12\x1b\n\x17TOOL_CALL_STATE_UNKNOWN\x10\x05\x12\x1a\n\x16TOOL_CALL_STATE_DENIED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'parley/conversations/v1/tool_call.proto\x12\x17parley.conversations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttool_name\x18\x02 \x01(\t\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.parley.conversations.v1.ToolCallState\x12\x11\n\targuments\x18\x04 \x01(\t\x12\x0e\n\x06result\x18\x05 \x01(\t\x12\x11\n\ttruncated\x18\x06 \x01(\x08\x12\r\n\x05round\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Y\n\nToolChoice\x12\x1b\n\x17TOOL_CHOICE_UNSPECIFIED\x10\x00\x12\x14\n\x10TOOL_CHOICE_AUTO\x10\x01\x12\x18\n\x14TOOL_CHOICE_REQUIRED\x10\x02*\x8a\x02\n\rToolCallState\x12\x1f\n\x1bTOOL_CALL_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17TOOL_CALL_STATE_STARTED\x10\x01\x12(\n$TOOL_CALL_STATE_WAITING_FOR_APPROVAL\x10\x02\x12\x1d\n\x19TOOL_CALL_STATE_SUCCEEDED\x10\x03\x12\x1a\n\x16TOOL_CALL_STATE_FAILED\x10\x04\x12\x1b\n\x17TOOL_CALL_STATE_UNKNOWN\x10\x05\x12\x1a\n\x16TOOL_CALL_STATE_DENIED\x10\x06\x12\x1d\n\x19TOOL_CALL_STATE_WITHDRAWN\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCHOICE']._serialized_start=318
   _globals['_TOOLCHOICE']._serialized_end=407
   _globals['_TOOLCALLSTATE']._serialized_start=410
-  _globals['_TOOLCALLSTATE']._serialized_end=645
+  _globals['_TOOLCALLSTATE']._serialized_end=676
   _globals['_TOOLCALL']._serialized_start=102
   _globals['_TOOLCALL']._serialized_end=316
 # @@protoc_insertion_point(module_scope)

@@ -62,6 +62,8 @@ class _ToolCallStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolCal
     """It was begun, and nobody knows whether it was done."""
     TOOL_CALL_STATE_DENIED: _ToolCallState.ValueType  # 6
     """A person refused it, or nobody approved it in time."""
+    TOOL_CALL_STATE_WITHDRAWN: _ToolCallState.ValueType  # 7
+    """The run was cancelled or failed before it was begun: it is never done."""
 
 class ToolCallState(_ToolCallState, metaclass=_ToolCallStateEnumTypeWrapper):
     """Where a call that a model asked for stands."""
@@ -80,6 +82,8 @@ TOOL_CALL_STATE_UNKNOWN: ToolCallState.ValueType  # 5
 """It was begun, and nobody knows whether it was done."""
 TOOL_CALL_STATE_DENIED: ToolCallState.ValueType  # 6
 """A person refused it, or nobody approved it in time."""
+TOOL_CALL_STATE_WITHDRAWN: ToolCallState.ValueType  # 7
+"""The run was cancelled or failed before it was begun: it is never done."""
 Global___ToolCallState: _TypeAlias = ToolCallState  # noqa: Y015
 
 @_typing.final

@@ -40,6 +40,8 @@ class _ToolCallStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolCal
     """It was begun, and nobody knows whether it was done. It is not tried again by itself."""
     TOOL_CALL_STATE_DENIED: _ToolCallState.ValueType  # 7
     """A person refused it, or nobody approved it in time."""
+    TOOL_CALL_STATE_WITHDRAWN: _ToolCallState.ValueType  # 8
+    """The run that asked for it ended before it was begun: it is never done."""
 
 class ToolCallState(_ToolCallState, metaclass=_ToolCallStateEnumTypeWrapper):
     """Where a call stands."""
@@ -60,6 +62,8 @@ TOOL_CALL_STATE_UNKNOWN: ToolCallState.ValueType  # 6
 """It was begun, and nobody knows whether it was done. It is not tried again by itself."""
 TOOL_CALL_STATE_DENIED: ToolCallState.ValueType  # 7
 """A person refused it, or nobody approved it in time."""
+TOOL_CALL_STATE_WITHDRAWN: ToolCallState.ValueType  # 8
+"""The run that asked for it ended before it was begun: it is never done."""
 Global___ToolCallState: _TypeAlias = ToolCallState  # noqa: Y015
 
 @_typing.final
@@ -72,7 +76,7 @@ class ToolCallError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """One of `ARGUMENTS_INVALID`, `EGRESS_REFUSED`, `SECRET_MISSING`, `TOOL_GONE`, `TIMEOUT`, `UNREACHABLE`, `STATUS`, `ANSWER_TOO_LARGE`,
-    `ANSWER_INVALID`, `TOOL_ERROR`, `OUTCOME_UNKNOWN`, `DENIED`, `NOT_APPROVED_IN_TIME`, `INTERNAL`.
+    `ANSWER_INVALID`, `TOOL_ERROR`, `OUTCOME_UNKNOWN`, `DENIED`, `NOT_APPROVED_IN_TIME`, `RUN_ENDED`, `INTERNAL`.
     """
     message: _builtins.str
     """Why, in words, for the model and for people."""

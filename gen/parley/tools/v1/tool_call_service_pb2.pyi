@@ -484,3 +484,49 @@ class AwaitToolCallsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AwaitToolCallsResponse: _TypeAlias = AwaitToolCallsResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawToolCallsRequest(_message.Message):
+    """Asks for ToolCallService.WithdrawToolCalls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run that has ended."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawToolCallsRequest: _TypeAlias = WithdrawToolCallsRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawToolCallsResponse(_message.Message):
+    """Answers ToolCallService.WithdrawToolCalls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[_tool_call_pb2.ToolCall]:
+        """The calls of the run that were withdrawn, now or before, and those that ended as UNKNOWN; without their arguments."""
+
+    def __init__(
+        self,
+        *,
+        calls: _abc.Iterable[_tool_call_pb2.ToolCall] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawToolCallsResponse: _TypeAlias = WithdrawToolCallsResponse  # noqa: Y015

@@ -76,6 +76,11 @@ class ToolCallServiceStub:
                 request_serializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.AwaitToolCallsRequest.SerializeToString,
                 response_deserializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.AwaitToolCallsResponse.FromString,
                 _registered_method=True)
+        self.WithdrawToolCalls = channel.unary_unary(
+                '/parley.tools.v1.ToolCallService/WithdrawToolCalls',
+                request_serializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.WithdrawToolCallsRequest.SerializeToString,
+                response_deserializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.WithdrawToolCallsResponse.FromString,
+                _registered_method=True)
 
 
 class ToolCallServiceServicer:
@@ -141,6 +146,14 @@ class ToolCallServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WithdrawToolCalls(self, request, context):
+        """Withdraws the calls of a run that has ended: those that were not begun are never done, nor are those that are asked
+        for later. A call that is being done is left alone, and its result is kept. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ToolCallServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -183,6 +196,11 @@ def add_ToolCallServiceServicer_to_server(servicer, server):
                     servicer.AwaitToolCalls,
                     request_deserializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.AwaitToolCallsRequest.FromString,
                     response_serializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.AwaitToolCallsResponse.SerializeToString,
+            ),
+            'WithdrawToolCalls': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawToolCalls,
+                    request_deserializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.WithdrawToolCallsRequest.FromString,
+                    response_serializer=parley_dot_tools_dot_v1_dot_tool__call__service__pb2.WithdrawToolCallsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -403,6 +421,33 @@ class ToolCallService:
             '/parley.tools.v1.ToolCallService/AwaitToolCalls',
             parley_dot_tools_dot_v1_dot_tool__call__service__pb2.AwaitToolCallsRequest.SerializeToString,
             parley_dot_tools_dot_v1_dot_tool__call__service__pb2.AwaitToolCallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawToolCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.tools.v1.ToolCallService/WithdrawToolCalls',
+            parley_dot_tools_dot_v1_dot_tool__call__service__pb2.WithdrawToolCallsRequest.SerializeToString,
+            parley_dot_tools_dot_v1_dot_tool__call__service__pb2.WithdrawToolCallsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,10 @@ class ToolCallServiceStub:
     """
     AwaitToolCalls: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.AwaitToolCallsRequest, _tool_call_service_pb2.AwaitToolCallsResponse]
     """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while."""
+    WithdrawToolCalls: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.WithdrawToolCallsRequest, _tool_call_service_pb2.WithdrawToolCallsResponse]
+    """Withdraws the calls of a run that has ended: those that were not begun are never done, nor are those that are asked
+    for later. A call that is being done is left alone, and its result is kept. May be repeated.
+    """
 
 @_typing.type_check_only
 class ToolCallServiceAsyncStub(ToolCallServiceStub):
@@ -83,6 +87,10 @@ class ToolCallServiceAsyncStub(ToolCallServiceStub):
     """
     AwaitToolCalls: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.AwaitToolCallsRequest, _tool_call_service_pb2.AwaitToolCallsResponse]  # type: ignore[assignment]
     """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while."""
+    WithdrawToolCalls: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.WithdrawToolCallsRequest, _tool_call_service_pb2.WithdrawToolCallsResponse]  # type: ignore[assignment]
+    """Withdraws the calls of a run that has ended: those that were not begun are never done, nor are those that are asked
+    for later. A call that is being done is left alone, and its result is kept. May be repeated.
+    """
 
 class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
     """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
@@ -156,5 +164,15 @@ class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tool_call_service_pb2.AwaitToolCallsResponse, _abc.Awaitable[_tool_call_service_pb2.AwaitToolCallsResponse]]:
         """Returns the calls once all of them have ended (with `any`: once one has), or as they stand after a while."""
+
+    @_abc_1.abstractmethod
+    def WithdrawToolCalls(
+        self,
+        request: _tool_call_service_pb2.WithdrawToolCallsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tool_call_service_pb2.WithdrawToolCallsResponse, _abc.Awaitable[_tool_call_service_pb2.WithdrawToolCallsResponse]]:
+        """Withdraws the calls of a run that has ended: those that were not begun are never done, nor are those that are asked
+        for later. A call that is being done is left alone, and its result is kept. May be repeated.
+        """
 
 def add_ToolCallServiceServicer_to_server(servicer: ToolCallServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
