@@ -1,6 +1,6 @@
 """What the operations need from outside."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -151,6 +151,7 @@ class RunStore(Protocol):
     ) -> tuple[Run, Message | None, Claim | None]:
         """End the claimed run, and take up the next one or give the lease back.
 
+        The open calls of a run that does not succeed are noted to be withdrawn.
         Returns the ended run, its assistant message if it has one, and the next claim if there is one.
         Raises LeaseLost when the lease is gone; nothing is then stored.
         """
@@ -165,12 +166,29 @@ class RunStore(Protocol):
         """Nudge the workers about conversations with waiting runs and no worker; return how many."""
 
 
+class WithdrawalStore(Protocol):
+    """Runs that have ended and whose open calls are to be withdrawn, inside one transaction."""
+
+    async def owe(self, conversation_id: UUID) -> None:
+        """Note that the open calls of all runs of a conversation are to be withdrawn."""
+
+    async def due(self, limit: int) -> list[UUID]:
+        """Take up runs whose calls are to be withdrawn by now; each is due again later, unless it is settled."""
+
+    async def is_due(self, run_id: UUID) -> bool:
+        """Take up one run; False when its calls are not to be withdrawn, or another process does."""
+
+    async def settle(self, run_id: UUID, changed: Iterable[Round]) -> None:
+        """Note that the calls of a run are withdrawn, and store those of its rounds that changed with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """What one transaction gives access to."""
 
     conversations: ConversationStore
     runs: RunStore
+    withdrawals: WithdrawalStore
 
 
 class Transactions(Protocol):
@@ -307,4 +325,10 @@ class Tools(Protocol):
         """Return how calls stand once one has ended or was approved, or after some seconds. Unknown ones are left out.
 
         Raises ModelFailed when nobody can tell now.
+        """
+
+    async def withdraw(self, run_id: UUID, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """Withdraw the calls of a run that has ended and return which of `calls` ended so. What is being done goes on.
+
+        May be repeated. Raises ModelFailed when nobody can be told now.
         """

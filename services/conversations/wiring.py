@@ -37,6 +37,7 @@ from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
 from services.conversations.operations.recover_runs import RecoverRuns
 from services.conversations.operations.send_message import SendMessages
+from services.conversations.operations.withdraw_calls import WithdrawCalls
 from services.conversations.servicer import ChatServicer, ConversationServicer, MessageServicer, RunServicer
 from services.conversations.settings import ConversationsSettings
 
@@ -57,16 +58,18 @@ async def assemble(resources: Resources) -> Module:
     runs = FollowRuns(transactions, events)
     chat = Chat(transactions, conversations, messages, runs, settings.chat_wait_seconds)
     recovery = RecoverRuns(transactions)
+    tools = MeshTools(resources.mesh)
+    withdrawing = WithdrawCalls(transactions, tools)
     voice = Converse(
         transactions,
         MeshAnswerModel(resources.mesh),
         settings.system_prompt,
         settings.answer_seconds,
         bots,
-        MeshTools(resources.mesh),
+        tools,
         ToolLimits(settings.tool_rounds, settings.tool_seconds),
     )
-    answers = AnswerMessages(transactions, events, voice, settings.history_size)
+    answers = AnswerMessages(transactions, events, voice, settings.history_size, withdrawing)
     answering = Answering(answers, settings.answers_at_once)
 
     async def relay() -> None:
@@ -83,7 +86,7 @@ async def assemble(resources: Resources) -> Module:
 
     return Module(
         served=_served(conversations, messages, BranchMessages(transactions), runs, chat),
-        background=(relay, tell, recovery.keep_recovering),
+        background=(relay, tell, recovery.keep_recovering, withdrawing.keep_withdrawing),
         register_jobs=answering.register,
         rewrap=PostgresDataKeys(resources.database, encryption).rewrap,
         close=close,

@@ -11,6 +11,7 @@ from parley.tools.v1.tool_call_service_pb2 import (
     AwaitToolCallsRequest,
     RequestToolCallsRequest,
     WantedCall,
+    WithdrawToolCallsRequest,
 )
 from parley.tools.v1.tool_call_service_pb2_grpc import ToolCallServiceStub
 from parley.tools.v1.tool_service_pb2 import DescribeToolsRequest
@@ -29,6 +30,7 @@ _STATES = {
     tool_call_pb2.TOOL_CALL_STATE_WITHDRAWN: CallState.WITHDRAWN,
 }
 _MARGIN_SECONDS = 10.0
+_WITHDRAW_SECONDS = 5.0
 _PREFIX = "TOOL_CALL_STATE_"
 
 
@@ -79,6 +81,15 @@ class MeshTools:
             )
         except grpc.aio.AioRpcError as error:
             raise _failed(error) from error
+
+    async def withdraw(self, run_id: UUID, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """See the port."""
+        request, known = WithdrawToolCallsRequest(run_id=str(run_id)), {str(one.call_id) for one in calls}
+        try:
+            answer = await self._calls.WithdrawToolCalls(request, timeout=_WITHDRAW_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _failed(error) from error
+        return _standing(calls, [one for one in answer.calls if one.id in known])
 
 
 def _standing(calls: Sequence[ToolCall], found: Iterable[tool_call_pb2.ToolCall]) -> list[ToolCall]:

@@ -22,6 +22,7 @@ from services.conversations.backends.run_statements import (
     FINISH,
     HISTORY,
     NUDGE_STRANDED,
+    OWE_WITHDRAWALS,
     RELEASE,
     RENEW,
     REQUEST_CANCEL,
@@ -231,6 +232,8 @@ class PostgresRunStore:
             )
         if outcome.state is RunState.SUCCEEDED:
             await self._tell(run, output_id, row)
+        else:
+            await self.connection.execute(OWE_WITHDRAWALS, {"run_ids": [run.run_id]})
         following = await self._take_up_or_release(run.conversation_id, claim.fence, row.context, history_size)
         return run_of(row), message, following
 

@@ -9,6 +9,7 @@ from services.chassis.database import Database
 from services.chassis.outbox import Outbox
 from services.conversations.backends.postgres_conversation_store import PostgresConversationStore
 from services.conversations.backends.postgres_run_store import PostgresRunStore
+from services.conversations.backends.postgres_withdrawal_store import PostgresWithdrawalStore
 from services.conversations.backends.seals import Seals
 from services.conversations.ports import Transaction
 
@@ -38,6 +39,7 @@ class PostgresTransactions:
         return Transaction(
             PostgresConversationStore(connection, self._seals),
             PostgresRunStore(connection, self._outbox, self._events, self._seals),
+            PostgresWithdrawalStore(connection),
         )
 
     def nudge_committed(self) -> None:

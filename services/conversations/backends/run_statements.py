@@ -167,6 +167,38 @@ SHOWN_CALLS = _sql("""
     ORDER BY run_id, depth
 """)
 
+# A round stands as it was stored last: which of its open calls have ended meanwhile, `tools` knows.
+OWE_WITHDRAWALS = _sql("""
+    INSERT INTO conversations.withdrawal (run_id)
+    SELECT run_id FROM conversations.run_round
+    WHERE run_id = ANY(:run_ids)
+        AND jsonb_path_exists(calls, '$[*] ? (@.state == "started" || @.state == "waiting_for_approval")')
+    GROUP BY run_id
+    ON CONFLICT DO NOTHING
+""")
+
+_LATER = """
+    SET tries = least(tries + 1, 6),
+        due_at = now() + least(interval '10 seconds' * power(2, tries), interval '10 minutes')
+"""
+# Taken up, and due again by itself when whoever took it up dies.
+DUE_WITHDRAWALS = _sql(f"""
+    UPDATE conversations.withdrawal {_LATER}
+    WHERE run_id IN (
+        SELECT run_id FROM conversations.withdrawal
+        WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING run_id
+""")  # noqa: S608 - text of ours
+DUE_WITHDRAWAL = _sql(f"""
+    UPDATE conversations.withdrawal {_LATER}
+    WHERE run_id = :run_id AND due_at <= now()
+""")
+SETTLE_ROUND = _sql("""
+    UPDATE conversations.run_round SET calls = :calls WHERE run_id = :run_id AND depth = :depth
+""")
+SETTLE_WITHDRAWAL = _sql("DELETE FROM conversations.withdrawal WHERE run_id = :run_id")
+
 TAKE_UP_OR_RELEASE = _sql("""
     WITH taken AS (
         UPDATE conversations.run

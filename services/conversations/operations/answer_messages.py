@@ -12,11 +12,14 @@ from services.chassis.heartbeat import LeaseLost, renewed
 from services.chassis.identifiers import new_id
 from services.conversations.operations import meters
 from services.conversations.operations.converse import Converse
+from services.conversations.operations.withdraw_calls import WithdrawCalls
 from services.conversations.ports import Claim, ModelFailed, RunEvents, Summary, Transactions
 from services.conversations.rules import (
     MAX_ATTEMPTS,
+    Message,
     Metadata,
     Outcome,
+    Run,
     RunEvent,
     RunState,
     ToolCall,
@@ -49,6 +52,7 @@ class AnswerMessages:
     events: RunEvents
     voice: Converse
     history_size: int
+    withdrawing: WithdrawCalls | None = None
 
     async def answer(self, conversation_id: UUID) -> None:
         """Answer what waits in the conversation. Does nothing when another worker is at it or nothing waits.
@@ -77,7 +81,8 @@ class AnswerMessages:
         outcome = await self._outcome(claim)
         async with self.transactions.begin() as tx:
             run, message, following = await tx.runs.finish(claim, outcome, new_id(), self.history_size)
-        # From here on the answer is stored; a reader finds its way even if the event below is never written.
+        # From here on the answer is stored; a reader finds its way even if the events below are never written.
+        message = await self._withdrawn(claim, run, message)
         await self.events.end(run.run_id, last_event(run, message))
         meters.ended(run)
         _log.info(
@@ -89,6 +94,20 @@ class AnswerMessages:
             output_tokens=outcome.metadata.output_tokens,
         )
         return following
+
+    async def _withdrawn(self, claim: Claim, run: Run, message: Message | None) -> Message | None:
+        """Withdraw the open calls of a run that did not succeed, tell readers, and return its message as it is then."""
+        if self.withdrawing is None or run.state is RunState.SUCCEEDED:
+            return message
+        calls = await self.withdrawing.now(run.run_id)
+        # A reader may have ended the stream meanwhile.
+        with contextlib.suppress(LeaseLost):
+            for call in calls:
+                await self.events.append(run.run_id, claim.fence, RunEvent("tool", call=call), 0)
+        if not calls or message is None:
+            return message
+        async with self.transactions.read() as tx:
+            return await tx.conversations.message(message.message_id)
 
     async def _outcome(self, claim: Claim) -> Outcome:
         run = claim.run

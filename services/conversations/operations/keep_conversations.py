@@ -121,6 +121,7 @@ class KeepConversations:
             if await tx.conversations.get(conversation_id, owner_id, lock=True) is None:
                 raise ConversationNotFound(conversation_id=conversation_id)
             runs = await tx.runs.open_runs(conversation_id)
+            await tx.withdrawals.owe(conversation_id)
             await tx.conversations.delete(conversation_id)
         for run_id in runs:
             await self.events.request_cancel(run_id)

@@ -13,6 +13,7 @@ from services.chassis.owners import Who, owner_of
 from services.conversations.backends.mesh_tools import MeshTools
 from services.conversations.operations.answer_messages import AnswerMessages
 from services.conversations.operations.converse import Converse, ToolLimits
+from services.conversations.operations.withdraw_calls import WithdrawCalls
 from services.conversations.ports import PLAIN, Persona
 from services.conversations.rules import CallState, Context, PromptMessage, Run, RunEvent
 from services.tools.rules import Tool
@@ -40,7 +41,12 @@ class BotWithTools:
         """What a worker does with a nudge."""
         limits = ToolLimits(3, self.seconds)
         voice = Converse(self.house.transactions, self.house.model, "", 60.0, self, MeshTools(self.channel), limits)
-        return AnswerMessages(self.house.transactions, self.house.events, voice, 100)
+        return AnswerMessages(self.house.transactions, self.house.events, voice, 100, self.withdrawing)
+
+    @property
+    def withdrawing(self) -> WithdrawCalls:
+        """What withdraws the calls of runs that have ended."""
+        return WithdrawCalls(self.house.transactions, MeshTools(self.channel))
 
     async def tool(self, path: str, **changes: object) -> Tool:
         """Give the bot a tool."""
