@@ -22,7 +22,7 @@ Metadata = tuple[tuple[str, str], ...]
 KEY_SCOPE = "conversations.read"
 # What the forger's service token says: see tests/mesh/forger.py.
 SERVICE = "conversations"
-ROLES = ("anonymous", "user", "admin", "auditor", "API key", "service at the edge", "service in the mesh")
+ROLES = ("anonymous", "user", "admin", "operator", "auditor", "API key", "service at the edge", "service in the mesh")
 METHODS = contract.methods()
 PATIENCE_SECONDS = 3.0
 # They end the sessions of who calls.
@@ -64,7 +64,7 @@ async def somebody(edge: Edge, admin: Person, role: str) -> Person:
 @pytest.fixture(scope="module")
 async def callers(mesh: RunningMesh, edge: Edge, admin: Person) -> AsyncIterator[Callers]:
     """One caller for each role."""
-    people = {role: await somebody(edge, admin, role) for role in ("user", "admin", "auditor")}
+    people = {role: await somebody(edge, admin, role) for role in ("user", "admin", "operator", "auditor")}
     key = (await people["user"].post("/api/v1/api-keys", name="matrix", scopes=[KEY_SCOPE]))["secret"]
     port = json.loads((mesh.home / "run" / "ports.json").read_text())["mesh"]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -12,7 +12,7 @@ from services.identity.errors import FieldNotUpdatable
 ROLE_USER = "user"
 ROLE_ADMIN = "admin"
 ROLE_AUDITOR = "auditor"
-GRANTABLE_ROLES = frozenset({"teacher", ROLE_ADMIN, ROLE_AUDITOR})
+GRANTABLE_ROLES = frozenset({"teacher", ROLE_ADMIN, "operator", ROLE_AUDITOR})
 """The roles that an administrator gives and takes; `user` everybody keeps."""
 
 PROFILE_DEFAULTS: Mapping[str, str] = {

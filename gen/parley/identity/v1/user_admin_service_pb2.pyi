@@ -213,7 +213,7 @@ class GrantRoleRequest(_message.Message):
     user_id: _builtins.str
     """The user's id."""
     role: _builtins.str
-    """The role: `teacher`, `admin` or `auditor`."""
+    """The role: `teacher`, `admin`, `operator` or `auditor`."""
     def __init__(
         self,
         *,
@@ -263,7 +263,7 @@ class RevokeRoleRequest(_message.Message):
     user_id: _builtins.str
     """The user's id."""
     role: _builtins.str
-    """The role: `teacher`, `admin` or `auditor`."""
+    """The role: `teacher`, `admin`, `operator` or `auditor`."""
     def __init__(
         self,
         *,

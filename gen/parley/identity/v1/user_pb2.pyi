@@ -63,7 +63,7 @@ class User(_message.Message):
     """The organization that the user is a member of; empty when of none. Set by the server."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the user may do: `user`, `teacher`, `admin`, `auditor`. Set by the server."""
+        """What the user may do: `user`, `teacher`, `admin`, `operator`, `auditor`. Set by the server."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
