@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.acceptance.tools.servers import Seen, serving, web
-from tests.support.callers import Event, Person, edge_of, eventually
+from tests.support.callers import Event, Person, edge_of, eventually, refusal
 from tests.support.running_mesh import RunningMesh, running_mesh
 from tests.support.stores import free_port
 
@@ -106,6 +106,35 @@ async def test_an_answer_whose_worker_is_killed_after_a_call_goes_on_without_cal
     assert answer == events[-1].data["message"]
     assert (answer["text"], [call["result"] for call in answer["toolCalls"]]) == ("The tools said: seen 1", ["seen 1"])
     assert len(seen.requests) == 1
+
+
+async def test_calls_of_cancelled_runs_are_withdrawn_though_the_worker_is_killed_with_the_end(tmp_path: Path) -> None:
+    port, seen = free_port(), Seen()
+    exceptions = json.dumps([f"127.0.0.1:{port}"])
+    with running_mesh(tmp_path / "house", tools_egress_exceptions=exceptions) as mesh:
+        async with serving(web(seen), port), edge_of(mesh.url) as edge:
+            ann = await edge.register()
+            source = {"method": "POST", "url": f"http://127.0.0.1:{port}/order"}
+            tool = await ann.post("/api/v1/tools", tool={"name": "pay", "http": source, "needsApproval": True})
+            bot = await ann.post("/api/v1/bots", bot={"name": "Helper", "toolIds": [tool["id"]]})
+            runs = [await ann.say(await ann.open_conversation(botId=bot["id"]), "call pay") for _ in range(20)]
+            pending: list[dict[str, str]] = []
+
+            async def all_wait() -> bool:
+                pending[:] = (await ann.get("/api/v1/tool-calls:pendingApprovals"))["calls"]
+                return len(pending) == len(runs)
+
+            await eventually(all_wait, seconds=60, what="calls that wait")
+            cancelling = [asyncio.create_task(ann.post(f"{run}:cancel")) for run in runs]
+            await asyncio.wait(cancelling, return_when=asyncio.FIRST_COMPLETED)
+            _kill_worker(mesh)
+            await asyncio.gather(*cancelling)
+            for call in pending:
+                await _state(ann, call["id"], "WITHDRAWN", 90)
+                refused = await ann.ask("POST", f"/api/v1/tool-calls/{call['id']}:approve", json={})
+                refusal(refused, 400, 9, reason="NOT_WAITING")
+            assert [(await ann.get(run))["state"] for run in runs] == ["RUN_STATE_CANCELLED"] * len(runs)
+    assert seen.requests == []
 
 
 async def test_a_run_that_waits_for_a_call_outlives_the_services(tmp_path: Path) -> None:
