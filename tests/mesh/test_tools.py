@@ -172,20 +172,25 @@ async def test_an_answer_waits_for_a_person_and_every_face_tells_of_it(
     assert len(seen.requests) == 1
 
 
-async def test_nobody_can_approve_a_call_of_a_cancelled_run(ann: Person, ports: list[int]) -> None:
+async def test_nobody_can_approve_a_call_of_a_run_that_was_cancelled_or_deleted(ann: Person, ports: list[int]) -> None:
     seen = Seen()
     source = {"method": "POST", "url": f"http://127.0.0.1:{ports[0]}/order"}
     tool = await ann.post("/api/v1/tools", tool={"name": "pay", "http": source, "needsApproval": True})
     async with serving(web(seen), ports[0]):
-        run = await ann.say(await bot_with(ann, tool["id"]), "call pay")
-        pending = await one_pending(ann)
-        await ann.post(f"{run}:cancel")
-        assert (await ann.hear(run, sse=True))[-1].kind == "cancelled"
-        call = await ended(ann, pending["id"])
-        assert (call["state"], call["error"]["reason"]) == ("TOOL_CALL_STATE_WITHDRAWN", "RUN_ENDED")  # type: ignore[index]
-        refused = await ann.ask("POST", f"/api/v1/tool-calls/{pending['id']}:approve", json={})
-        refusal(refused, 400, 9, reason="NOT_WAITING")
-        assert (await ann.get("/api/v1/tool-calls:pendingApprovals"))["calls"] == []
+        for how in ("cancelled", "deleted"):
+            conversation = await bot_with(ann, tool["id"])
+            run = await ann.say(conversation, "call pay")
+            pending = await one_pending(ann)
+            if how == "deleted":
+                await ann.delete(conversation)
+            else:
+                await ann.post(f"{run}:cancel")
+                assert (await ann.hear(run, sse=True))[-1].kind == "cancelled"
+            call = await ended(ann, pending["id"])
+            assert (call["state"], call["error"]["reason"]) == ("TOOL_CALL_STATE_WITHDRAWN", "RUN_ENDED")  # type: ignore[index]
+            refused = await ann.ask("POST", f"/api/v1/tool-calls/{pending['id']}:approve", json={})
+            refusal(refused, 400, 9, reason="NOT_WAITING")
+            assert (await ann.get("/api/v1/tool-calls:pendingApprovals"))["calls"] == []
     assert seen.requests == []
 
 
