@@ -25,6 +25,7 @@ _OUR_SECRET_REFUSED = ("invalid_client", "unauthorized_client")
 # Keycloak refuses a stranger some 80 ms sooner than a wrong password. Refusals come at the beat of this clock, so that
 # their time tells nobody who has an account.
 _REFUSAL_SECONDS = 0.5
+_BUSY_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +85,39 @@ class KeycloakRealm:
         """
         headers = {"x-forwarded-for": address} if address else {}
         began = time.monotonic()
-        shown = self._api_secret.now()
-        answer, told = await self._post(shown, form, headers)
-        if told.get("error") in _OUR_SECRET_REFUSED and (changed := await self._api_secret.look_again()) != shown:
-            answer, told = await self._post(changed, form, headers)
-        if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED) and told.get("error") in (
-            "invalid_grant",
-            "invalid_request",
-        ):
-            if form["grant_type"] == "password":
+        answer, told = await self._asked(form, headers)
+        is_password = form["grant_type"] == "password"
+        if _is_refusal(answer, told) and is_password and await self._was_busy(form["username"]):
+            await asyncio.sleep(_BUSY_SECONDS)
+            answer, told = await self._asked(form, headers)
+        if _is_refusal(answer, told):
+            if is_password:
                 await asyncio.sleep(-(time.monotonic() - began) % _REFUSAL_SECONDS)
             raise Refusal(str(told["error"]), str(told.get("error_description", "")))
         tokens: dict[str, Any] = _checked(answer).json()
         return tokens
+
+    async def _was_busy(self, login: str) -> bool:
+        """Say whether a sign-in was refused only because another one of the same person was being counted.
+
+        Until its guard against brute force has done so, Keycloak calls the person "temporarily disabled".
+        """
+        name = "email" if "@" in login else "username"
+        for user in await self.get("users", **{name: login, "exact": "true"}) or ():
+            last = await self.get("events", user=user["id"], type="LOGIN_ERROR", max=1)
+            if last and last[0].get("error") == "user_temporarily_disabled":
+                guard = await self.get(f"attack-detection/brute-force/users/{user['id']}")
+                return bool(guard) and not guard["disabled"]
+        return False
+
+    async def _asked(
+        self, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> tuple[httpx.Response, dict[str, Any]]:
+        shown = self._api_secret.now()
+        answer, told = await self._post(shown, form, headers)
+        if told.get("error") in _OUR_SECRET_REFUSED and (changed := await self._api_secret.look_again()) != shown:
+            answer, told = await self._post(changed, form, headers)
+        return answer, told
 
     async def _post(
         self, secret: str, form: Mapping[str, str], headers: Mapping[str, str]
@@ -139,6 +160,11 @@ def refuse_password(answer: httpx.Response) -> None:
     if "assword" in text:
         raise InvalidFields([("password", "is refused by the password policy")])
     _checked(answer)
+
+
+def _is_refusal(answer: httpx.Response, told: Mapping[str, Any]) -> bool:
+    is_refused = answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED)
+    return is_refused and told.get("error") in ("invalid_grant", "invalid_request")
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:
