@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -71,6 +71,11 @@ def _new_client(endpoint: Endpoint) -> "AsyncOpenAI":
     import httpx2
     import openai
 
+    options: dict[str, Any] = {"trust_env": True}
+    if endpoint.is_ours:
+        # A proxy of the environment must not come between us and a process on this machine. That closes connections
+        # after a few idle seconds, which a request on one of them would not outlive; a new one costs nothing here.
+        options = {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         # The SDK insists on a key; servers without keys take any.
@@ -78,6 +83,5 @@ def _new_client(endpoint: Endpoint) -> "AsyncOpenAI":
         # How long an answer may take is not the transport's business; see OpenAIChatModel.
         timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
         max_retries=0 if endpoint.is_ours else 2,
-        # A proxy of the environment must not come between us and a process on this machine.
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=not endpoint.is_ours),
+        http_client=openai.DefaultAsyncHttpxClient(**options),
     )

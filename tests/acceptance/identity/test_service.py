@@ -28,6 +28,7 @@ from sqlalchemy import select, update
 
 from services.chassis.database import Database
 from services.chassis.identifiers import new_id
+from services.chassis.interceptors.client_address import METADATA_KEY
 from services.chassis.pagination import PageTokens
 from services.chassis.resources import Resources
 from services.chassis.serving import build_server
@@ -51,9 +52,12 @@ class Client:
     discovery: "discovery_grpc.DiscoveryServiceAsyncStub"
 
     async def register(self) -> user_pb2.User:
+        """Have a new user register, from a network address of their own: attempts are counted by it."""
         name = f"Ann-{new_id().hex}"
         request = auth_pb.RegisterRequest(email=f"{name}@Example.com", username=name, password=PASSWORD)
-        return (await self.auth.Register(request)).user
+        number = new_id().int
+        address = f"2001:db8:{number >> 32 & 0xFFFF:x}:{number >> 16 & 0xFFFF:x}::1"
+        return (await self.auth.Register(request, metadata=((METADATA_KEY, address),))).user
 
     async def sign_in(self, login: str, password: str = PASSWORD) -> auth_pb.LoginResponse:
         return await self.auth.Login(auth_pb.LoginRequest(login=login, password=password))
