@@ -1,5 +1,6 @@
 """The disk of the broker is full: what is sent is accepted all the same, and answered once there is room again."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ async def test_messages_are_accepted_while_the_brokers_disk_is_full_and_answered
             assert running.refusals == 0
             assert _free(disk) < _MIB, "the test has shown nothing"
             ballast.unlink()
-            running.broker.revive()
+            # RabbitMQ's Raft log dies of a full disk, with its node or, worse, without: then it never comes back alone.
+            running.broker.kill()
+            await asyncio.to_thread(running.broker.start)
             await running.wait_for_answers()
             await running.record()
     verdict = check(read(tmp_path / "history.jsonl"))

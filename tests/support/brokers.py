@@ -71,13 +71,6 @@ class RunningBroker:
         """Kill the broker with SIGKILL and return once it is gone."""
         self._end(self._parts[-1], signal.SIGKILL)
 
-    def revive(self) -> None:
-        """Start the broker again if it has died by itself, as the launcher does."""
-        with self._lock:
-            if self._processes[self._parts[-1].name].poll() is not None:
-                self.kill()
-            self.start()
-
     def pause(self) -> None:
         """Stop the broker with SIGSTOP: its connections stay, and nothing answers."""
         os.killpg(self._processes[self._parts[-1].name].pid, signal.SIGSTOP)
