@@ -41,8 +41,8 @@ test: .venv/dev.stamp ## Install what the tests need and run all of them.
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m deploy.local.programs test
 	@$(BIN)/python -m deploy.local.prepare .cache/parley
-	$(BIN)/pytest -q -n 2 tests/mesh tests/acceptance tests/adapters tests/deploy
-	$(BIN)/pytest -q -n 2 tests/stack tests/faults
+	@# Most of the time goes into waiting for servers: three at a time keep two cores busy.
+	$(BIN)/pytest -q -n 3 tests/mesh tests/acceptance tests/adapters tests/deploy tests/stack tests/faults
 
 .PHONY: check
 check: .venv/dev.stamp ## Format, lint, types, contracts and unit tests: under two minutes.

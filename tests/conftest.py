@@ -21,7 +21,7 @@ settings.load_profile("any machine")
 
 
 class TogetherScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Shares tests among processes (`-n 2`) a folder or a file at a time."""
+    """Shares tests among processes (`-n 3`) a folder or a file at a time."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Return what stays together: tests of a folder share servers that are dear to start, such as Keycloak."""
