@@ -70,12 +70,12 @@ class EventHouse:
 
     @property
     def auth(self) -> "auth_grpc.AuthServiceAsyncStub":
-        """The stub for passwords and sessions."""
+        """The typed client for passwords and sessions."""
         return auth_grpc.AuthServiceStub(self.channel)
 
     @property
     def admin(self) -> "admin_grpc.UserAdminServiceAsyncStub":
-        """The stub for administrators."""
+        """The typed client for administrators."""
         return admin_grpc.UserAdminServiceStub(self.channel)
 
     async def register(self) -> Someone:
