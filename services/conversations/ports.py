@@ -207,8 +207,8 @@ class Transactions(Protocol):
 class RunEvents(Protocol):
     """The numbered events of runs, kept for at least an hour after the last one."""
 
-    async def append(self, run_id: UUID, fence: int, event: RunEvent, after: int) -> int:
-        """Number an event above `after` and above all others of the run, store it and return its number.
+    async def append(self, run_id: UUID, fence: int, events: Sequence[RunEvent], after: int) -> int:
+        """Number events above `after` and above all others of the run, store them and return the last one's number.
 
         Raises LeaseLost when a worker with a higher fence has written, or the run has its last event.
         """

@@ -12,8 +12,11 @@ from parley.inference.v1 import (
     model_service_pb2_grpc,
 )
 
+from services.chassis.batches import in_batches
 from services.inference import translation
 from services.inference.operations import Catalogue, Defaults, generate, list_statuses
+
+_MOST_AHEAD = 256
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -29,9 +32,10 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         self, request: generation_service_pb2.GenerateRequest, _context: Context
     ) -> AsyncIterator[generation_service_pb2.GenerateResponse]:
         """Stream an answer. grpc.aio cancels this when the caller cancels or its deadline passes."""
-        async with aclosing(generate(self._catalogue, self._defaults, translation.question(request))) as parts:
-            async for part in parts:
-                yield translation.generate_response(part)
+        answer = generate(self._catalogue, self._defaults, translation.question(request))
+        async with aclosing(in_batches(answer, _MOST_AHEAD)) as batches:
+            async for parts in batches:
+                yield translation.generate_response(parts)
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):

@@ -1,5 +1,7 @@
 """Protos to dataclasses and back."""
 
+from collections.abc import Sequence
+
 from parley.inference.v1 import generation_service_pb2, model_service_pb2
 
 from services.inference.rules import Message, ModelState, ModelStatus, Question, Summary, Tool, ToolCall
@@ -24,21 +26,20 @@ def _message(proto: generation_service_pb2.PromptMessage) -> Message:
     return Message(proto.role, proto.text, calls, proto.tool_call_id)
 
 
-def generate_response(part: str | ToolCall | Summary) -> generation_service_pb2.GenerateResponse:
-    """Write a piece of an answer, a call that the model asks for, or the summary."""
-    if isinstance(part, str):
-        return generation_service_pb2.GenerateResponse(text=part)
-    if isinstance(part, ToolCall):
-        call = generation_service_pb2.ToolCall(id=part.call_id, name=part.name, arguments=part.arguments)
-        return generation_service_pb2.GenerateResponse(tool_call=call)
-    return generation_service_pb2.GenerateResponse(
-        summary=generation_service_pb2.GenerationSummary(
-            model=part.model_id,
-            finish_reason=part.finish_reason,
-            input_tokens=part.input_tokens,
-            output_tokens=part.output_tokens,
-        )
-    )
+def generate_response(parts: Sequence[str | ToolCall | Summary]) -> generation_service_pb2.GenerateResponse:
+    """Write pieces of an answer, the calls that the model asks for, and the summary."""
+    response = generation_service_pb2.GenerateResponse()
+    for part in parts:
+        if isinstance(part, str):
+            response.pieces.append(part)
+        elif isinstance(part, ToolCall):
+            response.tool_calls.add(id=part.call_id, name=part.name, arguments=part.arguments)
+        else:
+            response.summary.model = part.model_id
+            response.summary.finish_reason = part.finish_reason
+            response.summary.input_tokens = part.input_tokens
+            response.summary.output_tokens = part.output_tokens
+    return response
 
 
 def model(status: ModelStatus) -> model_service_pb2.Model:

@@ -43,11 +43,10 @@ class MeshAnswerModel:
         call = self._stub.Generate(request, timeout=seconds)
         try:
             async for response in call:
-                if response.text:
-                    yield response.text
-                if response.HasField("tool_call"):
-                    call_asked = response.tool_call
-                    yield ToolRequest(call_asked.id, call_asked.name, call_asked.arguments)
+                for piece in response.pieces:
+                    yield piece
+                for asked in response.tool_calls:
+                    yield ToolRequest(asked.id, asked.name, asked.arguments)
                 if response.HasField("summary"):
                     summary = response.summary
                     yield Summary(

@@ -1,6 +1,6 @@
 """The events of runs, sealed on their way to the store when the conversation is private."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -21,10 +21,10 @@ class SealedRunEvents:
     database: Database
     seals: Seals
 
-    async def append(self, run_id: UUID, fence: int, event: RunEvent, after: int) -> int:
+    async def append(self, run_id: UUID, fence: int, events: Sequence[RunEvent], after: int) -> int:
         """See the port."""
         try:
-            sealed = await self._sealed(run_id, event)
+            sealed = [await self._sealed(run_id, event) for event in events]
         except LookupError:
             # The conversation was deleted: nobody may write into it any more.
             raise LeaseLost from None

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from uuid import UUID
 
 from services.chassis import logs
+from services.chassis.batches import in_batches
 from services.chassis.heartbeat import LeaseLost, renewed
 from services.chassis.identifiers import new_id
 from services.conversations.operations import meters
@@ -31,17 +34,18 @@ _log = logs.get(__name__)
 _HEARTBEAT_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.5
 _MOST_PAUSE_SECONDS = 5.0
+_MOST_AHEAD = 256
 
 
 @dataclass(slots=True)
 class _Answer:
-    """What has been said so far in a run, and the number of its last event."""
+    """What has been said so far in a run, and why the model says no more if it failed."""
 
     text: list[str] = field(default_factory=list)
     metadata: Metadata = field(default_factory=Metadata)
     calls: dict[UUID, ToolCall] = field(default_factory=dict)
-    last: int = 0
     begun: bool = False
+    failure: ModelFailed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,9 @@ class AnswerMessages:
         calls = await self.withdrawing.now(run.run_id)
         # A reader may have ended the stream meanwhile.
         with contextlib.suppress(LeaseLost):
-            for call in calls:
-                await self.events.append(run.run_id, claim.fence, RunEvent("tool", call=call), 0)
+            if calls:
+                told = [RunEvent("tool", call=call) for call in calls]
+                await self.events.append(run.run_id, claim.fence, told, 0)
         if not calls or message is None:
             return message
         async with self.transactions.read() as tx:
@@ -120,8 +125,6 @@ class AnswerMessages:
                 error_message=f"the run was taken up {MAX_ATTEMPTS} times and never ended",
             )
         answer = _Answer()
-        first = RunEvent("started") if run.attempt == 1 else RunEvent("restarted", attempt=run.attempt)
-        answer.last = await self.events.append(run.run_id, claim.fence, first, 0)
         asking = asyncio.create_task(self._ask(claim, answer))
         cancelling = asyncio.create_task(self.events.wait_for_cancel(run.run_id))
         try:
@@ -142,48 +145,61 @@ class AnswerMessages:
             await asyncio.gather(asking, cancelling, return_exceptions=True)
 
     async def _ask(self, claim: Claim, answer: _Answer) -> Outcome:
-        """Ask the model, again when it breaks off, and return the outcome."""
-        pause = _FIRST_PAUSE_SECONDS
-        for attempt in count(1):
-            try:
-                await self._stream(claim, answer)
-            except ModelFailed as failure:
-                meters.model_failed()
-                _log.warning(
-                    "model failed", run_id=str(claim.run.run_id), reason=failure.reason, retryable=failure.retryable
-                )
-                if not failure.retryable or attempt >= most_tries(failure.reason):
-                    return Outcome(RunState.FAILED, error_reason=failure.reason, error_message=failure.message)
-                if answer.text:
-                    answer.text.clear()
-                    await self._append(claim, answer, RunEvent("restarted", attempt=claim.run.attempt))
-                await asyncio.sleep(pause)
-                pause = min(pause * 4, _MOST_PAUSE_SECONDS)
-            else:
-                break
+        """Write the events of a run as they come, and return the outcome."""
+        last = 0
+        async with aclosing(in_batches(self._told(claim, answer), _MOST_AHEAD)) as batches:
+            async for events in batches:
+                last = await self.events.append(claim.run.run_id, claim.fence, events, last)
+        if answer.failure is not None:
+            failure = answer.failure
+            return Outcome(RunState.FAILED, error_reason=failure.reason, error_message=failure.message)
         text = "".join(answer.text)
         if not text:
             return Outcome(RunState.FAILED, error_reason="EMPTY_ANSWER", error_message="the model said nothing")
         return Outcome(RunState.SUCCEEDED, text, answer.metadata)
 
-    async def _stream(self, claim: Claim, answer: _Answer) -> None:
-        async for piece in self.voice.speak(claim):
-            if isinstance(piece, Summary):
-                answer.metadata = piece.metadata
-            elif isinstance(piece, ToolCall):
-                before = answer.calls.get(piece.call_id)
-                answer.calls[piece.call_id] = piece
-                if before is None or before.state is not piece.state:
-                    await self._append(claim, answer, RunEvent("tool", call=piece))
+    async def _told(self, claim: Claim, answer: _Answer) -> AsyncGenerator[RunEvent, None]:
+        """Ask the model, again when it breaks off, and yield what there is to tell readers."""
+        attempt = claim.run.attempt
+        yield RunEvent("started") if attempt == 1 else RunEvent("restarted", attempt=attempt)
+        pause = _FIRST_PAUSE_SECONDS
+        for tried in count(1):
+            try:
+                async with aclosing(self._said(claim, answer)) as said:
+                    async for event in said:
+                        yield event
+            except ModelFailed as failure:
+                meters.model_failed()
+                _log.warning(
+                    "model failed", run_id=str(claim.run.run_id), reason=failure.reason, retryable=failure.retryable
+                )
+                if not failure.retryable or tried >= most_tries(failure.reason):
+                    answer.failure = failure
+                    return
+                if answer.text:
+                    answer.text.clear()
+                    yield RunEvent("restarted", attempt=attempt)
+                await asyncio.sleep(pause)
+                pause = min(pause * 4, _MOST_PAUSE_SECONDS)
             else:
-                if not answer.begun:
-                    answer.begun = True
-                    meters.first_text(claim.run)
-                answer.text.append(piece)
-                await self._append(claim, answer, RunEvent("delta", text=piece))
+                return
 
-    async def _append(self, claim: Claim, answer: _Answer, event: RunEvent) -> None:
-        answer.last = await self.events.append(claim.run.run_id, claim.fence, event, answer.last)
+    async def _said(self, claim: Claim, answer: _Answer) -> AsyncGenerator[RunEvent, None]:
+        async with aclosing(self.voice.speak(claim)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Summary):
+                    answer.metadata = piece.metadata
+                elif isinstance(piece, ToolCall):
+                    before = answer.calls.get(piece.call_id)
+                    answer.calls[piece.call_id] = piece
+                    if before is None or before.state is not piece.state:
+                        yield RunEvent("tool", call=piece)
+                else:
+                    if not answer.begun:
+                        answer.begun = True
+                        meters.first_text(claim.run)
+                    answer.text.append(piece)
+                    yield RunEvent("delta", text=piece)
 
     async def _renew(self, claim: Claim) -> bool:
         async with self.transactions.begin() as tx:

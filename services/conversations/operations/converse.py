@@ -1,6 +1,6 @@
 """What is said in a run: by whom, with which tools, and round after round until the model asks for no more."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -50,7 +50,7 @@ class Converse:
     tools: Tools | None = None
     limits: ToolLimits = ToolLimits()
 
-    async def speak(self, claim: Claim) -> AsyncIterator[str | ToolCall | Summary]:
+    async def speak(self, claim: Claim) -> AsyncGenerator[str | ToolCall | Summary, None]:
         """Yield the answer to a claimed run bit by bit, the calls of tools on the way, then one Summary of all rounds.
 
         Each round of calls is stored with the run: when the run is taken up again, it goes on after the last one, and

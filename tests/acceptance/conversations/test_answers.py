@@ -108,8 +108,8 @@ async def test_a_run_that_a_dead_worker_left_is_restarted_and_ends_with_one_answ
     async with house.transactions.begin() as tx:
         dead = await tx.runs.claim(conversation.conversation_id, 10)
     assert dead is not None
-    await house.events.append(run.run_id, dead.fence, RunEvent("started"), 0)
-    await house.events.append(run.run_id, dead.fence, RunEvent("delta", text="half an an"), 0)
+    await house.events.append(run.run_id, dead.fence, [RunEvent("started")], 0)
+    await house.events.append(run.run_id, dead.fence, [RunEvent("delta", text="half an an")], 0)
     await house.answers.answer(conversation.conversation_id)
     assert house.model.prompts == [], "the lease of the dead worker still holds"
     async with database.transaction() as connection:
@@ -129,7 +129,7 @@ async def test_a_run_that_a_dead_worker_left_is_restarted_and_ends_with_one_answ
     assert [event.sequence for event in events] == list(range(1, 7))
     # The dead one wakes up: nothing of what it does counts.
     with pytest.raises(LeaseLost):
-        await house.events.append(run.run_id, dead.fence, RunEvent("delta", text="zombie"), 0)
+        await house.events.append(run.run_id, dead.fence, [RunEvent("delta", text="zombie")], 0)
     with pytest.raises(LeaseLost):
         async with house.transactions.begin() as tx:
             await tx.runs.finish(dead, Outcome(RunState.SUCCEEDED, "zombie"), new_id(), 10)

@@ -66,8 +66,8 @@ async def test_the_script_answers_and_its_summary_comes_last(tmp_path: Path, mon
     async with _served(tmp_path) as channel:
         stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
         responses = [response async for response in stub.Generate(_request("hello there"))]
-        assert [response.text for response in responses] == ["You", " said:", " hello", " there", ""]
-        assert [response.HasField("summary") for response in responses] == [False] * 4 + [True]
+        assert [piece for response in responses for piece in response.pieces] == ["You", " said:", " hello", " there"]
+        assert [response.HasField("summary") for response in responses][:-1] == [False] * (len(responses) - 1)
         summary = responses[-1].summary
         assert (summary.model, summary.finish_reason) == ("scripted", "stop")
         assert (summary.input_tokens, summary.output_tokens) == (2, 4)
@@ -92,7 +92,7 @@ async def test_the_small_local_model_answers_when_nothing_is_set(tmp_path: Path)
         generation = generation_service_pb2_grpc.GenerationServiceStub(channel)
         models = model_service_pb2_grpc.ModelServiceStub(channel)
         responses = [response async for response in generation.Generate(_request("Hello", max_output_tokens=8))]
-        assert "".join(response.text for response in responses)
+        assert any(response.pieces for response in responses)
         assert responses[-1].summary.model == "smollm2-135m-instruct"
         first = (await models.GetModelsStatus(model_service_pb2.GetModelsStatusRequest())).models[0]
         assert (first.id, first.is_default, first.context_tokens) == ("smollm2-135m-instruct", True, 4096)
@@ -138,7 +138,7 @@ async def test_a_caller_that_stops_listening_stops_the_provider(
             call = stub.Generate(_request("Hello"), timeout=seconds)
             first = await call.read()
             assert isinstance(first, generation_service_pb2.GenerateResponse)
-            assert first.text == "Hi"
+            assert first.pieces == ["Hi"]
             if ending == "cancel":
                 ends_at = time.perf_counter()
                 call.cancel()
