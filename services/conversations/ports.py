@@ -24,13 +24,24 @@ from services.conversations.rules import (
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom a conversation is answered, and by whom."""
+
+    user_id: str
+    organization_id: str
+    answerer: Answerer
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A run that a worker may answer now, with what it needs to know. `fence` rises with every lease."""
 
     run: Run
     fence: int
+    asker: Asker
     context: Context
-    history: tuple[Message, ...]
+    history: tuple[PromptMessage, ...]
     """What was said up to and with the run's own message, each question followed by its answer."""
 
 
@@ -80,9 +91,6 @@ class ConversationStore(Protocol):
 
     async def get(self, conversation_id: UUID, owner_id: str, *, lock: bool = False) -> Conversation | None:
         """Return the owner's conversation; `lock` keeps others from changing it until the transaction ends."""
-
-    async def asker(self, conversation_id: UUID) -> "Asker | None":
-        """Return for whom a conversation is answered."""
 
     async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
         """Return the owner's conversations opened before `before`, the last opened first."""
@@ -281,16 +289,6 @@ class AnswerModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """For whom a conversation is answered, and by whom."""
-
-    user_id: str
-    organization_id: str
-    answerer: Answerer
-    private: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Persona:
     """A bot as it answers now."""
 
@@ -315,7 +313,7 @@ class Tools(Protocol):
     async def describe(self, asker: Asker, tool_ids: Sequence[UUID]) -> list[Tool]:
         """Return those tools that there are for whoever asks. Raises ModelFailed when nobody can tell now."""
 
-    async def request(self, asker: Asker, claim: Claim, wanted: Sequence[ToolCall], depth: int) -> list[ToolCall]:
+    async def request(self, claim: Claim, wanted: Sequence[ToolCall], depth: int) -> list[ToolCall]:
         """Have calls done beside each other and return how they stand; the same call id is never done twice.
 
         Raises ModelFailed when nobody can tell now.

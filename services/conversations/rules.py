@@ -367,7 +367,7 @@ def _filled(wanted: Conversation) -> list[str]:
     return paths + [f"context.{name}" for name in Context.__dataclass_fields__ if getattr(wanted.context, name)]
 
 
-def prompt(system: str, context: Context, history: Sequence[Message]) -> list[PromptMessage]:
+def prompt(system: str, context: Context, history: Sequence[PromptMessage]) -> list[PromptMessage]:
     """Return what the model reads: who it is, what it should know of the user, then what was said."""
     lines = [system]
     if context.topic:
@@ -378,8 +378,7 @@ def prompt(system: str, context: Context, history: Sequence[Message]) -> list[Pr
         lines.append(f"The user's level is {context.user_level}; use words of that level.")
     if context.learning_goals:
         lines.append(f"The user's goals: {'; '.join(context.learning_goals)}.")
-    said = [PromptMessage(message.role, message.text) for message in history]
-    return [PromptMessage("system", "\n".join(lines)), *said]
+    return [PromptMessage("system", "\n".join(lines)), *history]
 
 
 def last_event(run: Run, output: Message | None) -> RunEvent:

@@ -52,15 +52,15 @@ class MeshTools:
             raise _failed(error) from error
         return [Tool(UUID(one.id), one.name, one.description, one.arguments_schema) for one in described.tools]
 
-    async def request(self, asker: Asker, claim: Claim, wanted: Sequence[ToolCall], depth: int) -> list[ToolCall]:
+    async def request(self, claim: Claim, wanted: Sequence[ToolCall], depth: int) -> list[ToolCall]:
         """See the port."""
         asked = RequestToolCallsRequest(
             calls=[
                 WantedCall(call_id=str(one.call_id), tool_id=str(one.tool_id), arguments=one.arguments)
                 for one in wanted
             ],
-            user_id=asker.user_id,
-            organization_id=asker.organization_id,
+            user_id=claim.asker.user_id,
+            organization_id=claim.asker.organization_id,
             conversation_id=str(claim.run.conversation_id),
             run_id=str(claim.run.run_id),
             depth=depth,

@@ -14,13 +14,11 @@ from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import (
     CONVERSATION,
     MESSAGE,
-    answerer_of,
     conversation_of,
     message_of,
     round_of,
     stored_context,
 )
-from services.conversations.ports import Asker
 from services.conversations.rules import Conversation, Message, Round, shown
 
 
@@ -73,16 +71,6 @@ class PostgresConversationStore:
             statement = statement.with_for_update()
         row = (await self.connection.execute(statement)).one_or_none()
         return None if row is None else conversation_of(row)
-
-    async def asker(self, conversation_id: UUID) -> Asker | None:
-        """See the port."""
-        table = CONVERSATION
-        who = table.c.owner_id, table.c.organization_id, table.c.data_key
-        columns = *who, table.c.bot_id, table.c.application_id, table.c.prompt_variables
-        row = (await self.connection.execute(select(*columns).where(table.c.id == conversation_id))).one_or_none()
-        if row is None:
-            return None
-        return Asker(row.owner_id, row.organization_id or "", answerer_of(row), row.data_key is not None)
 
     async def page(self, owner_id: str, before: UUID | None, size: int) -> list[Conversation]:
         """See the port."""

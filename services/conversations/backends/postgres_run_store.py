@@ -13,14 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.heartbeat import LeaseLost
-from services.chassis.outbox import Outbox
+from services.chassis.outbox import Outbox, event_parameters
 from services.conversations.backends.run_statements import (
     ACCEPT,
     ACTIVATE,
     ANSWER_AGAIN,
     CLAIM,
     FINISH,
-    HISTORY,
     NUDGE_STRANDED,
     OWE_WITHDRAWALS,
     RELEASE,
@@ -36,6 +35,7 @@ from services.conversations.backends.tables import (
     RUN,
     RUN_ROUND,
     about_message,
+    asker_of,
     context_of,
     message_of,
     round_of,
@@ -43,7 +43,7 @@ from services.conversations.backends.tables import (
     stored_call,
 )
 from services.conversations.ports import Claim, NewAnswer, NewMessage, RequestIdSeen
-from services.conversations.rules import Message, Outcome, Round, Run, RunState, shown
+from services.conversations.rules import Message, Outcome, PromptMessage, Round, Run, RunState, shown
 
 TOPIC = "incoming"
 OUTGOING = "outgoing"
@@ -56,7 +56,6 @@ class PostgresRunStore:
 
     connection: AsyncConnection
     outbox: Outbox
-    events: Outbox
     seals: Seals
 
     async def accept(self, new: NewMessage) -> tuple[Message, Run] | None:
@@ -67,12 +66,11 @@ class PostgresRunStore:
             # A title made of the message would tell what it says.
             stored = replace(new, text=seal.seal(new.text, about_message(new.message_id)), title="")
         try:
-            row = (await self.connection.execute(ACCEPT, asdict(stored))).one_or_none()
+            row = (await self.connection.execute(ACCEPT, asdict(stored) | _nudge(new.conversation_id))).one_or_none()
         except IntegrityError as error:
             raise RequestIdSeen from error
         if row is None:
             return None
-        await self._nudge(new.conversation_id, row.tenant)
         message = Message(
             new.message_id,
             new.conversation_id,
@@ -98,12 +96,11 @@ class PostgresRunStore:
     async def answer_again(self, new: NewAnswer) -> Run | None:
         """See the port."""
         try:
-            row = (await self.connection.execute(ANSWER_AGAIN, asdict(new))).one_or_none()
+            row = (await self.connection.execute(ANSWER_AGAIN, asdict(new) | _nudge(new.conversation_id))).one_or_none()
         except IntegrityError as error:
             raise RequestIdSeen from error
         if row is None:
             return None
-        await self._nudge(new.conversation_id, row.tenant)
         return Run(
             new.run_id, new.conversation_id, row.last_sequence, new.message_id, RunState.QUEUED, created_at=new.at
         )
@@ -158,12 +155,13 @@ class PostgresRunStore:
 
     async def claim(self, conversation_id: UUID, history_size: int) -> Claim | None:
         """See the port."""
-        row = (await self.connection.execute(CLAIM, {"conversation_id": conversation_id})).one_or_none()
+        about = {"conversation_id": conversation_id, "size": history_size}
+        row = (await self.connection.execute(CLAIM, about)).one_or_none()
         if row is None:
             return None
         if row.id is None:
-            return await self._take_up_or_release(conversation_id, row.fence, row.context, history_size)
-        return await self._claim(row, row.fence, row.context, history_size)
+            return await self._take_up_or_release(conversation_id, row.fence, history_size)
+        return await self._claim(row)
 
     async def rounds(self, run_id: UUID) -> list[Round]:
         """See the port."""
@@ -210,6 +208,8 @@ class PostgresRunStore:
                 "output_id": output_id,
                 "reason": outcome.error_reason,
                 "message": outcome.error_message,
+                "succeeded": outcome.state is RunState.SUCCEEDED,
+                **event_parameters(OUTGOING, str(run.conversation_id)),
             },
         )
         row = held.one_or_none()
@@ -230,11 +230,9 @@ class PostgresRunStore:
                 run.message_id,
                 shown(rounds),
             )
-        if outcome.state is RunState.SUCCEEDED:
-            await self._tell(run, output_id, row)
-        else:
+        if outcome.state is not RunState.SUCCEEDED:
             await self.connection.execute(OWE_WITHDRAWALS, {"run_ids": [run.run_id]})
-        following = await self._take_up_or_release(run.conversation_id, claim.fence, row.context, history_size)
+        following = await self._take_up_or_release(run.conversation_id, claim.fence, history_size)
         return run_of(row), message, following
 
     async def renew(self, conversation_id: UUID, fence: int) -> bool:
@@ -250,35 +248,26 @@ class PostgresRunStore:
         """See the port."""
         rows = (await self.connection.execute(NUDGE_STRANDED, {"limit": limit})).all()
         for row in rows:
-            await self._nudge(row.id, row.tenant)
+            key = str(row.id)
+            await self.outbox.add(self.connection, TOPIC, key, {"conversation_id": key, "tenant": row.tenant})
         return len(rows)
 
-    async def _take_up_or_release(
-        self, conversation_id: UUID, fence: int, context: dict[str, Any], history_size: int
-    ) -> Claim | None:
-        taken = await self.connection.execute(TAKE_UP_OR_RELEASE, {"conversation_id": conversation_id, "fence": fence})
-        row = taken.one_or_none()
-        return None if row is None else await self._claim(row, fence, context, history_size)
+    async def _take_up_or_release(self, conversation_id: UUID, fence: int, history_size: int) -> Claim | None:
+        about = {"conversation_id": conversation_id, "fence": fence, "size": history_size}
+        row = (await self.connection.execute(TAKE_UP_OR_RELEASE, about)).one_or_none()
+        return None if row is None else await self._claim(row)
 
-    async def _claim(self, row: Row[Any], fence: int, context: dict[str, Any], history_size: int) -> Claim:
+    async def _claim(self, row: Row[Any]) -> Claim:
         run = run_of(row)
-        history = await self.connection.execute(HISTORY, {"message_id": run.message_id, "size": history_size})
-        seal = await self.seals.of_conversation(self.connection, run.conversation_id)
+        seal = await self.seals.of_key(run.conversation_id, row.data_key)
         # The worker is about to write this run's events.
         self.seals.remember(run.run_id, seal)
-        return Claim(run, fence, context_of(context), tuple(message_of(one, seal) for one in history))
+        history = tuple(
+            PromptMessage(role, said if seal is None else seal.open(said, about_message(message_id)))
+            for message_id, role, said in row.history
+        )
+        return Claim(run, row.fence, asker_of(row), context_of(row.context), history)
 
-    async def _nudge(self, conversation_id: UUID, tenant: str) -> None:
-        key = str(conversation_id)
-        await self.outbox.add(self.connection, TOPIC, key, {"conversation_id": key, "tenant": tenant})
 
-    async def _tell(self, run: Run, message_id: UUID | None, row: Row[Any]) -> None:
-        """Tell whoever delivers answers of a final one. It says where the answer is and not what it says."""
-        said = {
-            "owner_id": row.owner_id,
-            "conversation_id": str(run.conversation_id),
-            "message_id": str(message_id),
-            "run_id": str(run.run_id),
-            "sequence": row.last_sequence,
-        }
-        await self.events.add(self.connection, OUTGOING, str(run.conversation_id), said)
+def _nudge(conversation_id: UUID) -> dict[str, object]:
+    return event_parameters(TOPIC, str(conversation_id))

@@ -38,7 +38,7 @@ class PostgresTransactions:
     def _on(self, connection: AsyncConnection) -> Transaction:
         return Transaction(
             PostgresConversationStore(connection, self._seals),
-            PostgresRunStore(connection, self._outbox, self._events, self._seals),
+            PostgresRunStore(connection, self._outbox, self._seals),
             PostgresWithdrawalStore(connection),
         )
 

@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Text, TextClause,
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
-from services.conversations.backends.tables import MESSAGE
+from services.chassis.outbox import EVENT_TYPES, storing
+from services.conversations.backends.tables import EVENT_OUTBOX, OUTBOX
 
 _TYPES: dict[str, TypeEngine[Any]] = {
     "at": DateTime(timezone=True),
@@ -17,6 +18,7 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "calls": JSONB(none_as_null=True),
     "depth": Integer(),
     "says": Integer(),
+    "succeeded": Boolean(),
     "tool_required": Boolean(),
     "size": Integer(),
     "run_ids": ARRAY(Uuid()),
@@ -24,6 +26,7 @@ _TYPES: dict[str, TypeEngine[Any]] = {
         ("conversation_id", "edits", "message_id", "output_id", "question_id", "request_id", "run_id"), Uuid()
     ),
     **dict.fromkeys(("message", "owner_id", "reason", "state", "text", "title"), Text()),
+    **EVENT_TYPES,
 }
 
 
@@ -35,7 +38,8 @@ def _sql(statement: str) -> TextClause:
 
 # The update locks the conversation: its messages are numbered one after the other. A message follows the one that ends
 # the active branch, an edited one takes the place of the one that it edits.
-ACCEPT = _sql("""
+_NUDGE = "jsonb_build_object('conversation_id', CAST(:event_key AS text), 'tenant', tenant)"
+ACCEPT = _sql(f"""
     WITH before AS (
         SELECT id, active_message_id FROM conversations.conversation
         WHERE id = :conversation_id AND owner_id = :owner_id FOR UPDATE
@@ -55,12 +59,14 @@ ACCEPT = _sql("""
     ), queued AS (
         INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at, tool_required)
         SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at, :tool_required FROM numbered
+    ), nudged AS (
+        {storing(OUTBOX, _NUDGE, "numbered")}
     )
-    SELECT last_sequence, tenant, parent_id FROM numbered
-""")
+    SELECT last_sequence, parent_id FROM numbered
+""")  # noqa: S608 - names of ours
 
 # A further answer to a message that is there: it takes its turn behind all that waits.
-ANSWER_AGAIN = _sql("""
+ANSWER_AGAIN = _sql(f"""
     WITH locked AS (
         UPDATE conversations.conversation
         SET updated_at = :at, nudged_at = now(), active_message_id = :message_id
@@ -69,9 +75,11 @@ ANSWER_AGAIN = _sql("""
     ), queued AS (
         INSERT INTO conversations.run (id, conversation_id, ordinal, message_id, state, created_at, request_id)
         SELECT :run_id, :conversation_id, last_sequence, :message_id, 'queued', :at, :request_id FROM locked
+    ), nudged AS (
+        {storing(OUTBOX, _NUDGE, "locked")}
     )
-    SELECT last_sequence, tenant FROM locked
-""")
+    SELECT last_sequence FROM locked
+""")  # noqa: S608 - names of ours
 
 # The branch through a message ends where the last answer to the last question ends.
 ACTIVATE = _sql("""
@@ -88,16 +96,29 @@ ACTIVATE = _sql("""
     WHERE id = :conversation_id AND owner_id = :owner_id AND EXISTS (SELECT 1 FROM branch)
 """)
 
+# What a worker needs to answer: who asks, and the branch that ends at the question, from its last messages on.
+_ASKED = "fence, context, owner_id, organization_id, data_key, bot_id, application_id, prompt_variables"
+_BRANCH = """
+    branch AS (
+        SELECT m.id, m.role, m.text, m.parent_id, 1 AS depth
+        FROM taken JOIN conversations.message AS m ON m.id = taken.message_id
+        UNION ALL
+        SELECT m.id, m.role, m.text, m.parent_id, depth + 1
+        FROM branch JOIN conversations.message AS m ON m.id = branch.parent_id WHERE depth < :size
+    )
+"""
+_HISTORY = "(SELECT json_agg(json_build_array(id, role, text) ORDER BY depth DESC) FROM branch) AS history"
+
 # The inner select may see what another worker has just ended; the state in the outer condition is looked at again
 # under the row's lock. A lease without a run is given back by the caller.
-CLAIM = _sql("""
-    WITH leased AS (
+CLAIM = _sql(f"""
+    WITH RECURSIVE leased AS (
         UPDATE conversations.conversation AS c
         SET fence = fence + 1, lease_until = now() + interval '8 seconds'
         WHERE id = :conversation_id AND (lease_until IS NULL OR lease_until < now()) AND EXISTS (
             SELECT 1 FROM conversations.run WHERE conversation_id = c.id AND state IN ('queued', 'running')
         )
-        RETURNING id, fence, context
+        RETURNING id, {_ASKED}
     ), taken AS (
         UPDATE conversations.run
         SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
@@ -106,20 +127,24 @@ CLAIM = _sql("""
             WHERE conversation_id = leased.id AND state IN ('queued', 'running') ORDER BY ordinal, id LIMIT 1
         )
         RETURNING run.*
-    )
-    SELECT leased.fence, leased.context, taken.* FROM leased LEFT JOIN taken ON true
-""")
+    ), {_BRANCH}
+    SELECT {_ASKED}, taken.*, {_HISTORY} FROM leased LEFT JOIN taken ON true
+""")  # noqa: S608 - text of ours
 
 # The conversation's row is locked from here on: a message that is accepted now waits, and its nudge finds the lease
-# free, or this worker finds its run.
-FINISH = _sql("""
+# free, or this worker finds its run. Whoever delivers answers is told of a final one: where it is, not what it says.
+_ANSWER = """jsonb_build_object(
+    'owner_id', owner_id, 'conversation_id', CAST(:event_key AS text), 'message_id', CAST(:message_id AS text),
+    'run_id', CAST(:run_id AS text), 'sequence', last_sequence
+)"""
+FINISH = _sql(f"""
     WITH held AS (
         UPDATE conversations.conversation
         SET last_sequence = last_sequence + :says, updated_at = now(), lease_until = now() + interval '8 seconds',
             active_message_id = CASE WHEN :says = 1 AND active_message_id = :question_id THEN :message_id
                 ELSE active_message_id END
         WHERE id = :conversation_id AND fence = :fence
-        RETURNING last_sequence, context, owner_id
+        RETURNING last_sequence, owner_id
     ), said AS (
         INSERT INTO conversations.message
             (id, conversation_id, sequence, role, text, run_id, metadata, created_at, parent_id)
@@ -137,9 +162,11 @@ FINISH = _sql("""
             ended_at = now()
         FROM held WHERE id = :run_id AND state IN ('queued', 'running')
         RETURNING run.*
+    ), told AS (
+        {storing(EVENT_OUTBOX, _ANSWER, "held JOIN ended ON :succeeded")}
     )
-    SELECT ended.*, held.last_sequence, held.context, held.owner_id FROM held JOIN ended ON true
-""")
+    SELECT ended.*, held.last_sequence FROM held JOIN ended ON true
+""")  # noqa: S608 - names of ours
 
 # The update locks the conversation: a worker whose fence is not the highest any more stores nothing, and one that takes
 # the run over reads all that was stored before.
@@ -199,8 +226,8 @@ SETTLE_ROUND = _sql("""
 """)
 SETTLE_WITHDRAWAL = _sql("DELETE FROM conversations.withdrawal WHERE run_id = :run_id")
 
-TAKE_UP_OR_RELEASE = _sql("""
-    WITH taken AS (
+TAKE_UP_OR_RELEASE = _sql(f"""
+    WITH RECURSIVE taken AS (
         UPDATE conversations.run
         SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
         WHERE id = (
@@ -211,9 +238,10 @@ TAKE_UP_OR_RELEASE = _sql("""
     ), released AS (
         UPDATE conversations.conversation SET lease_until = NULL
         WHERE id = :conversation_id AND fence = :fence AND NOT EXISTS (SELECT 1 FROM taken)
-    )
-    SELECT * FROM taken
-""")
+    ), {_BRANCH}
+    SELECT {_ASKED}, taken.*, {_HISTORY}
+    FROM taken JOIN conversations.conversation ON conversation.id = taken.conversation_id
+""")  # noqa: S608 - text of ours
 
 RENEW = _sql("""
     UPDATE conversations.conversation SET lease_until = now() + interval '8 seconds'
@@ -247,15 +275,3 @@ REQUEST_CANCEL = _sql("""
         ended_at = CASE state WHEN 'queued' THEN now() END
     WHERE id = :run_id AND state IN ('queued', 'running')
 """)
-
-_FIELDS = ", ".join(f"m.{column.name}" for column in MESSAGE.columns)
-# The branch that ends at the question, from its last messages on.
-HISTORY = _sql(f"""
-    WITH RECURSIVE branch AS (
-        SELECT {_FIELDS}, 1 AS depth FROM conversations.message AS m WHERE m.id = :message_id
-        UNION ALL
-        SELECT {_FIELDS}, depth + 1
-        FROM branch JOIN conversations.message AS m ON m.id = branch.parent_id WHERE depth < :size
-    )
-    SELECT {_FIELDS} FROM branch AS m ORDER BY depth DESC
-""").columns(*MESSAGE.columns)  # noqa: S608 - names of ours

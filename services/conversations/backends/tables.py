@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis.data_keys import Seal
 from services.chassis.outbox import outbox_table
+from services.conversations.ports import Asker
 from services.conversations.rules import (
     Answerer,
     CallState,
@@ -122,6 +123,11 @@ def conversation_of(row: Row[Any]) -> Conversation:
 def answerer_of(row: Any) -> Answerer:
     """Return who answers in the conversation of a row."""
     return Answerer(row.bot_id, row.application_id, row.prompt_variables)
+
+
+def asker_of(row: Any) -> Asker:
+    """Return for whom the conversation of a row is answered."""
+    return Asker(row.owner_id, row.organization_id or "", answerer_of(row), row.data_key is not None)
 
 
 def context_of(stored: dict[str, Any]) -> Context:

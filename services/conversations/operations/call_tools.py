@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from services.conversations.ports import Asker, Claim, ModelFailed, Tools, Transactions
+from services.conversations.ports import Claim, ModelFailed, Tools, Transactions
 from services.conversations.rules import CallState, Round, ToolCall
 
 _LOOK_SECONDS = 20.0
@@ -26,7 +26,7 @@ class CallTools:
         async with self.transactions.begin() as tx:
             await tx.runs.save_round(claim, one)
 
-    async def done(self, asker: Asker, claim: Claim, one: Round) -> AsyncIterator[ToolCall]:
+    async def done(self, claim: Claim, one: Round) -> AsyncIterator[ToolCall]:
         """Yield the calls of a stored round as they come to stand elsewhere, to the end; the results are stored then.
 
         Raises:
@@ -37,7 +37,7 @@ class CallTools:
         deadline = one.asked_at + timedelta(seconds=self.seconds)
         known = {call.call_id: call for call in one.calls}
         told: dict[object, CallState] = {}
-        async for standing in self._standings(asker, claim, one, deadline):
+        async for standing in self._standings(claim, one, deadline):
             known |= {call.call_id: call for call in standing}
             for call in known.values():
                 before = told.get(call.call_id)
@@ -54,9 +54,7 @@ class CallTools:
         if not one.has_ended:
             await self.store(claim, replace(one, calls=tuple(known.values())))
 
-    async def _standings(
-        self, asker: Asker, claim: Claim, one: Round, deadline: datetime
-    ) -> AsyncIterator[Sequence[ToolCall]]:
+    async def _standings(self, claim: Claim, one: Round, deadline: datetime) -> AsyncIterator[Sequence[ToolCall]]:
         """Yield how calls stand, again and again, until all have ended or the time is over."""
         calls = [call for call in one.calls if not call.state.has_ended]
         if not calls:
@@ -69,7 +67,7 @@ class CallTools:
                     # What is late is not begun any more: who keeps calls may have forgotten that it was.
                     found = await self.tools.wait(calls, max(0.0, min(left, _LOOK_SECONDS)))
                 else:
-                    found = await self.tools.request(asker, claim, calls, one.depth)
+                    found = await self.tools.request(claim, calls, one.depth)
                     asked = True
             except ModelFailed as failure:
                 if not failure.retryable or left <= 0:

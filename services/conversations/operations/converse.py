@@ -60,11 +60,11 @@ class Converse:
             ModelFailed: there is no answer to be had.
             LeaseLost: another worker has the run.
         """
-        async with self.transactions.read() as tx:
-            asker = await tx.conversations.asker(claim.run.conversation_id)
-            # Only bots have tools.
-            stored = await tx.runs.rounds(claim.run.run_id) if asker and not asker.answerer.is_assistant else []
-        system, asking = await self._instructed(asker)
+        stored: list[Round] = []
+        if not claim.asker.answerer.is_assistant:  # only bots have tools
+            async with self.transactions.read() as tx:
+                stored = await tx.runs.rounds(claim.run.run_id)
+        system, asking = await self._instructed(claim.asker)
         messages = prompt(system, claim.context, claim.history)
         total = Metadata()
         for depth in range(self.limits.rounds + 1):
@@ -90,7 +90,7 @@ class Converse:
                     break
                 one = _round(claim, depth, "".join(said), metadata, asked, offered.tools)
             total = together(total, one.metadata)
-            async for call in self._called(asker, claim, one, is_new=depth >= len(stored)):
+            async for call in self._called(claim, one, is_new=depth >= len(stored)):
                 one = _with(one, call)
                 yield call
             messages += retold(one)
@@ -102,8 +102,8 @@ class Converse:
             return replace(asking, tools=())
         return replace(asking, tool_required=depth == 0 and claim.run.tool_required and bool(asking.tools))
 
-    async def _instructed(self, asker: Asker | None) -> tuple[str, Asking]:
-        if asker is None or asker.answerer.is_assistant or self.bots is None:
+    async def _instructed(self, asker: Asker) -> tuple[str, Asking]:
+        if asker.answerer.is_assistant or self.bots is None:
             return self.system_prompt, Asking()
         try:
             persona = await self.bots.resolve(asker)
@@ -115,13 +115,13 @@ class Converse:
             tools = await self.tools.describe(asker, persona.tool_ids)
         return persona.prompt or self.system_prompt, replace(persona.asking, tools=tuple(tools))
 
-    async def _called(self, asker: Asker | None, claim: Claim, one: Round, *, is_new: bool) -> AsyncIterator[ToolCall]:
-        assert asker is not None and self.tools is not None  # noqa: S101, PT018 - else no tool was offered
+    async def _called(self, claim: Claim, one: Round, *, is_new: bool) -> AsyncIterator[ToolCall]:
+        assert self.tools is not None  # noqa: S101 - else no tool was offered
         calling = CallTools(self.transactions, self.tools, self.limits.seconds)
         if is_new:
             # Before anything is done: a worker that takes the run over knows what was asked for, by its ids.
             await calling.store(claim, one)
-        async for call in calling.done(asker, claim, one):
+        async for call in calling.done(claim, one):
             yield call
 
 

@@ -125,7 +125,7 @@ def test_an_update_may_be_repeated(conversation: Conversation, wanted: Conversat
 
 
 def test_a_prompt_begins_with_who_the_assistant_is() -> None:
-    said = [_message("user", "Hi"), _message("assistant", "Hello!"), _message("user", "Menu?")]
+    said = [PromptMessage("user", "Hi"), PromptMessage("assistant", "Hello!"), PromptMessage("user", "Menu?")]
     assert prompt("Be kind.", Context(), said) == [
         PromptMessage("system", "Be kind."),
         PromptMessage("user", "Hi"),
@@ -147,7 +147,7 @@ def test_a_prompt_tells_what_the_context_holds() -> None:
 
 @given(_contexts, st.lists(st.text(), max_size=5))
 def test_a_prompt_keeps_what_was_said(context: Context, texts: list[str]) -> None:
-    first, *said = prompt("Be kind.", context, [_message("user", text) for text in texts])
+    first, *said = prompt("Be kind.", context, [PromptMessage("user", text) for text in texts])
     assert first.role == "system"
     assert [message.text for message in said] == texts
 
