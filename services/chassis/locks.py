@@ -43,8 +43,10 @@ class Leases:
             """  # noqa: S608 - names of ours
         )
         mine = "WHERE name = :name AND fence = :fence"
-        self._renew = text(f"UPDATE {name} SET held_until = now() + make_interval(secs => :s) {mine}")  # noqa: S608
-        self._release = text(f"UPDATE {name} SET held_until = now() - interval '1 ms' {mine}")  # noqa: S608
+        # A heartbeat that reaches PostgreSQL after the lease was given back leaves it so: else nobody could take it.
+        later = "CASE WHEN held_until > '-infinity' THEN now() + make_interval(secs => :s) ELSE held_until END"
+        self._renew = text(f"UPDATE {name} SET held_until = {later} {mine}")  # noqa: S608
+        self._release = text(f"UPDATE {name} SET held_until = '-infinity' {mine}")  # noqa: S608
         self._check = text(f"SELECT 1 FROM {name} {mine} FOR SHARE")  # noqa: S608
 
     async def take(self, name: str) -> int | None:

@@ -243,8 +243,11 @@ TAKE_UP_OR_RELEASE = _sql(f"""
     FROM taken JOIN conversations.conversation ON conversation.id = taken.conversation_id
 """)  # noqa: S608 - text of ours
 
+# A heartbeat may overtake nothing: one that reaches PostgreSQL after its worker gave the lease back leaves it so, else
+# nobody would hold the conversation and nobody could take it.
 RENEW = _sql("""
-    UPDATE conversations.conversation SET lease_until = now() + interval '8 seconds'
+    UPDATE conversations.conversation
+    SET lease_until = CASE WHEN lease_until IS NOT NULL THEN now() + interval '8 seconds' END
     WHERE id = :conversation_id AND fence = :fence
 """)
 

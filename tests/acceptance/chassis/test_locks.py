@@ -39,6 +39,14 @@ async def test_a_lease_that_was_given_back_is_had_at_once_with_a_higher_fence(le
     assert await leases.take("reports") == 2
 
 
+async def test_a_heartbeat_that_is_late_keeps_nobody_out(leases: Leases) -> None:
+    first = await leases.take("reports")
+    assert first is not None
+    await leases.release("reports", first)
+    assert await leases.renew("reports", first), "nobody else has it"
+    assert await leases.take("reports") == first + 1
+
+
 async def test_whoever_slept_through_the_lease_writes_nothing(empty: Database, leases: Leases) -> None:
     first = await leases.take("reports")
     await _run_out(empty)

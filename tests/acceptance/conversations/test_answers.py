@@ -137,6 +137,20 @@ async def test_a_run_that_a_dead_worker_left_is_restarted_and_ends_with_one_answ
     assert [one.text for one in messages] == ["hi", "You said: hi"]
 
 
+async def test_a_heartbeat_that_is_late_keeps_nobody_out_of_a_conversation(house: House, owner: str) -> None:
+    conversation = await house.conversations.create(owner, "", Context(), None)
+    for expected in (1, 2):
+        await house.messages.send(owner, conversation.conversation_id, "hi", None)
+        async with house.transactions.begin() as tx:
+            claim = await tx.runs.claim(conversation.conversation_id, 10)
+        assert claim is not None, "the lease was given back"
+        assert claim.fence == expected
+        async with house.transactions.begin() as tx:
+            await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10)
+        async with house.transactions.begin() as tx:
+            assert await tx.runs.renew(conversation.conversation_id, claim.fence), "no other worker has it"
+
+
 async def test_a_run_that_kills_its_workers_fails_at_last_and_the_conversation_goes_on(
     house: House, owner: str, database: Database
 ) -> None:
