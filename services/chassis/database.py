@@ -82,8 +82,10 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection for reading: each statement stands for itself, which saves a BEGIN and a COMMIT.
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection on which each statement is a transaction: for reads, and for a change that is one statement.
+
+        It saves a BEGIN and a COMMIT, each a round trip.
 
         Raises:
             StoreUnavailable: PostgreSQL cannot be reached, or was lost on the way.

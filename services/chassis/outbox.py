@@ -200,7 +200,7 @@ class Outbox:
     async def lag(self) -> Lag:
         """Return how far publishing is behind storing."""
         waited = func.extract("epoch", func.clock_timestamp() - func.min(self._table.c.created_at))
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             row = (await connection.execute(select(func.count(), waited).select_from(self._table))).one()
         return Lag(row[0], max(float(row[1] or 0), 0.0))
 

@@ -36,10 +36,12 @@ class Answering:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def register(self, broker: dramatiq.Broker) -> None:
-        """Declare this service's actors on a worker's broker."""
+        """Declare this service's actors on the broker of a worker that runs on this loop."""
+        loop = asyncio.get_running_loop()
 
-        async def incoming(conversation_id: str, tenant: str = "") -> None:
-            self.take_up(UUID(conversation_id), tenant)
+        def incoming(conversation_id: str, tenant: str = "") -> None:
+            # Does not wait for the loop, and takes the trace along: a busy loop keeps no nudge of others back.
+            loop.call_soon_threadsafe(self.take_up, UUID(conversation_id), tenant)
 
         dramatiq.actor(actor_name=QUEUE, queue_name=QUEUE, broker=broker)(incoming)
 

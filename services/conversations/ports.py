@@ -118,7 +118,7 @@ class RunStore(Protocol):
         """Store a user message, its run and the nudge for the workers.
 
         Returns None, having stored nothing, when the conversation is not the owner's.
-        Raises RequestIdSeen when the request id was used before in the conversation; roll back then.
+        Raises RequestIdSeen when the request id was used before in the conversation; nothing is stored then.
         """
 
     async def accepted(self, conversation_id: UUID, request_id: UUID) -> tuple[Message, Run] | None:
@@ -205,8 +205,8 @@ class Transactions(Protocol):
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction; it commits when the block ends and rolls back when it raises."""
 
-    def read(self) -> AbstractAsyncContextManager[Transaction]:
-        """Open a view for reading: each read sees what is committed by then."""
+    def autocommit(self) -> AbstractAsyncContextManager[Transaction]:
+        """Make a transaction of each call: a read sees what is committed by then, a change stands at once."""
 
     def nudge_committed(self) -> None:
         """Say that a nudge has been committed, so that the relay of this process looks at once."""

@@ -72,7 +72,7 @@ async def replay(broker_url: str, database_url: str) -> float:
     await RunOperations(transactions, replays, clock).run(lease)
     stored = time.perf_counter() - started
     while True:
-        async with database.reading() as connection:
+        async with database.autocommit() as connection:
             if not await connection.scalar(select(func.count()).select_from(OUTBOX)):
                 break
         await asyncio.sleep(0.02)

@@ -122,7 +122,7 @@ async def _make(database: Database, queue: str) -> set[UUID]:
 async def _waits(database: Database) -> bool:
     """Whether a schedule has a time before the end, or a job is not published."""
     end = START + timedelta(minutes=_MINUTES)
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         due = await connection.scalar(select(func.count()).where(SCHEDULE.c.next_at <= end))
         unpublished = await connection.scalar(select(func.count()).select_from(OUTBOX))
     return bool(due or unpublished)
@@ -139,12 +139,12 @@ async def _goes_on(database: Database) -> None:
 
 
 async def _fires(database: Database) -> int:
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         return int(await connection.scalar(select(func.count()).select_from(FIRE)) or 0)
 
 
 async def _fired(database: Database) -> list[tuple[UUID, UUID, datetime]]:
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         rows = await connection.execute(select(FIRE.c.id, FIRE.c.schedule_id, FIRE.c.due_at))
         return [(row.id, row.schedule_id, row.due_at) for row in rows]
 

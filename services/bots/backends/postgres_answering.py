@@ -25,13 +25,13 @@ class PostgresAnswering:
 
     async def bot(self, bot_id: UUID) -> tuple[Bot, str] | None:
         """See the port."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             row = (await connection.execute(select(BOT).where(BOT.c.id == bot_id))).one_or_none()
         return None if row is None else (bot_of(row), row.owner)
 
     async def application(self, application_id: UUID) -> tuple[Application, str] | None:
         """See the port."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             row = (
                 await connection.execute(select(APPLICATION).where(APPLICATION.c.id == application_id))
             ).one_or_none()
@@ -44,6 +44,6 @@ class PostgresAnswering:
         statement = (
             select(version).join(labelled, same).where(labelled.c.prompt_id == prompt_id, labelled.c.name == label)
         )
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else version_of(row)

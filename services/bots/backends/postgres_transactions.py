@@ -28,7 +28,7 @@ class PostgresTransactions:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """See the port."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             yield _on(connection)
 
 

@@ -30,9 +30,9 @@ class PostgresTransactions:
             yield self._on(connection)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
+    async def autocommit(self) -> AsyncIterator[Transaction]:
         """See the port."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             yield self._on(connection)
 
     def _on(self, connection: AsyncConnection) -> Transaction:

@@ -20,7 +20,7 @@ def open_runs(database: Database) -> Look:
     """Return what looks up how many runs are open, and since when."""
 
     async def look() -> list[Figure]:
-        async with database.reading() as connection:
+        async with database.autocommit() as connection:
             found = {row.state: row for row in await connection.execute(_COUNT)}
         figures = []
         for state in _STATES:

@@ -68,7 +68,7 @@ class SealedRunEvents:
         is_known, seal = self.seals.known(run_id)
         if is_known:
             return seal
-        async with self.database.reading() as connection:
+        async with self.database.autocommit() as connection:
             return await self.seals.of_run(connection, run_id)
 
 

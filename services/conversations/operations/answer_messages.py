@@ -77,7 +77,7 @@ class AnswerMessages:
             # Stopping, or PostgreSQL is away: let the next worker begin at once instead of when the lease runs out.
             if claim is not None:
                 with contextlib.suppress(Exception):
-                    async with self.transactions.begin() as tx:
+                    async with self.transactions.autocommit() as tx:
                         await tx.runs.release(conversation_id, claim.fence)
             raise
 
@@ -111,7 +111,7 @@ class AnswerMessages:
                 await self.events.append(run.run_id, claim.fence, told, 0)
         if not calls or message is None:
             return message
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.conversations.message(message.message_id)
 
     async def _outcome(self, claim: Claim) -> Outcome:
@@ -202,5 +202,5 @@ class AnswerMessages:
                     yield RunEvent("delta", text=piece)
 
     async def _renew(self, claim: Claim) -> bool:
-        async with self.transactions.begin() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.runs.renew(claim.run.conversation_id, claim.fence)

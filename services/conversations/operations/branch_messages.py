@@ -44,7 +44,7 @@ class BranchMessages:
         return run
 
     async def _repeated(self, conversation_id: UUID, question: UUID, request_id: UUID) -> Run:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             found = await tx.runs.answered_again(conversation_id, request_id)
         if found is None or found.message_id != question:
             raise RequestIdReused(request_id=request_id)

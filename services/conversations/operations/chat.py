@@ -69,7 +69,7 @@ class Chat:
 
     async def session(self, owner_id: str, session_id: UUID) -> tuple[Conversation, Sequence[Message]]:
         """Return a session with its last messages. Raises ConversationNotFound."""
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             conversation = await tx.conversations.get(session_id, owner_id)
             if conversation is None:
                 raise ConversationNotFound(conversation_id=session_id)

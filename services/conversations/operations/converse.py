@@ -62,7 +62,7 @@ class Converse:
         """
         stored: list[Round] = []
         if not claim.asker.answerer.is_assistant:  # only bots have tools
-            async with self.transactions.read() as tx:
+            async with self.transactions.autocommit() as tx:
                 stored = await tx.runs.rounds(claim.run.run_id)
         system, asking = await self._instructed(claim.asker)
         messages = prompt(system, claim.context, claim.history)

@@ -21,7 +21,7 @@ class FollowRuns:
 
     async def get(self, owner_id: str, conversation_id: UUID, run_id: UUID) -> Run:
         """Return one run. Raises RunNotFound."""
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             run = await tx.runs.get(conversation_id, run_id, owner_id)
         if run is None:
             raise RunNotFound(run_id=run_id)
@@ -62,7 +62,7 @@ class FollowRuns:
 
         A reader ahead of the last number has seen a stream that Valkey has since lost: for it the number is the next.
         """
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             output = await tx.conversations.message(run.output_message_id) if run.output_message_id else None
         event = last_event(run, output)
         number = await self.events.end(run.run_id, event, after)

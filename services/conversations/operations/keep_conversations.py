@@ -82,13 +82,13 @@ class KeepConversations:
     async def page(self, owner_id: str, size: int, token: str) -> tuple[Sequence[Conversation], str]:
         """Return a page of the owner's conversations, the last opened first, and the token of the next one."""
         asked = self.page_tokens.asked(f"{_LIST}/{owner_id}", size, token)
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             found = await tx.conversations.page(owner_id, asked.last_id, asked.count)
         return asked.of(found, lambda one: one.conversation_id)
 
     async def get(self, owner_id: str, conversation_id: UUID) -> Conversation:
         """Return one conversation. Raises ConversationNotFound."""
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             found = await tx.conversations.get(conversation_id, owner_id)
         if found is None:
             raise ConversationNotFound(conversation_id=conversation_id)

@@ -39,7 +39,7 @@ class SendMessages:
 
         With `tool_required` the answer begins with a call of a tool, if the bot has any.
         With `edits` it takes the place of that message, on a branch of its own; the other branch stays.
-        The message, its run and the nudge for the workers are one transaction: what was accepted will be answered.
+        The message, its run and the nudge for the workers are one statement: what was accepted will be answered.
 
         Raises:
             InvalidFields: there is nothing but space in `text`.
@@ -64,7 +64,7 @@ class SendMessages:
             tool_required=tool_required,
         )
         try:
-            async with asyncio.timeout(_ACCEPT_SECONDS), self.transactions.begin() as tx:
+            async with asyncio.timeout(_ACCEPT_SECONDS), self.transactions.autocommit() as tx:
                 if edits is not None:
                     await _check_edited(tx, owner_id, conversation_id, edits)
                 accepted = await tx.runs.accept(new)
@@ -81,7 +81,7 @@ class SendMessages:
 
     async def _repeated(self, new: NewMessage) -> tuple[Message, Run]:
         assert new.request_id is not None  # noqa: S101 - nothing else can clash
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             found = await tx.runs.accepted(new.conversation_id, new.request_id)
         if found is None or found[0].text != new.text:
             raise RequestIdReused(request_id=new.request_id)
@@ -93,7 +93,7 @@ class SendMessages:
         Raises ConversationNotFound.
         """
         asked = self.page_tokens.asked(f"{_LIST}/{conversation_id}", size, token)
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             if await tx.conversations.get(conversation_id, owner_id) is None:
                 raise ConversationNotFound(conversation_id=conversation_id)
             found = await tx.conversations.messages(conversation_id, int(asked.last or 0), asked.count)

@@ -61,7 +61,7 @@ class WithdrawCalls:
         return []
 
     async def _withdraw(self, run_id: UUID) -> list[ToolCall]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             rounds = await tx.runs.rounds(run_id)
         opened = {call.call_id: call for one in rounds for call in one.calls if not call.state.has_ended}
         ended = {call.call_id: call for call in await self.tools.withdraw(run_id, list(opened.values()))}

@@ -49,7 +49,7 @@ class PostgresWork:
         if unit is not None and unit.has_begun:
             yield await unit.connection()
             return
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             yield connection
 
 

@@ -22,7 +22,7 @@ class PostgresQueueNames:
 
     async def names(self) -> set[str]:
         """Return every queue that is known."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             return {*self._always, *(await connection.scalars(select(QUEUE.c.name)))}
 
     async def remember(self, names: Iterable[str]) -> None:

@@ -33,7 +33,7 @@ class PostgresTransactions:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """See the port."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             yield self._on(connection)
 
     def jobs_committed(self) -> None:

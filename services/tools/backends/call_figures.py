@@ -22,7 +22,7 @@ def open_calls(database: Database) -> Look:
     """Return what looks up how many calls are open."""
 
     async def look() -> list[Figure]:
-        async with database.reading() as connection:
+        async with database.autocommit() as connection:
             found = {row.state: row.calls for row in await connection.execute(_COUNT)}
         return [Figure(_OPEN, (state.value,), found.get(state.value, 0)) for state in _STATES]
 

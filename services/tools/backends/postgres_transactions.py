@@ -26,7 +26,7 @@ class PostgresTransactions:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """See the port."""
-        async with self._database.reading() as connection:
+        async with self._database.autocommit() as connection:
             yield Transaction(PostgresToolStore(connection), PostgresCallStore(connection, self._outbox))
 
     def nudge_committed(self) -> None:

@@ -74,7 +74,7 @@ class BotWithTools:
             query = text("SELECT id FROM tools.call WHERE run_id = :run_id AND state = 'requested'")
             async with asyncio.TaskGroup() as tasks:
                 while True:
-                    async with self.workshop.database.reading() as connection:
+                    async with self.workshop.database.autocommit() as connection:
                         for call_id in await connection.scalars(query, {"run_id": run.run_id}):
                             tasks.create_task(self.workshop.dispatching.dispatch(UUID(str(call_id))))
                     await asyncio.sleep(0.02)

@@ -154,7 +154,7 @@ async def call_of(bot: BotWithTools, run: Run) -> UUID:
 
     async def is_there() -> bool:
         query = text("SELECT id FROM tools.call WHERE run_id = :run_id")
-        async with bot.workshop.database.reading() as connection:
+        async with bot.workshop.database.autocommit() as connection:
             found[:] = [UUID(str(one)) for one in await connection.scalars(query, {"run_id": run.run_id})]
         return bool(found)
 

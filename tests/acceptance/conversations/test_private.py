@@ -98,7 +98,7 @@ async def test_keys_are_rotated_and_wrapped_anew_while_people_talk(
     await asyncio.gather(_all(keys), _all(keys))
     await talking
     assert await _all(keys) == []
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         wrapped = list(
             await connection.scalars(select(CONVERSATION.c.data_key).where(CONVERSATION.c.owner_id == owner))
         )
@@ -157,7 +157,7 @@ async def _all(keys: PostgresDataKeys) -> list[tuple[int, int]]:
 
 async def _at_rest(database: Database, valkey: Redis, words: str) -> AsyncIterator[str]:
     """Yield every table and every key in which the words are to be read."""
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         tables = await connection.execute(
             text(
                 "SELECT table_schema, table_name FROM information_schema.tables"

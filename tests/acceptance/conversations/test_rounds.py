@@ -122,7 +122,7 @@ async def test_a_worker_without_the_lease_stores_no_round(bot: BotWithTools) -> 
     with pytest.raises(LeaseLost):
         async for _ in bot.answers.voice.speak(old):
             pass
-    async with bot.house.transactions.read() as tx:
+    async with bot.house.transactions.autocommit() as tx:
         assert await tx.runs.rounds(run.run_id) == []
     assert bot.workshop.seen.requests == []
 

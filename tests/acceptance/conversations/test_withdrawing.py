@@ -62,7 +62,7 @@ async def refused(bot: BotWithTools, call: Call) -> None:
 
 async def owed(bot: BotWithTools, run: Run) -> int:
     """Return whether the withdrawal of a run's calls is noted."""
-    async with bot.workshop.database.reading() as connection:
+    async with bot.workshop.database.autocommit() as connection:
         query = text("SELECT count(*) FROM conversations.withdrawal WHERE run_id = :id")
         return int(await connection.scalar(query, {"id": run.run_id}) or 0)
 

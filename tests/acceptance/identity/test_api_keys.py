@@ -57,7 +57,7 @@ class Keys:
 
     async def writes(self, api_key_id: UUID) -> str:
         """Return what changes whenever the key's row is written."""
-        async with self.database.reading() as connection:
+        async with self.database.autocommit() as connection:
             found = await connection.scalar(
                 text("SELECT xmin::text FROM identity.api_keys WHERE id = :id"), {"id": api_key_id}
             )
@@ -125,7 +125,7 @@ async def test_a_key_of_a_disabled_user_is_good_for_nothing(keys: Keys, ann: Use
 
 async def test_the_key_itself_is_stored_nowhere(keys: Keys, ann: User, database: Database) -> None:
     _, secret = await keys.keys.create(ann.user_id, "ci", [SCOPE], 0, None)
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         kept = [
             str(tuple(row))
             for table in (API_KEYS, AUDIT_EVENTS, REQUESTS)

@@ -78,7 +78,7 @@ async def test_a_change_and_its_event_are_stored_together_or_not_at_all(
     assert await told(log, actor) == []
     async with journal.recording("made.up"):
         await log.add(change(actor))
-        async with database.reading() as other:
+        async with database.autocommit() as other:
             seen = await other.scalar(
                 text("SELECT count(*) FROM identity.audit_events WHERE actor_id = :actor"), {"actor": actor}
             )
@@ -107,7 +107,7 @@ async def test_what_is_told_commits_with_what_was_written_or_not_at_all(
     journal = Journal(work, telling, now, directory_is_ours=True)
 
     async def topics() -> list[str]:
-        async with database.reading() as connection:
+        async with database.autocommit() as connection:
             rows = await connection.scalars(
                 text("SELECT topic FROM identity.event_outbox WHERE key = :key ORDER BY id"), {"key": actor}
             )
@@ -196,7 +196,7 @@ async def test_a_unit_of_work_needs_one_connection_and_none_before_its_first_cha
     async with work.together():
         assert await told(log, actor) == []
         # Somebody else gets the only connection while this unit has changed nothing yet.
-        async with narrow.reading() as other:
+        async with narrow.autocommit() as other:
             assert await other.scalar(text("SELECT 1")) == 1
         await log.add(change(actor))
         assert len(await told(log, actor)) == 1

@@ -47,7 +47,7 @@ class Desk:
 
     async def sent(self) -> list[str]:
         """Return the messages that wait in the outbox, in their order."""
-        async with self.database.reading() as connection:
+        async with self.database.autocommit() as connection:
             return [row.payload["message"] for row in await connection.execute(OUTBOX.select().order_by(OUTBOX.c.id))]
 
 

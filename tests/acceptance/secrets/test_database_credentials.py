@@ -88,7 +88,7 @@ async def test_a_capability_reads_its_own_schema_only(vault: RunningVault, owner
     credentials = VaultCredentials(session, "identity")
     await credentials.begin()
     database = Database(vault.database, credentials=credentials)
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         await connection.execute(text("SELECT count(*) FROM identity.users"))
     for refused in ("SELECT text FROM conversations.message", "DROP TABLE identity.users", "CREATE TABLE public.t ()"):
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
@@ -112,12 +112,12 @@ def _shorten(vault: RunningVault, role: str, *, ttl: str, longest: str) -> None:
 
 
 async def _user(database: Database) -> str:
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         return str(await connection.scalar(text("SELECT current_user")))
 
 
 async def _leased(owner: Database) -> int:
-    async with owner.reading() as connection:
+    async with owner.autocommit() as connection:
         return int(
             await connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-approle-services-%'"))
         )

@@ -58,7 +58,7 @@ async def test_the_same_call_id_is_one_call_and_nobody_elses(house: House, ann: 
     assert await house.calls.request(wanted, Origin(ann.user_id)) == first
     with pytest.raises(RequestIdReused):
         await house.calls.request(wanted, Origin(bob.user_id))
-    async with house.database.reading() as connection:
+    async with house.database.autocommit() as connection:
         query = text("SELECT count(*) FROM tools.outbox WHERE key = :key")
         assert await connection.scalar(query, {"key": str(wanted[0].call_id)}) == 1
 
@@ -155,7 +155,7 @@ async def test_a_lost_nudge_is_sent_again(house: House, ann: Who) -> None:
     (call,) = await house.request(ann, await house.tool(ann, "/order"))
     await age(house, call.call_id, "nudged_at")
     await house.recovery.recover()
-    async with house.database.reading() as connection:
+    async with house.database.autocommit() as connection:
         query = text("SELECT count(*) FROM tools.outbox WHERE key = :key AND topic = 'function_call'")
         assert await connection.scalar(query, {"key": str(call.call_id)}) == 2
 
@@ -313,7 +313,7 @@ async def test_a_call_that_nobody_can_take_up_is_nudged_ever_less_often(house: H
 
     async def nudges() -> int:
         await house.recovery.recover()
-        async with house.database.reading() as connection:
+        async with house.database.autocommit() as connection:
             query = text("SELECT count(*) FROM tools.outbox WHERE key = :key")
             return int(await connection.scalar(query, {"key": str(call.call_id)}) or 0)
 

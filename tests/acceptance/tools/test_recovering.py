@@ -80,7 +80,7 @@ async def test_a_call_that_the_store_refuses_holds_up_the_nudge_of_no_other(hous
     await late(house, "nudged_at", *calls)
     async with refused(house, calls[0]):
         await house.recovery.recover()
-        async with house.database.reading() as connection:
+        async with house.database.autocommit() as connection:
             query = text("SELECT count(*) FROM tools.outbox WHERE key = :key")
             nudges = [await connection.scalar(query, {"key": str(one.call_id)}) for one in calls]
     assert nudges == [1, 2, 2]

@@ -121,7 +121,7 @@ async def test_ended_runs_are_forgotten_with_their_calls(house: House, ann: Who)
     (call,) = await house.request(ann, await house.tool(ann, "/order"))
     await house.withdrawing.withdraw(run_of(call))
     await ForgetCalls(house.transactions, timedelta(days=-1), lambda: datetime.now(UTC)).forget()
-    async with house.database.reading() as connection:
+    async with house.database.autocommit() as connection:
         query = text("SELECT count(*) FROM tools.ended_run WHERE id = :id")
         assert await connection.scalar(query, {"id": run_of(call)}) == 0
 
