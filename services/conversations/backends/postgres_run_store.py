@@ -4,7 +4,7 @@ The lease with its fence is the one of Kleppmann, "How to do distributed locking
 lease, and each write of a worker names its fence, so that one that slept through its lease writes nothing.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +66,7 @@ class PostgresRunStore:
             # A title made of the message would tell what it says.
             stored = replace(new, text=seal.seal(new.text, about_message(new.message_id)), title="")
         try:
-            row = (await self.connection.execute(ACCEPT, asdict(stored) | _nudge(new.conversation_id))).one_or_none()
+            row = (await self.connection.execute(ACCEPT, _parameters(stored))).one_or_none()
         except IntegrityError as error:
             raise RequestIdSeen from error
         if row is None:
@@ -96,7 +96,7 @@ class PostgresRunStore:
     async def answer_again(self, new: NewAnswer) -> Run | None:
         """See the port."""
         try:
-            row = (await self.connection.execute(ANSWER_AGAIN, asdict(new) | _nudge(new.conversation_id))).one_or_none()
+            row = (await self.connection.execute(ANSWER_AGAIN, _parameters(new))).one_or_none()
         except IntegrityError as error:
             raise RequestIdSeen from error
         if row is None:
@@ -269,5 +269,7 @@ class PostgresRunStore:
         return Claim(run, row.fence, asker_of(row), context_of(row.context), history)
 
 
-def _nudge(conversation_id: UUID) -> dict[str, object]:
-    return event_parameters(TOPIC, str(conversation_id))
+def _parameters(new: NewMessage | NewAnswer) -> dict[str, object]:
+    # asdict would copy ids and times.
+    stored = {one.name: getattr(new, one.name) for one in fields(new)}
+    return stored | event_parameters(TOPIC, str(new.conversation_id))

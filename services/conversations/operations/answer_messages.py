@@ -68,8 +68,8 @@ class AnswerMessages:
         if claim is None:
             return
         try:
-            async with renewed(partial(self._renew, claim), _HEARTBEAT_SECONDS):
-                while claim is not None:
+            while claim is not None:
+                async with renewed(partial(self._renew, claim), _HEARTBEAT_SECONDS):
                     claim = await self._answer_run(claim)
         except LeaseLost:
             _log.warning("lease lost, another worker goes on", conversation_id=str(conversation_id))
