@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -13,7 +14,8 @@ from redis.asyncio import Redis
 
 from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Event
-from tests.faults.storm import Storm, Worker
+from tests.faults.storm import Storm
+from tests.faults.workers import Worker
 
 _LOOK_SECONDS = 0.5
 
@@ -27,17 +29,16 @@ class Nemesis:
         self._asleep: set[int] = set()
 
     async def kill_worker(self) -> None:
-        """Kill a worker that is at work; its supervisor starts another one."""
-        (await self._working()).kill()
-
-    async def _working(self) -> Worker:
-        """Return the worker that has worked longest: one that dies before it has begun shows nothing.
+        """Kill the worker that has lived longest; its supervisor starts another one.
 
         One that sleeps is left alone: it is to wake up and find another one in its place.
         """
+        (await self._awake(lambda worker: worker.lives)).kill()
+
+    async def _awake(self, wanted: Callable[[Worker], bool]) -> Worker:
         while True:
             for worker in self._storm.workers:
-                if worker.works and worker.process.pid not in self._asleep:
+                if wanted(worker) and worker.pid not in self._asleep:
                     return worker
             await asyncio.sleep(_LOOK_SECONDS / 5)
 
@@ -47,8 +48,8 @@ class Nemesis:
         await asyncio.to_thread(self._storm.broker.start)
 
     async def pause_worker(self) -> None:
-        """Let a worker sleep through its leases, and go on as if nothing had been."""
-        await self._pause([psutil.Process((await self._working()).process.pid)])
+        """Let a worker sleep in the middle of its work, through its leases, and go on as if nothing had been."""
+        await self._pause([psutil.Process((await self._awake(lambda worker: worker.works)).pid)])
 
     async def pause_services(self) -> None:
         """Let the relay sleep in the middle of its work, with every RPC."""
@@ -101,8 +102,11 @@ class Nemesis:
             await publisher.close()
 
     async def _again_and_again(self, fault: Callable[[], Awaitable[None]], every: float) -> None:
+        begun, count = time.monotonic(), 0
         while True:
-            await asyncio.sleep(every)
+            # A fault that takes its time does not make the next one late.
+            count = max(count + 1, int((time.monotonic() - begun) / every))
+            await asyncio.sleep(max(0.0, begun + count * every - time.monotonic()))
             await fault()
             self._storm.history.write("fault", fault=fault.__name__.replace("_", " "))
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -27,6 +25,7 @@ from deploy.local.secrets import HOUSE_SECRET, secret
 from deploy.local.settings import LocalSettings
 from deploy.local.valkey import valkey_url
 from tests.faults.history import History
+from tests.faults.workers import Worker, start_worker
 from tests.support.brokers import RunningBroker, running_rabbitmq
 from tests.support.callers import edge_of, eventually
 from tests.support.running_mesh import RunningMesh, running_mesh
@@ -37,7 +36,6 @@ _AT_ONCE = 64
 _PATIENCE_SECONDS = 600.0
 # With a worker dies what it is answering, and the model is asked again for each: a tenant has half of these at most.
 _ANSWERS_AT_ONCE = 40
-_ROOT = Path(__file__).parents[2]
 # What the logs say of a call of the model that has ended, and of a worker whose fence was no longer the highest.
 _GENERATE = '"method": "/parley.inference.v1.GenerationService/Generate"'
 _STALE = "lease lost, another worker goes on"
@@ -74,24 +72,6 @@ class Plan:
     workers: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A worker process and its log."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def works(self) -> bool:
-        """Whether it lives and has answered something."""
-        return self.process.poll() is None and "run ended" in self.log.read_text()
-
-    def kill(self) -> None:
-        """Kill it and return once it is gone."""
-        self.process.kill()
-        self.process.wait()
-
-
 @dataclass
 class Storm:
     """A running house with workers of its own, which the launcher does not count the deaths of."""
@@ -126,25 +106,22 @@ class Storm:
         self.env = told | self.mesh.settings | {"PARLEY_HOME": str(self.mesh.home)}
 
     def start_worker(self) -> Worker:
-        """Start a worker process with a log of its own."""
+        """Start a worker with a log of its own."""
         self.started += 1
-        path = self.logs / f"worker-{self.started}.log"
-        with path.open("wb") as log:
-            command = [sys.executable, "-m", "services", "work"]
-            return Worker(subprocess.Popen(command, cwd=_ROOT, env=self.env, stdout=log, stderr=log), path)
+        return start_worker(self.env, self.logs / f"worker-{self.started}.log")
 
     async def supervise(self) -> None:
         """Start another worker for each that ends, such as one that found no database."""
         while True:
             for worker in list(self.workers):
-                if worker.process.poll() is not None:
+                if not worker.lives:
                     self.workers.remove(worker)
                     self.workers.append(self.start_worker())
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.1)
 
     async def all_started(self) -> bool:
         """Whether every worker takes jobs."""
-        return all('"event": "working"' in worker.log.read_text() for worker in self.workers)
+        return all(worker.has_started for worker in self.workers)
 
     async def call(self, number: int, stub: type, method: str, request: object) -> Any:
         """Call until it is answered, as a patient client does."""
