@@ -83,7 +83,7 @@ class Database:
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection on which each statement is a transaction: for reads, and for a change that is one statement.
+        """Open a connection on which each statement is a transaction: for reads, or a change that is one statement.
 
         It saves a BEGIN and a COMMIT, each a round trip.
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
-    Integer,
     MetaData,
     SmallInteger,
     Table,
@@ -25,11 +24,10 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     func,
-    insert,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
@@ -108,13 +106,14 @@ def partition_of(key: str) -> int:
 
 
 EVENT_TYPES: dict[str, TypeEngine[Any]] = {
-    "event_id": Uuid(),
-    "event_topic": Text(),
-    "event_key": Text(),
-    "event_partition": SmallInteger(),
-    "event_headers": JSONB(),
+    "outbox_id": Uuid(),
+    "outbox_topic": Text(),
+    "outbox_key": Text(),
+    "outbox_partition": SmallInteger(),
+    "outbox_headers": JSONB(),
 }
 """The parameters of `storing`."""
+_COLUMNS = "event_id, topic, key, partition, headers, payload"
 
 
 def storing(table: Table, payload: str, source: str) -> str:
@@ -123,28 +122,26 @@ def storing(table: Table, payload: str, source: str) -> str:
     It saves the round trip of `Outbox.add`. `payload` is an expression of jsonb, small by its nature; the parameters
     are those that `event_parameters` returns, of EVENT_TYPES.
     """
-    columns = "event_id, topic, key, partition, headers, payload"
-    values = "CAST(:event_id AS uuid), :event_topic, :event_key, :event_partition, CAST(:event_headers AS jsonb)"
-    return f"INSERT INTO {table.fullname} ({columns}) SELECT {values}, {payload} FROM {source}"  # noqa: S608 - names of ours
+    event = ":outbox_id, :outbox_topic, :outbox_key, :outbox_partition, :outbox_headers"
+    return f"INSERT INTO {table.fullname} ({_COLUMNS}) SELECT {event}, {payload} FROM {source}"  # noqa: S608 - ours
 
 
 def event_parameters(topic: str, key: str) -> dict[str, object]:
     """Return the parameters of `storing` for an event of now."""
     return {
-        "event_id": new_id(),
-        "event_topic": topic,
-        "event_key": key,
-        "event_partition": partition_of(key),
-        "event_headers": tracing.headers(),
+        "outbox_id": new_id(),
+        "outbox_topic": topic,
+        "outbox_key": key,
+        "outbox_partition": partition_of(key),
+        "outbox_headers": tracing.headers(),
     }
 
 
-def _row(topic: str, key: str, payload: dict[str, object]) -> dict[str, object]:
+def _parameters(topic: str, key: str, payload: dict[str, object]) -> dict[str, object]:
     size = len(orjson.dumps(payload))
     if size > MAX_BYTES - _ENVELOPE_BYTES:
         raise EventTooLarge(topic=topic, size=size, limit=MAX_BYTES - _ENVELOPE_BYTES)
-    named = event_parameters(topic, key).items()
-    return {"payload": payload, **{name if name == "event_id" else name.removeprefix("event_"): one for name, one in named}}
+    return event_parameters(topic, key) | {"payload": payload}
 
 
 class Outbox:
@@ -157,7 +154,8 @@ class Outbox:
     def __init__(self, database: Database, table: Table) -> None:
         self._database = database
         self._table = table
-        self._insert = insert(table)
+        types = {name: bindparam(name, type_=kind) for name, kind in (EVENT_TYPES | {"payload": JSONB()}).items()}
+        self._insert = text(storing(table, ":payload", "(VALUES (1)) AS one")).bindparams(*types.values())
         self._wake = asyncio.Event()
         self._names = {"name": f"relay:{table.schema}.{table.name}"}
         # Looks only into partitions that hold something: sixteen looks into the index, however much waits. The inner
@@ -186,12 +184,12 @@ class Outbox:
         Raises:
             EventTooLarge: no broker would take it, and those behind it would wait for ever.
         """
-        await connection.execute(self._insert, _row(topic, key, payload))
+        await connection.execute(self._insert, _parameters(topic, key, payload))
 
     async def add_all(self, connection: AsyncConnection, events: Sequence[tuple[str, str, dict[str, object]]]) -> None:
         """Store events, each a topic, a key and a payload, in one round trip. See `add`."""
         if events:
-            await connection.execute(self._insert, [_row(*event) for event in events])
+            await connection.execute(self._insert, [_parameters(*event) for event in events])
 
     def wake(self) -> None:
         """Let this process's relay look at once, instead of at its next poll."""
@@ -235,10 +233,9 @@ class Outbox:
 
     async def _relay_batch(self, publish: Publish) -> int:
         async with self._database.transaction() as connection:
-            rows = (await connection.execute(self._take, self._names)).all()
+            rows = sorted(await connection.execute(self._take, self._names), key=lambda row: row.id)
             if not rows:
                 return 0
-            rows = sorted(rows, key=lambda row: row.id)  # type: ignore[no-any-return]
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await publish([Event(row.event_id, row.topic, row.key, row.payload, row.headers) for row in rows])
             _PUBLISHED.labels(self._table.fullname).inc(len(rows))

@@ -143,7 +143,7 @@ async def test_the_models_are_asked_by_services_only(
     request = generation_service_pb2.GenerateRequest(messages=[message])
     inside = generation_service_pb2_grpc.GenerationServiceStub(services)
     answers = [answer async for answer in inside.Generate(request, metadata=grpc_bearer(forger.service()))]
-    assert "".join(answer.text for answer in answers) == "You said: hi"
+    assert "".join(piece for answer in answers for piece in answer.pieces) == "You said: hi"
     for metadata in (ada.metadata, admin.metadata):
         with pytest.raises(grpc.aio.AioRpcError) as failure:
             await inside.Generate(request, metadata=metadata).read()

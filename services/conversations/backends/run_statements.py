@@ -38,7 +38,7 @@ def _sql(statement: str) -> TextClause:
 
 # The update locks the conversation: its messages are numbered one after the other. A message follows the one that ends
 # the active branch, an edited one takes the place of the one that it edits.
-_NUDGE = "jsonb_build_object('conversation_id', CAST(:event_key AS text), 'tenant', tenant)"
+_NUDGE = "jsonb_build_object('conversation_id', CAST(:outbox_key AS text), 'tenant', tenant)"
 ACCEPT = _sql(f"""
     WITH before AS (
         SELECT id, active_message_id FROM conversations.conversation
@@ -134,7 +134,7 @@ CLAIM = _sql(f"""
 # The conversation's row is locked from here on: a message that is accepted now waits, and its nudge finds the lease
 # free, or this worker finds its run. Whoever delivers answers is told of a final one: where it is, not what it says.
 _ANSWER = """jsonb_build_object(
-    'owner_id', owner_id, 'conversation_id', CAST(:event_key AS text), 'message_id', CAST(:message_id AS text),
+    'owner_id', owner_id, 'conversation_id', CAST(:outbox_key AS text), 'message_id', CAST(:message_id AS text),
     'run_id', CAST(:run_id AS text), 'sequence', last_sequence
 )"""
 FINISH = _sql(f"""

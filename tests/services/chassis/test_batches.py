@@ -55,9 +55,13 @@ async def test_what_comes_slowly_is_passed_on_at_once_and_what_came_meanwhile_to
 
 async def test_an_error_comes_after_all_that_came_before_it() -> None:
     seen = []
-    with pytest.raises(ValueError, match="broke off"):
+
+    async def read() -> None:
         async for batch in in_batches(_numbers(5, fails=True), 2):
-            seen += batch
+            seen.extend(batch)
+
+    with pytest.raises(ValueError, match="broke off"):
+        await read()
     assert seen == list(range(5))
 
 
