@@ -61,6 +61,7 @@ async def work_capabilities(capabilities: list[str]) -> None:
         for module in modules:
             if module.register_jobs is not None:
                 module.register_jobs(broker)
+        resources.subscriptions.register(broker)
         async with exposed(settings.metrics_listen):
             await run_worker(broker, settings.worker_threads)
         for module in modules:

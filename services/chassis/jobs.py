@@ -31,7 +31,7 @@ _MAINTENANCE_CHANCE = 100_000
 _TIME_LIMIT_MS = 15 * 60 * 1000
 _STOP_MS = 8_000
 # With pauses of 0.5 s, 1 s … 60 s between them: about three minutes, then the dead letters.
-_MAX_RETRIES = 8
+MAX_RETRIES = 8
 
 
 class _RunningLoop(EventLoopThread):
@@ -50,7 +50,7 @@ def make_broker(url: Url) -> dramatiq.Broker:
         Metering(),
         TimeLimit(time_limit=_TIME_LIMIT_MS),
         ShutdownNotifications(notify_shutdown=True),
-        SafeRetries(max_retries=_MAX_RETRIES, min_backoff=500, max_backoff=60_000),
+        SafeRetries(max_retries=MAX_RETRIES, min_backoff=500, max_backoff=60_000),
     ]
     if current(url).startswith("amqp"):
         return QuorumBroker(url, middleware)

@@ -16,8 +16,9 @@ from services.chassis.client_credentials import ClientCredentials, TokenSource
 from services.chassis.custody import Custody, open_custody, without_vault
 from services.chassis.database import Database
 from services.chassis.events.bus import EventBus
-from services.chassis.events.in_process import InProcessBus
 from services.chassis.events.opening import open_bus
+from services.chassis.events.subscriptions import Subscriptions
+from services.chassis.jobs import open_publisher
 from services.chassis.pagination import PageTokens
 from services.chassis.secret_stores.settings import VaultSettings
 from services.chassis.secrets import FixedSecret, LiveSecret, SecretMissing, SecretStore
@@ -42,11 +43,13 @@ class Resources:
     valkey: Redis
     mesh: grpc.aio.Channel
     page_tokens: PageTokens
+    events: EventBus
+    """The bus of events."""
+    subscriptions: Subscriptions
+    """Who listens to them."""
 
     custody: Custody = field(default_factory=without_vault)
     """Who keeps the secrets and the keys."""
-    events: EventBus = field(default_factory=InProcessBus)
-    """The bus of events."""
     channels: list[grpc.aio.Channel] = field(default_factory=list)
     """Those that services opened for themselves; closed with the rest."""
 
@@ -120,15 +123,17 @@ async def open_resources(
             credentials=custody.credentials,
         )
         valkey = open_valkey(settings.valkey_url)
-        events = open_bus(settings.events_url)
+        subscriptions = Subscriptions(open_publisher(settings))
+        events = open_bus(settings.events_url, subscriptions)
         mesh = await _open_mesh(settings, process, custody)
-        resources = Resources(settings, database, valkey, mesh, PageTokens(secret), custody, events)
+        resources = Resources(settings, database, valkey, mesh, PageTokens(secret), events, subscriptions, custody)
         try:
             yield resources
         finally:
             for channel in (*resources.channels, resources.mesh):
                 await channel.close(grace=1.0)
             await events.close()
+            await subscriptions.close()
             await valkey.aclose()
             await database.close()
 

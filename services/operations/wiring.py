@@ -67,7 +67,7 @@ async def assemble(resources: Resources) -> Module:
         await publisher.close()
 
     def register_jobs(broker: dramatiq.Broker) -> None:
-        broker.add_middleware(RememberQueues(queues))
+        broker.add_middleware(RememberQueues(queues, resources.subscriptions))
 
     return Module(
         served=_served(letters, replays, schedules, operations),

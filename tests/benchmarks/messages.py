@@ -20,7 +20,7 @@ from sqlalchemy import MetaData, text
 from services.chassis.database import Database
 from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Event, Outbox, outbox_table
-from tests.benchmarks import road
+from tests.benchmarks import message_floor, road
 from tests.support.brokers import running_rabbitmq
 from tests.support.callers import Person, edge_of
 from tests.support.running_mesh import RunningMesh, running_mesh
@@ -148,8 +148,12 @@ async def main() -> None:
             async with edge_of(mesh.url) as edge:
                 person = await edge.register()
                 print(f"accept at 50/s by REST: {quantiles(await accept_at(person, 50, 20))}", flush=True)
-                for name, rate in (await road.measure("127.0.0.1", mesh.port, person.token)).items():
+                rates = await road.measure("127.0.0.1", mesh.port, person.token)
+                for name, rate in rates.items():
                     print(f"{name.replace('_', ' ')} over RabbitMQ: {rate:.0f}", flush=True)
+        floor = await message_floor.measure(broker.url)
+        ratio = rates["answered_per_second"] / floor
+        print(f"floor, PostgreSQL and RabbitMQ alone: {floor:.0f} a second; the house: {ratio:.2f} of it", flush=True)
         slow = {"inference_scripted_delay_ms": 1000, "conversations_answers_at_once": 2 * _WAITING + 2}
         with running_mesh(Path(folder) / "slow", broker_url=broker.url, **slow) as mesh:
             async with edge_of(mesh.url) as edge:

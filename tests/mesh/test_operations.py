@@ -17,6 +17,7 @@ from parley.operations.v1.dead_letter_service_pb2 import ListDeadLettersRequest,
 
 from tests.mesh import contract
 from tests.support.callers import Json, Person, edge_of, eventually, refusal
+from tests.support.mailbox import Mailbox
 from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD, PARLEY, RunningMesh, running_mesh
 
 LETTERS = "/api/v1/admin/dead-letters"
@@ -68,7 +69,9 @@ class Office:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
-    with running_mesh(tmp_path_factory.mktemp("office"), operations_targets="incoming,incoming:nobody") as mesh:
+    with running_mesh(
+        tmp_path_factory.mktemp("office"), operations_targets="incoming,incoming:nobody,failed_events"
+    ) as mesh:
         yield mesh
 
 
@@ -76,6 +79,33 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
 async def office(house: RunningMesh) -> AsyncIterator[Office]:
     async with edge_of(house.url) as edge:
         yield Office(house, await edge.person(ADMIN_EMAIL, ADMIN_PASSWORD))
+
+
+async def test_an_event_that_nobody_could_deal_with_is_mended_and_reaches_its_group(office: Office) -> None:
+    ann = await office.admin.edge.register()
+    paid = {"payment_id": "1", "user_id": ann.id, "amount": "much", "currency": "EUR"}
+    event = {"topic": "user_paid", "group": "notifier", "event_id": str(uuid4()), "key": ann.id, "payload": paid}
+    target = {"queue": "failed_events", "actor": "failed_events", "payload": json.dumps(event)}
+    schedule = await office.admin.post(SCHEDULES, cron="0 0 1 1 *", target=target)
+    await office.admin.post(f"{SCHEDULES}/{schedule['id']}:run")
+
+    async def listed() -> bool:
+        return len(await office.letters(ann.id)) == 1
+
+    await eventually(listed, seconds=30, what="the dead event")
+    (letter,) = await office.letters(ann.id)
+    assert letter["queue"] == "failed_events"
+    assert "no event of the topic user_paid" in letter["error"]
+    path = f"{LETTERS}/{letter['id']}"
+    mended = json.dumps(event | {"payload": paid | {"amount": "500"}})
+    assert (await office.admin.ask("PATCH", path, json={"payload": mended})).status_code == 200
+    await office.admin.post(f"{path}:replay")
+    mailbox = Mailbox(office.mesh.home)
+
+    async def mailed() -> bool:
+        return any("We have received 5.00 EUR" in text for text in mailbox.texts(str(ann.user["email"])))
+
+    await eventually(mailed, seconds=30, what="the mail about the payment")
 
 
 async def test_a_job_that_failed_for_good_is_mended_replayed_and_let_go(office: Office) -> None:

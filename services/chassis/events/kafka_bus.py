@@ -1,4 +1,4 @@
-"""The bus on Kafka: a topic each, partitioned by key; dead letters go to `<topic>.DLQ`.
+"""The bus on Kafka: a topic each, partitioned by key.
 
 A group has every event that its topic still holds, from before it first listened too.
 """
@@ -11,11 +11,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
-from google.protobuf.message import DecodeError
 
 from services.chassis.addresses import Url, login, without_login
-from services.chassis.events.bus import Handler, deal_with
-from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
+from services.chassis.events.bus import Handler
+from services.chassis.events.cloud_events import CONTENT_TYPE, pack
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.outbox import MAX_BYTES, PARTITIONS, Event
 
 _BATCH = 100
@@ -37,8 +37,9 @@ def client_options(url: Url) -> dict[str, Any]:
 class KafkaBus:
     """Implements EventBus."""
 
-    def __init__(self, url: Url, replicas: int = 1) -> None:
+    def __init__(self, url: Url, subscriptions: Subscriptions, replicas: int = 1) -> None:
         self._url = url
+        self._subscriptions = subscriptions
         self._replicas = replicas
         self._producer: Any = None
         self._lock = asyncio.Lock()
@@ -97,30 +98,20 @@ class KafkaBus:
 
     def subscribe(self, topic: str, group: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         """See EventBus."""
+        self._subscriptions.add(topic, group, handler)
 
         async def listen() -> None:
-            await self._ensure_topics({topic, f"{topic}.DLQ"})
+            await self._ensure_topics({topic})
             async with _consumer(topic, group, self._url) as consumer:
                 while True:
                     batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
                     for partition, records in batches.items():
                         for record in records:
-                            await self._take(record, group, handler)
+                            await self._subscriptions.deal_packed(record.value, topic, group)
                         # Only now: what dies before this comes again.
                         await consumer.commit({partition: records[-1].offset + 1})
 
         return listen
-
-    async def _take(self, record: Any, group: str, handler: Handler) -> None:
-        try:
-            failure = await deal_with(unpack(record.value), group, handler)
-        except (DecodeError, ValueError) as error:
-            failure = error
-        if failure is not None:
-            producer = await self._open()
-            why = [("group", group.encode()), ("error", repr(failure).encode())]
-            headers = [*record.headers, *why]
-            await producer.send_and_wait(f"{record.topic}.DLQ", record.value, key=record.key, headers=headers)
 
     async def close(self) -> None:
         """See EventBus."""

@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
-from google.protobuf.message import DecodeError
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
 
 from services.chassis.addresses import Url
-from services.chassis.events.bus import Handler, deal_with
-from services.chassis.events.cloud_events import CONTENT_TYPE, pack, unpack
+from services.chassis.events.bus import Handler
+from services.chassis.events.cloud_events import CONTENT_TYPE, pack
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.outbox import Event
 from services.chassis.rabbitmq import connect, dead_letter_arguments, work_arguments
 
@@ -22,11 +22,17 @@ EXCHANGE = "parley.events"
 _PREFETCH = 50
 
 
+def queue_of(topic: str, group: str) -> str:
+    """Return the queue of a group."""
+    return f"{topic}.{group}"
+
+
 class RabbitmqBus:
     """Implements EventBus."""
 
-    def __init__(self, url: Url) -> None:
+    def __init__(self, url: Url, subscriptions: Subscriptions) -> None:
         self._url = url
+        self._subscriptions = subscriptions
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
         self._groups: set[tuple[str, str]] = set()
@@ -55,17 +61,19 @@ class RabbitmqBus:
 
     def subscribe(self, topic: str, group: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         """See EventBus."""
-        queue_name = f"{topic}.{group}"
+        self._subscriptions.add(topic, group, handler)
         self._groups.add((topic, group))
 
         async def listen() -> None:
             async with await connect(self._url) as connection:
-                channel = await connection.channel(publisher_confirms=True)
+                channel = await connection.channel()
                 await channel.set_qos(_PREFETCH)
                 queue = await _declare(channel, topic, group)
                 async with queue.iterator() as messages:
                     async for message in messages:
-                        await _take(channel, message, queue_name, group, handler)
+                        await self._subscriptions.deal_packed(message.body, topic, group)
+                        # Only now: what dies before this comes again.
+                        await message.ack()
             raise ConnectionError(f"the subscription of {group} to {topic} has ended")
 
         return listen
@@ -82,7 +90,7 @@ async def _exchange(channel: AbstractChannel) -> AbstractExchange:
 
 
 async def _declare(channel: AbstractChannel, topic: str, group: str) -> AbstractQueue:
-    queue_name = f"{topic}.{group}"
+    queue_name = queue_of(topic, group)
     await channel.declare_queue(f"{queue_name}.XQ", durable=True, arguments=dead_letter_arguments())
     arguments = work_arguments(queue_name) | {"x-single-active-consumer": True}
     queue = await channel.declare_queue(queue_name, durable=True, arguments=arguments)
@@ -98,24 +106,3 @@ def _message(event: Event, packed: bytes) -> aio_pika.Message:
         message_id=str(event.event_id),
         headers=dict(event.headers),
     )
-
-
-async def _take(
-    channel: AbstractChannel, message: AbstractIncomingMessage, queue_name: str, group: str, handler: Handler
-) -> None:
-    try:
-        failure = await deal_with(unpack(message.body), group, handler)
-    except (DecodeError, ValueError) as error:
-        failure = error
-    if failure is not None:
-        headers = {**message.headers, "error": repr(failure)}
-        dead = aio_pika.Message(
-            message.body,
-            content_type=message.content_type,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            message_id=message.message_id,
-            headers=headers,
-        )
-        await channel.default_exchange.publish(dead, f"{queue_name}.XQ", mandatory=True)
-    # Only now: what dies before this comes again.
-    await message.ack()

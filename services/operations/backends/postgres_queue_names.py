@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
 from services.chassis.database import Database
+from services.chassis.events.rabbitmq_bus import queue_of
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.supervision import keep_running
 from services.operations.backends.tables import QUEUE
 
@@ -34,15 +36,20 @@ class PostgresQueueNames:
 
 
 class RememberQueues(Middleware):
-    """Remembers the queues of a worker when it starts; all capabilities have declared theirs by then."""
+    """Remembers the queues of a worker when it starts; all capabilities have declared theirs by then.
 
-    def __init__(self, queues: PostgresQueueNames) -> None:
+    Those of the groups that listen to events too: RabbitMQ dead-letters what took too many of their members down.
+    """
+
+    def __init__(self, queues: PostgresQueueNames, subscriptions: Subscriptions) -> None:
         self._queues = queues
+        self._subscriptions = subscriptions
         self._task: asyncio.Task[None] | None = None
 
     def after_worker_boot(self, broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
         """Begin to write them down, on the loop that runs the worker."""
-        names = broker.get_declared_queues()
+        groups = {queue_of(topic, group) for topic, group in self._subscriptions.groups}
+        names = groups | set(broker.get_declared_queues())
         self._task = asyncio.get_running_loop().create_task(
             keep_running("queue names", lambda: self._queues.remember(names))
         )

@@ -11,7 +11,10 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from services.chassis.addresses import Url
-from services.chassis.rabbitmq import connect
+from services.chassis.events.cloud_events import CONTENT_TYPE
+from services.chassis.events.subscriptions import QUEUE as FAILED_EVENTS
+from services.chassis.events.subscriptions import job_of_packed
+from services.chassis.rabbitmq import connect, message_of
 from services.operations.backends.failed_messages import failed_message
 from services.operations.rules import FailedMessage
 
@@ -82,20 +85,29 @@ async def _take(channel: AbstractChannel, name: str, limit: int) -> list[tuple[s
 
 def _message(queue: str, message: AbstractIncomingMessage) -> FailedMessage:
     death = _last_death(message.headers)
+    queue, body = _as_job(queue, message)
     time = death.get("time")
     failed_at = time if isinstance(time, datetime) else datetime.now(UTC)
     if failed_at.tzinfo is None:
         failed_at = failed_at.replace(tzinfo=UTC)
-    digest = sha256(message.body).hexdigest()
+    digest = sha256(body).hexdigest()
     return failed_message(
         queue,
-        message.body,
+        body,
         message_id=message.message_id or digest,
         # The time counts whole seconds; a message that failed anew differs in its body too.
         failure_key=f"{failed_at.isoformat()}/{digest}" if death else digest,
         failed_at=failed_at,
         reason=f"dead-lettered: {death.get('reason', 'unknown')}",
     )
+
+
+def _as_job(queue: str, message: AbstractIncomingMessage) -> tuple[str, bytes]:
+    """Return the queue and the body of what a replay sends: an event goes to the group that failed, as a job."""
+    if message.content_type != CONTENT_TYPE:
+        return queue, message.body
+    topic, _, group = queue.partition(".")
+    return FAILED_EVENTS, message_of(job_of_packed(message.body, topic, group)).encode()
 
 
 def _last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:

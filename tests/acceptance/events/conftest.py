@@ -9,14 +9,11 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from services.chassis.events.bus import EventBus
-from services.chassis.events.cloud_events import unpack
-from services.chassis.events.in_process import InProcessBus
-from services.chassis.events.kafka_bus import KafkaBus, client_options
 from services.chassis.events.opening import open_bus
 from services.chassis.events.rabbitmq_bus import RabbitmqBus
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.identifiers import new_id
 from services.chassis.outbox import Event
 from services.chassis.supervision import keep_running
@@ -52,11 +49,31 @@ class Listener:
 
 
 @dataclass
+class Jobs:
+    """Implements the port JobPublisher: keeps the jobs of failed events. `away` says that the broker takes none."""
+
+    taken: deque[Event] = field(default_factory=deque)
+    away: bool = False
+    refused: int = 0
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Keep jobs."""
+        if self.away:
+            self.refused += 1
+            raise ConnectionError("the broker of jobs is away")
+        self.taken.extend(events)
+
+    async def close(self) -> None:
+        """Have nothing to close."""
+
+
+@dataclass
 class Trial:
     """A bus for one test, with a topic of its own."""
 
     bus: EventBus
     broker: RunningBroker | None
+    jobs: Jobs = field(default_factory=Jobs)
     topic: str = field(default_factory=lambda: f"topic_{uuid4().hex[:8]}")
 
     def event(self, number: int, key: str = "key", **headers: str) -> Event:
@@ -105,28 +122,6 @@ class Trial:
         if isinstance(self.bus, RabbitmqBus) and self.broker is not None:
             await self.broker.settled()
 
-    async def dead(self, group: str) -> Event:
-        """Return the group's first dead letter."""
-        if isinstance(self.bus, InProcessBus):
-            return next(event for name, event in self.bus.dead if name == group and event.topic == self.topic)
-        assert self.broker is not None
-        if isinstance(self.bus, RabbitmqBus):
-            async with await aio_pika.connect(self.broker.url) as connection:
-                queue = await (await connection.channel()).get_queue(f"{self.topic}.{group}.XQ")
-                message = await queue.get(timeout=20)
-                assert message is not None
-                assert "cannot be dealt with" in str(message.headers["error"])
-                return unpack(message.body)
-        options = client_options(self.broker.url)
-        consumer = AIOKafkaConsumer(f"{self.topic}.DLQ", **options, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            record = await asyncio.wait_for(consumer.getone(), 20)
-            assert "cannot be dealt with" in dict(record.headers)["error"].decode()
-            return unpack(record.value)
-        finally:
-            await consumer.stop()
-
 
 @pytest.fixture(scope="module", params=["in_process", *sorted(_STARTS)])
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker | None]:
@@ -143,7 +138,7 @@ async def trial(broker: RunningBroker | None) -> AsyncIterator[Trial]:
     """A bus, its broker running."""
     if broker is not None:
         broker.start()
-    bus = open_bus(broker.url if broker is not None else "")
-    assert isinstance(bus, (InProcessBus, KafkaBus, RabbitmqBus))
-    yield Trial(bus, broker)
+    jobs = Jobs()
+    bus = open_bus(broker.url if broker is not None else "", Subscriptions(jobs))
+    yield Trial(bus, broker, jobs)
     await bus.close()

@@ -6,6 +6,8 @@ import sys
 from redis.asyncio import Redis
 
 from services.chassis.events.opening import open_bus
+from services.chassis.events.subscriptions import Subscriptions
+from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Event
 from services.chassis.supervision import keep_running
 
@@ -18,7 +20,9 @@ async def main(url: str, topic: str, notes_url: str) -> None:
         await asyncio.sleep(0.01)
         await notes.rpush(f"events:{topic}", str(event.payload["n"]))
 
-    await keep_running("subscriber", open_bus(url).subscribe(topic, "mail", handle))
+    await keep_running(
+        "subscriber", open_bus(url, Subscriptions(publisher_to(notes_url))).subscribe(topic, "mail", handle)
+    )
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from redis.asyncio import Redis
 
 from services.chassis.errors import StoreUnavailable
 from services.chassis.events.opening import UnknownBus, open_bus
+from services.chassis.events.subscriptions import Subscriptions, job_of
 from services.chassis.events.topics import TOPICS, message_of, payload_of
 from services.chassis.identifiers import new_id
 from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge
-from tests.acceptance.events.conftest import Listener, Trial
+from tests.acceptance.events.conftest import Jobs, Listener, Trial
 
 _ROOT = Path(__file__).parents[3]
 # A process alone has one member of a group; what it has not dealt with waits in the outbox, which has its own tests.
@@ -46,7 +47,7 @@ async def test_every_group_has_every_event_once_when_nothing_dies(trial: Trial) 
 async def test_the_members_of_a_group_share_its_events(trial: Trial) -> None:
     assert trial.broker is not None
     first, second = Listener(), Listener()
-    other = Trial(open_bus(trial.broker.url), trial.broker, trial.topic)
+    other = Trial(open_bus(trial.broker.url, Subscriptions(trial.jobs)), trial.broker, trial.jobs, trial.topic)
     async with trial.listening("mail", first), other.listening("mail", second):
         await trial.publish([trial.event(number, f"key-{number}") for number in range(60)])
         async with asyncio.timeout(60):
@@ -121,15 +122,32 @@ async def test_an_event_that_fails_comes_again_before_those_behind_it(trial: Tri
     assert listener.tries == 6
 
 
-async def test_an_event_that_always_fails_becomes_a_dead_letter_and_the_next_one_has_its_turn(trial: Trial) -> None:
+async def test_an_event_that_always_fails_becomes_a_job_and_the_next_one_has_its_turn(trial: Trial) -> None:
     poisoned, healthy = Listener(lambda event: event.payload["n"] == 1), Listener()
     async with trial.listening("mail", poisoned), trial.listening("ledger", healthy):
-        sent = [trial.event(number) for number in range(3)]
+        sent = [trial.event(number, traceparent=_TRACEPARENT) for number in range(3)]
         await trial.publish(sent)
         assert await poisoned.has(2) == [0, 2]
         assert await healthy.has(3) == [0, 1, 2]
-        assert await trial.dead("mail") == sent[1]
     assert poisoned.tries == 2 + 5
+    assert list(trial.jobs.taken) == [job_of(sent[1], trial.topic, "mail")]
+    assert trial.jobs.taken[0].headers == {"traceparent": _TRACEPARENT}
+
+
+@_BROKERED
+async def test_a_failed_event_waits_while_nobody_takes_its_job_and_so_do_those_behind_it(trial: Trial) -> None:
+    poisoned = Listener(lambda event: event.payload["n"] == 1)
+    trial.jobs.away = True
+    async with trial.listening("mail", poisoned):
+        sent = [trial.event(number) for number in range(3)]
+        await trial.publish(sent)
+        async with asyncio.timeout(60):
+            while not trial.jobs.refused:
+                await asyncio.sleep(0.02)
+        assert await poisoned.has(1) == [0]
+        trial.jobs.away = False
+        assert await poisoned.has(2) == [0, 2]
+    assert trial.jobs.taken[0] == job_of(sent[1], trial.topic, "mail")
 
 
 @_BROKERED
@@ -212,4 +230,4 @@ async def test_what_a_killed_subscriber_had_not_dealt_with_goes_to_the_next_one(
 
 def test_a_bus_that_there_is_not_is_refused() -> None:
     with pytest.raises(UnknownBus, match="PARLEY_EVENTS_URL"):
-        open_bus("nats://127.0.0.1:4222")
+        open_bus("nats://127.0.0.1:4222", Subscriptions(Jobs()))

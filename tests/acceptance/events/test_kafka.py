@@ -10,9 +10,11 @@ from aiokafka.errors import KafkaError
 
 from services.chassis.events.kafka_bus import client_options
 from services.chassis.events.opening import open_bus
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.identifiers import new_id
 from services.chassis.inbox import KEPT_DAYS
 from services.chassis.outbox import MAX_BYTES, Event
+from tests.acceptance.events.conftest import Jobs
 from tests.support.brokers import RunningBroker, running_kafka
 
 _DAY_MS = 24 * 3600 * 1000
@@ -26,7 +28,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
 
 
 async def test_what_a_topic_keeps_is_bounded_and_gone_before_the_inbox_forgets(kafka: RunningBroker) -> None:
-    bus = open_bus(kafka.url)
+    bus = open_bus(kafka.url, Subscriptions(Jobs()))
     await bus.publish([Event(new_id(), "log_event", "key", {})])
     await bus.close()
     admin = AIOKafkaAdminClient(**client_options(kafka.url))

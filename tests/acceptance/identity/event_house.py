@@ -27,8 +27,10 @@ from redis.asyncio import Redis
 from services.chassis.database import Database
 from services.chassis.events.bus import EventBus
 from services.chassis.events.opening import open_bus
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.events.topics import LOG_EVENT, NOTIFY_USER
 from services.chassis.identifiers import new_id
+from services.chassis.jobs import publisher_to
 from services.chassis.outbox import Event
 from services.chassis.pagination import PageTokens
 from services.chassis.resources import Resources
@@ -129,9 +131,10 @@ async def event_house(
         settings = ChassisSettings(
             home=home, secret=SecretStr(_SECRET), jwks_url=jwks_url, valkey_url=SecretStr(valkey_url)
         )
-        bus = open_bus(events_url)
+        subscriptions = Subscriptions(publisher_to(valkey_url))
+        bus = open_bus(events_url, subscriptions)
         mesh = cast("grpc.aio.Channel", SimpleNamespace())
-        resources = Resources(settings, database, valkey, mesh, PageTokens(_SECRET), events=bus)
+        resources = Resources(settings, database, valkey, mesh, PageTokens(_SECRET), bus, subscriptions)
         with pytest.MonkeyPatch.context() as environment:
             for name, value in chosen.items():
                 environment.setenv(name, value)
@@ -159,6 +162,7 @@ async def event_house(
         await server.stop(None)
         await module.close()
         await bus.close()
+        await subscriptions.close()
 
 
 @asynccontextmanager

@@ -27,8 +27,11 @@ from redis.asyncio import Redis
 from sqlalchemy import select, update
 
 from services.chassis.database import Database
+from services.chassis.events.opening import open_bus
+from services.chassis.events.subscriptions import Subscriptions
 from services.chassis.identifiers import new_id
 from services.chassis.interceptors.client_address import METADATA_KEY
+from services.chassis.jobs import open_publisher
 from services.chassis.pagination import PageTokens
 from services.chassis.resources import Resources
 from services.chassis.serving import build_server
@@ -83,7 +86,10 @@ async def running(database: Database, valkey: Redis, home: Path, **limits: int) 
     with serving_key_set(lambda: published) as jwks_url:
         settings = ChassisSettings(home=home, secret=SECRET, issuer=ISSUER, jwks_url=jwks_url)  # type: ignore[arg-type]
         mesh = cast("grpc.aio.Channel", SimpleNamespace())
-        resources = Resources(settings, database, valkey, mesh, PageTokens(SECRET))
+        subscriptions = Subscriptions(open_publisher(settings))
+        resources = Resources(
+            settings, database, valkey, mesh, PageTokens(SECRET), open_bus("", subscriptions), subscriptions
+        )
         with pytest.MonkeyPatch.context() as environment:
             # All the people of these tests come from one address.
             for name, value in ({"ATTEMPTS_PER_ADDRESS": 1_000_000} | limits).items():
