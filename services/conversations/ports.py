@@ -186,8 +186,8 @@ class WithdrawalStore(Protocol):
     async def is_due(self, run_id: UUID) -> bool:
         """Take up one run; False when its calls are not to be withdrawn, or another process does."""
 
-    async def settle(self, run_id: UUID, changed: Iterable[Round]) -> None:
-        """Note that the calls of a run are withdrawn, and store those of its rounds that changed with it."""
+    async def note(self, run_id: UUID, changed: Iterable[Round], *, settled: bool) -> None:
+        """Store those of a run's rounds whose calls have ended; `settled` says that no call of the run is left open."""
 
 
 @dataclass(frozen=True, slots=True)

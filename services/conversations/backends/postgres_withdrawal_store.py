@@ -37,9 +37,10 @@ class PostgresWithdrawalStore:
         """See the port."""
         return (await self.connection.execute(DUE_WITHDRAWAL, {"run_id": run_id})).rowcount == 1
 
-    async def settle(self, run_id: UUID, changed: Iterable[Round]) -> None:
+    async def note(self, run_id: UUID, changed: Iterable[Round], *, settled: bool) -> None:
         """See the port."""
         for one in changed:
             values = {"run_id": run_id, "depth": one.depth, "calls": [stored_call(call) for call in one.calls]}
             await self.connection.execute(SETTLE_ROUND, values)
-        await self.connection.execute(SETTLE_WITHDRAWAL, {"run_id": run_id})
+        if settled:
+            await self.connection.execute(SETTLE_WITHDRAWAL, {"run_id": run_id})

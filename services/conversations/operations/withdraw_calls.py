@@ -1,6 +1,7 @@
-"""Withdraw the open calls of runs that were cancelled, failed or deleted: nobody would hear of what they do.
+"""Withdraw the open calls of runs that were cancelled, failed or deleted: nobody would wait for what they do.
 
-That it is to be done is stored with the end of the run, so that it is done whoever dies in between.
+That it is to be done is stored with the end of the run, so that it is done whoever dies in between. A call that is
+being done is looked after until it has ended, so that the answer shows what came of it.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from services.chassis import logs
 from services.conversations.ports import ModelFailed, Tools, Transactions
-from services.conversations.rules import ToolCall
+from services.conversations.rules import CallState, ToolCall
 
 _log = logs.get(__name__)
 _PAUSE_SECONDS = 1.0
@@ -64,12 +65,24 @@ class WithdrawCalls:
         async with self.transactions.autocommit() as tx:
             rounds = await tx.runs.rounds(run_id)
         opened = {call.call_id: call for one in rounds for call in one.calls if not call.state.has_ended}
-        ended = {call.call_id: call for call in await self.tools.withdraw(run_id, list(opened.values()))}
+        ended = await self._ended(run_id, list(opened.values()))
         changed = [
             replace(one, calls=tuple(ended.get(call.call_id, call) for call in one.calls))
             for one in rounds
             if any(call.call_id in ended for call in one.calls)
         ]
         async with self.transactions.begin() as tx:
-            await tx.withdrawals.settle(run_id, changed)
+            await tx.withdrawals.note(run_id, changed, settled=len(ended) == len(opened))
         return list(ended.values())
+
+    async def _ended(self, run_id: UUID, opened: list[ToolCall]) -> dict[UUID, ToolCall]:
+        """Withdraw calls and return those that have ended, in whatever way; the others are being done."""
+        ended = {call.call_id: call for call in await self.tools.withdraw(run_id, opened)}
+        others = [call for call in opened if call.call_id not in ended]
+        if not others:
+            return ended
+        standing = {call.call_id: call for call in await self.tools.wait(others, 0.0)}
+        # Who keeps the calls was never asked for one that it does not know, and does it no more when it is asked now.
+        unknown = [replace(call, state=CallState.WITHDRAWN) for call in others if call.call_id not in standing]
+        found = [call for call in (*standing.values(), *unknown) if call.state.has_ended]
+        return ended | {call.call_id: call for call in found}

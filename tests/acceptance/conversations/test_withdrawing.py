@@ -74,6 +74,12 @@ async def later(bot: BotWithTools, run: Run) -> None:
         await connection.execute(statement, {"id": run.run_id})
 
 
+async def standing(bot: BotWithTools, run: Run) -> list[CallState]:
+    """Return how the calls on the answer of a run stand."""
+    _, answer = (await bot.house.messages.page(bot.owner, run.conversation_id, 0, ""))[0]
+    return [call.state for call in answer.tool_calls]
+
+
 async def test_a_call_of_a_cancelled_run_cannot_be_approved_any_more(bot: BotWithTools) -> None:
     run, worker = await waiting(bot, "/order")
     await cancelled(bot, run, worker)
@@ -102,10 +108,42 @@ async def test_a_call_that_is_being_done_when_its_run_is_cancelled_keeps_its_res
 
     await eventually(begun, seconds=SECONDS, what="the request of the call")
     await cancelled(bot, run, worker)
+    assert await standing(bot, run) == [CallState.WITHDRAWN, CallState.STARTED]
+    await later(bot, run)
+    await bot.withdrawing.look()
+    assert await owed(bot, run) == 1, "it is looked after"
     bot.workshop.seen.go_on.set()
     await doing
     withdrawn, done = await bot.workshop.calls.wait([quick.call_id, slow.call_id], 0)
     assert (withdrawn.state, done.state, done.result) == (ToolState.WITHDRAWN, ToolState.SUCCEEDED, "at last")
+    await later(bot, run)
+    await bot.withdrawing.look()
+    assert await standing(bot, run) == [CallState.WITHDRAWN, CallState.SUCCEEDED]
+    assert await owed(bot, run) == 0
+
+
+async def test_a_call_that_nobody_was_asked_to_do_is_withdrawn(
+    bot: BotWithTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        asking.set()
+        await asyncio.Event().wait()
+
+    tool = await bot.tool("/order")
+    bot.house.model.script = lambda _: ["Wait. ", ToolRequest(tool.name, tool.name, "{}")]
+    run = await bot.asked()
+    with monkeypatch.context() as dying:
+        dying.setattr(MeshTools, "request", never)
+        worker = asyncio.create_task(bot.answers.answer(run.conversation_id))
+        async with asyncio.timeout(SECONDS):
+            await asking.wait()
+        await cancelled(bot, run, worker)
+    async with bot.house.transactions.autocommit() as tx:
+        (only,) = await tx.runs.rounds(run.run_id)
+    assert [call.state for call in only.calls] == [CallState.WITHDRAWN]
+    assert await owed(bot, run) == 0
 
 
 async def test_a_worker_that_dies_with_the_end_of_its_run_leaves_no_call_behind(
