@@ -56,7 +56,7 @@ async def work_capabilities(capabilities: list[str]) -> None:
     names = chosen(capabilities)
     async with open_resources(settings, names[0]) as resources:
         await check_current(resources.database.engine, names)
-        broker = make_broker(resources.settings.jobs_url)
+        broker = make_broker(resources.settings.jobs_url, resources.settings.valkey_url)
         modules = await assemble(names, resources)
         for module in modules:
             if module.register_jobs is not None:

@@ -1,14 +1,21 @@
 """What happens around every background job."""
 
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from threading import local
 from typing import Any
 
 import dramatiq
 from dramatiq.middleware import Middleware, Retries
+from redis import Redis
+from redis.exceptions import RedisError
 
-from services.chassis import metrics, tracing
+from services.chassis import logs, metrics, tracing
+
+MOST_BEGUN = 5
+"""How often a job may be begun without an end. A supervisor may end the house when a worker dies once more."""
+_COUNTED_SECONDS = 24 * 60 * 60
+_log = logs.get(__name__)
 
 # https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics: messaging.process.duration
 _DURATION = metrics.histogram(
@@ -36,6 +43,53 @@ class SafeRetries(Retries):
         except Exception:
             message.fail()
             raise
+
+
+class DeadlyJobs(Middleware):
+    """Gives up a job that took several workers down with it: it becomes a dead letter.
+
+    A job that is begun is counted in Valkey until it ends, in whatever way. RabbitMQ counts deliveries too, but also of
+    what only waited in a worker that died, so that its limit has to be high. While Valkey is away nothing is counted.
+    """
+
+    def __init__(self, valkey: Redis | None) -> None:
+        self._valkey = valkey
+        self._of_thread = local()
+
+    @property
+    def actor_options(self) -> set[str]:
+        """An actor with `deadly=False` does nothing that could harm its worker, and is not counted."""
+        return {"deadly"}
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        self._of_thread.counted = ""
+        actor = broker.actors.get(message.actor_name)
+        if self._valkey is None or actor is None or not actor.options.get("deadly", True):
+            return
+        key = f"parley:begun-jobs:{message.message_id}"
+        try:
+            with self._valkey.pipeline(transaction=False) as pipeline:
+                pipeline.incr(key)
+                pipeline.expire(key, _COUNTED_SECONDS)
+                begun, _ = pipeline.execute()
+        except RedisError as error:
+            _log.warning("a job is not counted", cause=repr(error))
+            return
+        self._of_thread.counted = key
+        if begun > MOST_BEGUN:
+            _log.error("a job took its workers down", actor=message.actor_name, message_id=message.message_id)
+            message.fail()
+
+    def after_process_message(self, _broker: Any, _message: Any, *, result: Any = None, exception: Any = None) -> None:  # noqa: ARG002
+        self._ended()
+
+    def after_skip_message(self, _broker: Any, _message: Any) -> None:
+        self._ended()
+
+    def _ended(self) -> None:
+        if self._valkey is not None and self._of_thread.counted:
+            with suppress(RedisError):
+                self._valkey.delete(self._of_thread.counted)
 
 
 class Tracing(Middleware):
@@ -71,8 +125,8 @@ class Metering(Middleware):
         self._of_thread.started = time.perf_counter()
 
     def after_process_message(self, _broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:  # noqa: ARG002
-        failed = "dead_lettered" if message.failed else "retried"
-        self._note(message, "succeeded" if exception is None else failed)
+        done = "succeeded" if exception is None else "retried"
+        self._note(message, "dead_lettered" if message.failed else done)
 
     def after_skip_message(self, _broker: Any, message: Any) -> None:
         self._note(message, "skipped")

@@ -14,11 +14,11 @@ import dramatiq
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
-from redis import ConnectionPool
+from redis import ConnectionPool, Redis
 
 from services.chassis import garbage, logs
 from services.chassis.addresses import Url, current, valkey_options
-from services.chassis.job_middleware import Metering, SafeRetries, Tracing
+from services.chassis.job_middleware import DeadlyJobs, Metering, SafeRetries, Tracing
 from services.chassis.outbox import Event
 from services.chassis.rabbitmq import AsMessage, QuorumBroker, RabbitmqPublisher, message_of
 from services.chassis.settings import ChassisSettings
@@ -43,11 +43,16 @@ class _RunningLoop(EventLoopThread):
         self.loop = loop
 
 
-def make_broker(url: Url) -> dramatiq.Broker:
-    """Return the broker for actors: RabbitMQ for amqp://…, Valkey for redis://…. It connects when first used."""
+def make_broker(url: Url, valkey_url: Url = "") -> dramatiq.Broker:
+    """Return the broker for actors: RabbitMQ for amqp://…, Valkey for redis://…. It connects when first used.
+
+    A worker gives its `valkey_url`, where jobs that take their workers down are counted.
+    """
+    counts = Redis(connection_pool=ConnectionPool.from_url(**valkey_options(valkey_url))) if valkey_url else None
     middleware: list[Middleware] = [
         Tracing(),
         Metering(),
+        DeadlyJobs(counts),
         TimeLimit(time_limit=_TIME_LIMIT_MS),
         ShutdownNotifications(notify_shutdown=True),
         SafeRetries(max_retries=MAX_RETRIES, min_backoff=500, max_backoff=60_000),

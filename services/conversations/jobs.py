@@ -43,7 +43,7 @@ class Answering:
             # Does not wait for the loop, and takes the trace along: a busy loop keeps no nudge of others back.
             loop.call_soon_threadsafe(self.take_up, UUID(conversation_id), tenant)
 
-        dramatiq.actor(actor_name=QUEUE, queue_name=QUEUE, broker=broker)(incoming)
+        dramatiq.actor(actor_name=QUEUE, queue_name=QUEUE, broker=broker, deadly=False)(incoming)
 
     def take_up(self, conversation_id: UUID, tenant: str) -> None:
         """Begin to answer what waits in a conversation, now or when its tenant has its turn."""

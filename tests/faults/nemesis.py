@@ -18,6 +18,8 @@ from tests.faults.storm import Storm
 from tests.faults.workers import Worker
 
 _LOOK_SECONDS = 0.5
+# Whoever wakes up is left alone for so long: it is to find out that another one has its work.
+_AWAKE_SECONDS = 5.0
 
 
 class Nemesis:
@@ -31,7 +33,7 @@ class Nemesis:
     async def kill_worker(self) -> None:
         """Kill the worker that has lived longest; its supervisor starts another one.
 
-        One that sleeps is left alone: it is to wake up and find another one in its place.
+        One that sleeps is left alone, as one that has just woken up is.
         """
         (await self._awake(lambda worker: worker.lives)).kill()
 
@@ -75,6 +77,7 @@ class Nemesis:
             for process in processes:
                 if process.is_running():
                     process.resume()
+            await asyncio.sleep(_AWAKE_SECONDS)
             self._asleep -= pids
 
     async def deliver_twice(self) -> None:

@@ -209,7 +209,7 @@ async def storm(
         told = {
             "workers": 0,
             "broker_url": broker_url,
-            "inference_scripted_delay_ms": 5,
+            "inference_scripted_delay_ms": 50,
             "conversations_answers_at_once": _ANSWERS_AT_ONCE,
         }
         mesh = stack.enter_context(running_mesh(folder / "house", **(told | settings)))

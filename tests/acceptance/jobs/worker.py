@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 async def main(url: str, notes_url: str) -> None:
     """Work until told to stop."""
     notes = Redis.from_url(notes_url, socket_timeout=None)
-    broker = make_broker(url)
+    broker = make_broker(url, notes_url)
 
     async def deadly(n: int) -> None:
         """Take the process with it, as a fault in a library's machine code does."""

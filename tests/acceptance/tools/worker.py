@@ -13,7 +13,7 @@ async def main() -> None:
     """Work until told to stop."""
     async with open_resources(ChassisSettings(), "tools") as resources:
         module = await assemble(resources)
-        broker = make_broker(resources.settings.jobs_url)
+        broker = make_broker(resources.settings.jobs_url, resources.settings.valkey_url)
         assert module.register_jobs is not None
         module.register_jobs(broker)
         broker.get_actor(QUEUE).options.update(max_retries=1, min_backoff=50)
