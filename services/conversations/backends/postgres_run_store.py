@@ -20,13 +20,13 @@ from services.conversations.backends.run_statements import (
     ANSWER_AGAIN,
     CLAIM,
     FINISH,
+    HISTORY,
+    MOVE,
     NUDGE_STRANDED,
-    OWE_WITHDRAWALS,
     RELEASE,
     RENEW,
     REQUEST_CANCEL,
     SAVE_ROUND,
-    TAKE_UP_OR_RELEASE,
 )
 from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import (
@@ -155,13 +155,17 @@ class PostgresRunStore:
 
     async def claim(self, conversation_id: UUID, history_size: int) -> Claim | None:
         """See the port."""
-        about = {"conversation_id": conversation_id, "size": history_size}
-        row = (await self.connection.execute(CLAIM, about)).one_or_none()
-        if row is None:
-            return None
-        if row.id is None:
-            return await self._take_up_or_release(conversation_id, row.fence, history_size)
-        return await self._claim(row)
+        # Before anything changes: a key that cannot be had now costs the run no attempt.
+        await self.seals.of_conversation(self.connection, conversation_id)
+        while True:
+            about = {"conversation_id": conversation_id, "size": history_size}
+            row = (await self.connection.execute(CLAIM, about)).one_or_none()
+            if row is None:
+                return None
+            if row.id is not None:
+                return await self._claim(row, row.history)
+            # What waited has ended meanwhile. What came meanwhile found the lease taken.
+            await self.release(conversation_id, row.fence)
 
     async def rounds(self, run_id: UUID) -> list[Round]:
         """See the port."""
@@ -193,26 +197,24 @@ class PostgresRunStore:
         run = claim.run
         output_id = message_id if outcome.text else None
         seal = await self.seals.of_conversation(self.connection, run.conversation_id)
-        held = await self.connection.execute(
-            FINISH,
-            {
-                "conversation_id": run.conversation_id,
-                "fence": claim.fence,
-                "says": int(bool(outcome.text)),
-                "question_id": run.message_id,
-                "message_id": message_id,
-                "text": outcome.text if seal is None else seal.seal(outcome.text, about_message(message_id)),
-                "run_id": run.run_id,
-                "metadata": asdict(outcome.metadata),
-                "state": outcome.state.value,
-                "output_id": output_id,
-                "reason": outcome.error_reason,
-                "message": outcome.error_message,
-                "succeeded": outcome.state is RunState.SUCCEEDED,
-                **event_parameters(OUTGOING, str(run.conversation_id)),
-            },
-        )
-        row = held.one_or_none()
+        ending = {
+            "conversation_id": run.conversation_id,
+            "fence": claim.fence,
+            "says": int(bool(outcome.text)),
+            "question_id": run.message_id,
+            "message_id": message_id,
+            "text": outcome.text if seal is None else seal.seal(outcome.text, about_message(message_id)),
+            "run_id": run.run_id,
+            "metadata": asdict(outcome.metadata),
+            "state": outcome.state.value,
+            "output_id": output_id,
+            "reason": outcome.error_reason,
+            "message": outcome.error_message,
+            "succeeded": outcome.state is RunState.SUCCEEDED,
+            **event_parameters(OUTGOING, str(run.conversation_id)),
+        }
+        rows = {row.id == run.run_id: row for row in await self.connection.execute(FINISH, ending)}
+        row, taken = rows.get(True), rows.get(False)
         if row is None:
             raise LeaseLost
         message = None
@@ -230,10 +232,21 @@ class PostgresRunStore:
                 run.message_id,
                 shown(rounds),
             )
-        if outcome.state is not RunState.SUCCEEDED:
-            await self.connection.execute(OWE_WITHDRAWALS, {"run_ids": [run.run_id]})
-        following = await self._take_up_or_release(run.conversation_id, claim.fence, history_size)
-        return run_of(row), message, following
+        if taken is not None:
+            # The answer that was just stored is part of what was said.
+            about = {"message_id": taken.message_id, "size": history_size}
+            return run_of(row), message, await self._claim(taken, await self.connection.scalar(HISTORY, about))
+        return run_of(row), message, await self._looked_again(row, ending, history_size)
+
+    async def _looked_again(self, row: Row[Any], ending: dict[str, Any], history_size: int) -> Claim | None:
+        """Take up what came, or was cancelled, just as a run ended: that statement saw it not, or only half of it."""
+        if row.is_leased:
+            await self.release(row.conversation_id, row.fence)
+        elif not row.was_nudged:
+            return None
+        if ending["says"]:
+            await self.connection.execute(MOVE, ending)
+        return await self.claim(row.conversation_id, history_size)
 
     async def renew(self, conversation_id: UUID, fence: int) -> bool:
         """See the port."""
@@ -252,21 +265,16 @@ class PostgresRunStore:
             await self.outbox.add(self.connection, TOPIC, key, {"conversation_id": key, "tenant": row.tenant})
         return len(rows)
 
-    async def _take_up_or_release(self, conversation_id: UUID, fence: int, history_size: int) -> Claim | None:
-        about = {"conversation_id": conversation_id, "fence": fence, "size": history_size}
-        row = (await self.connection.execute(TAKE_UP_OR_RELEASE, about)).one_or_none()
-        return None if row is None else await self._claim(row)
-
-    async def _claim(self, row: Row[Any]) -> Claim:
+    async def _claim(self, row: Row[Any], history: list[list[str]]) -> Claim:
         run = run_of(row)
-        seal = await self.seals.of_key(run.conversation_id, row.data_key)
+        seal = await self.seals.of_conversation(self.connection, run.conversation_id)
         # The worker is about to write this run's events.
         self.seals.remember(run.run_id, seal)
-        history = tuple(
+        said = tuple(
             PromptMessage(role, said if seal is None else seal.open(said, about_message(message_id)))
-            for message_id, role, said in row.history
+            for message_id, role, said in history
         )
-        return Claim(run, row.fence, asker_of(row), context_of(row.context), history)
+        return Claim(run, row.fence, asker_of(row), context_of(row.context), said)
 
 
 def _parameters(new: NewMessage | NewAnswer) -> dict[str, object]:

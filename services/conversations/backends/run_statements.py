@@ -96,8 +96,9 @@ ACTIVATE = _sql("""
     WHERE id = :conversation_id AND owner_id = :owner_id AND EXISTS (SELECT 1 FROM branch)
 """)
 
-# What a worker needs to answer: who asks, and the branch that ends at the question, from its last messages on.
+# What a worker needs to know of who asks.
 _ASKED = "fence, context, owner_id, organization_id, data_key, bot_id, application_id, prompt_variables"
+# The branch that ends at the question, from its last messages on.
 _BRANCH = """
     branch AS (
         SELECT m.id, m.role, m.text, m.parent_id, 1 AS depth
@@ -108,9 +109,13 @@ _BRANCH = """
     )
 """
 _HISTORY = "(SELECT json_agg(json_build_array(id, role, text) ORDER BY depth DESC) FROM branch) AS history"
+HISTORY = _sql(f"""
+    WITH RECURSIVE taken AS (SELECT CAST(:message_id AS uuid) AS message_id), {_BRANCH} SELECT {_HISTORY}
+""")
 
 # The inner select may see what another worker has just ended; the state in the outer condition is looked at again
-# under the row's lock. A lease without a run is given back by the caller.
+# under the row's lock. A lease without a run is given back by the caller. A question whose answer comes meanwhile is
+# taken up in its own turn, so that the history is complete as this statement sees it.
 CLAIM = _sql(f"""
     WITH RECURSIVE leased AS (
         UPDATE conversations.conversation AS c
@@ -131,31 +136,45 @@ CLAIM = _sql(f"""
     SELECT {_ASKED}, taken.*, {_HISTORY} FROM leased LEFT JOIN taken ON true
 """)  # noqa: S608 - text of ours
 
-# The conversation's row is locked from here on: a message that is accepted now waits, and its nudge finds the lease
-# free, or this worker finds its run. Whoever delivers answers is told of a final one: where it is, not what it says.
+# Ends a run and takes up the next one, or gives the lease back. All of it sees what was committed when it began: what
+# is accepted while it waits for the conversation's row shows in `nudged_at`, and the caller looks again. Whoever
+# delivers answers is told of a final one: where it is, not what it says.
 _ANSWER = """jsonb_build_object(
     'owner_id', owner_id, 'conversation_id', CAST(:outbox_key AS text), 'message_id', CAST(:message_id AS text),
     'run_id', CAST(:run_id AS text), 'sequence', last_sequence
 )"""
+_OPEN_CALLS = """jsonb_path_exists(calls, '$[*] ? (@.state == "started" || @.state == "waiting_for_approval")')"""
+# What was said before an answer came, and waits for its own, follows it.
+_MOVE = """
+    UPDATE conversations.message AS m SET parent_id = :message_id
+    FROM conversations.run AS waiting
+    WHERE m.parent_id = :question_id AND m.role = 'user' AND waiting.message_id = m.id
+        AND waiting.conversation_id = :conversation_id AND waiting.state = 'queued'
+"""
+MOVE = _sql(_MOVE)
 FINISH = _sql(f"""
-    WITH held AS (
+    WITH seen AS (
+        SELECT nudged_at FROM conversations.conversation WHERE id = :conversation_id
+    ), following AS (
+        SELECT id FROM conversations.run
+        WHERE conversation_id = :conversation_id AND state IN ('queued', 'running') AND id <> :run_id
+        ORDER BY ordinal, id LIMIT 1
+    ), held AS (
         UPDATE conversations.conversation
-        SET last_sequence = last_sequence + :says, updated_at = now(), lease_until = now() + interval '8 seconds',
+        SET last_sequence = last_sequence + :says, updated_at = now(),
+            lease_until = CASE WHEN EXISTS (SELECT 1 FROM following) THEN now() + interval '8 seconds' END,
             active_message_id = CASE WHEN :says = 1 AND active_message_id = :question_id THEN :message_id
                 ELSE active_message_id END
         WHERE id = :conversation_id AND fence = :fence
-        RETURNING last_sequence, owner_id
+            AND EXISTS (SELECT 1 FROM conversations.run WHERE id = :run_id AND state IN ('queued', 'running'))
+        RETURNING last_sequence, nudged_at, {_ASKED}
     ), said AS (
         INSERT INTO conversations.message
             (id, conversation_id, sequence, role, text, run_id, metadata, created_at, parent_id)
         SELECT :message_id, :conversation_id, last_sequence, 'assistant', :text, :run_id, :metadata, now(), :question_id
         FROM held WHERE :says = 1
     ), moved AS (
-        -- What was said before this answer came, and waits for its own, follows it.
-        UPDATE conversations.message AS m SET parent_id = :message_id
-        FROM held, conversations.run AS waiting
-        WHERE :says = 1 AND m.parent_id = :question_id AND m.role = 'user' AND waiting.message_id = m.id
-            AND waiting.conversation_id = :conversation_id AND waiting.state = 'queued'
+        {_MOVE} AND :says = 1 AND EXISTS (SELECT 1 FROM held)
     ), ended AS (
         UPDATE conversations.run
         SET state = :state, output_message_id = :output_id, error_reason = :reason, error_message = :message,
@@ -164,8 +183,20 @@ FINISH = _sql(f"""
         RETURNING run.*
     ), told AS (
         {storing(EVENT_OUTBOX, _ANSWER, "held JOIN ended ON :succeeded")}
+    ), owed AS (
+        INSERT INTO conversations.withdrawal (run_id)
+        SELECT DISTINCT ended.id FROM ended JOIN conversations.run_round ON run_round.run_id = ended.id
+        WHERE NOT :succeeded AND {_OPEN_CALLS}
+        ON CONFLICT DO NOTHING
+    ), taken AS (
+        UPDATE conversations.run
+        SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
+        FROM held WHERE id = (SELECT id FROM following) AND state IN ('queued', 'running')
+        RETURNING run.*
     )
-    SELECT ended.*, held.last_sequence FROM held JOIN ended ON true
+    SELECT held.last_sequence, {_ASKED}, held.nudged_at IS DISTINCT FROM seen.nudged_at AS was_nudged,
+        EXISTS (SELECT 1 FROM following) AS is_leased, run.*
+    FROM held JOIN seen ON true JOIN (SELECT * FROM ended UNION ALL SELECT * FROM taken) AS run ON true
 """)  # noqa: S608 - names of ours
 
 # The update locks the conversation: a worker whose fence is not the highest any more stores nothing, and one that takes
@@ -195,14 +226,11 @@ SHOWN_CALLS = _sql("""
 """)
 
 # A round stands as it was stored last: which of its open calls have ended meanwhile, `tools` knows.
-OWE_WITHDRAWALS = _sql("""
+OWE_WITHDRAWALS = _sql(f"""
     INSERT INTO conversations.withdrawal (run_id)
-    SELECT run_id FROM conversations.run_round
-    WHERE run_id = ANY(:run_ids)
-        AND jsonb_path_exists(calls, '$[*] ? (@.state == "started" || @.state == "waiting_for_approval")')
-    GROUP BY run_id
+    SELECT DISTINCT run_id FROM conversations.run_round WHERE run_id = ANY(:run_ids) AND {_OPEN_CALLS}
     ON CONFLICT DO NOTHING
-""")
+""")  # noqa: S608 - text of ours
 
 _LATER = """
     SET tries = least(tries + 1, 6),
@@ -225,23 +253,6 @@ SETTLE_ROUND = _sql("""
     UPDATE conversations.run_round SET calls = :calls WHERE run_id = :run_id AND depth = :depth
 """)
 SETTLE_WITHDRAWAL = _sql("DELETE FROM conversations.withdrawal WHERE run_id = :run_id")
-
-TAKE_UP_OR_RELEASE = _sql(f"""
-    WITH RECURSIVE taken AS (
-        UPDATE conversations.run
-        SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, now())
-        WHERE id = (
-            SELECT id FROM conversations.run
-            WHERE conversation_id = :conversation_id AND state IN ('queued', 'running') ORDER BY ordinal, id LIMIT 1
-        )
-        RETURNING run.*
-    ), released AS (
-        UPDATE conversations.conversation SET lease_until = NULL
-        WHERE id = :conversation_id AND fence = :fence AND NOT EXISTS (SELECT 1 FROM taken)
-    ), {_BRANCH}
-    SELECT {_ASKED}, taken.*, {_HISTORY}
-    FROM taken JOIN conversations.conversation ON conversation.id = taken.conversation_id
-""")  # noqa: S608 - text of ours
 
 # A heartbeat may overtake nothing: one that reaches PostgreSQL after its worker gave the lease back leaves it so, else
 # nobody would hold the conversation and nobody could take it.

@@ -51,13 +51,6 @@ class Seals:
             raise LookupError(run_id)
         return await self._opened(run_id, row)
 
-    async def of_key(self, conversation_id: UUID, wrapped: str | None) -> Seal | None:
-        """Return the seal of a conversation whose wrapped data key was just read. Raises as `of_conversation` does."""
-        if conversation_id not in self._of:
-            context = context_of(conversation_id)
-            self.remember(conversation_id, None if wrapped is None else await self._keys.open(context, wrapped))
-        return self._of[conversation_id]
-
     def known(self, key: UUID) -> tuple[bool, Seal | None]:
         """Return whether the seal of a conversation or run is remembered, and the seal."""
         return key in self._of, self._of.get(key)

@@ -63,7 +63,7 @@ class AnswerMessages:
 
         May be called any number of times: each run ends with at most one answer.
         """
-        async with self.transactions.begin() as tx:
+        async with self.transactions.autocommit() as tx:
             claim = await tx.runs.claim(conversation_id, self.history_size)
         if claim is None:
             return
@@ -83,7 +83,7 @@ class AnswerMessages:
 
     async def _answer_run(self, claim: Claim) -> Claim | None:
         outcome = await self._outcome(claim)
-        async with self.transactions.begin() as tx:
+        async with self.transactions.autocommit() as tx:
             run, message, following = await tx.runs.finish(claim, outcome, new_id(), self.history_size)
         # From here on the answer is stored; a reader finds its way even if the events below are never written.
         message = await self._withdrawn(claim, run, message)

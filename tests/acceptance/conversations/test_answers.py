@@ -1,6 +1,7 @@
 """The work of a nudge: exactly one answer to each message, in order, whatever happens to the workers."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from services.chassis.heartbeat import LeaseLost
 from services.chassis.identifiers import new_id
 from services.chassis.resources import open_valkey
 from services.conversations.errors import RunNotFound
+from services.conversations.ports import Claim, NewMessage
 from services.conversations.rules import MAX_ATTEMPTS, Context, Metadata, Outcome, RunEvent, RunState
+from tests.support.callers import eventually
 from tests.support.house import House, Step, failure
 
 
@@ -135,6 +138,64 @@ async def test_a_run_that_a_dead_worker_left_is_restarted_and_ends_with_one_answ
             await tx.runs.finish(dead, Outcome(RunState.SUCCEEDED, "zombie"), new_id(), 10)
     messages, _ = await house.messages.page(owner, conversation.conversation_id, 0, "")
     assert [one.text for one in messages] == ["hi", "You said: hi"]
+
+
+async def _waits_for_a_lock(database: Database) -> bool:
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with database.autocommit() as connection:
+        return bool(await connection.scalar(text(statement)))
+
+
+async def test_a_message_that_is_accepted_just_as_a_run_ends_is_taken_up_and_follows_the_answer(
+    house: House, owner: str, database: Database
+) -> None:
+    conversation = await house.conversations.create(owner, "", Context(), None)
+    await house.messages.send(owner, conversation.conversation_id, "one", None)
+    async with house.transactions.autocommit() as tx:
+        claim = await tx.runs.claim(conversation.conversation_id, 10)
+    assert claim is not None
+
+    async def end() -> Claim | None:
+        async with house.transactions.autocommit() as tx:
+            return (await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10))[2]
+
+    new = NewMessage(new_id(), new_id(), conversation.conversation_id, owner, "two", "", None, datetime.now(UTC))
+    async with house.transactions.begin() as tx:
+        await tx.runs.accept(new)
+        ending = asyncio.create_task(end())
+        await eventually(lambda: _waits_for_a_lock(database), seconds=10, what="the end of the run")
+    following = await ending
+    assert following is not None
+    assert following.run.run_id == new.run_id
+    assert [said.text for said in following.history] == ["one", "hello", "two"]
+    assert following.fence == claim.fence + 1
+
+
+async def test_a_run_that_is_cancelled_just_as_the_one_before_it_ends_keeps_nobody_out(
+    house: House, owner: str, database: Database
+) -> None:
+    conversation = await house.conversations.create(owner, "", Context(), None)
+    await house.messages.send(owner, conversation.conversation_id, "one", None)
+    _, waiting = await house.messages.send(owner, conversation.conversation_id, "two", None)
+    async with house.transactions.autocommit() as tx:
+        claim = await tx.runs.claim(conversation.conversation_id, 10)
+    assert claim is not None
+
+    async def end() -> Claim | None:
+        async with house.transactions.autocommit() as tx:
+            return (await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10))[2]
+
+    async with house.transactions.begin() as tx:
+        await tx.conversations.get(conversation.conversation_id, owner, lock=True)
+        ending = asyncio.create_task(end())
+        await eventually(lambda: _waits_for_a_lock(database), seconds=10, what="the end of the run")
+        await tx.runs.request_cancel(waiting.run_id)
+    assert await ending is None
+    _, third = await house.messages.send(owner, conversation.conversation_id, "three", None)
+    async with house.transactions.autocommit() as tx:
+        again = await tx.runs.claim(conversation.conversation_id, 10)
+    assert again is not None, "nobody holds the conversation"
+    assert again.run.run_id == third.run_id
 
 
 async def test_a_heartbeat_that_is_late_keeps_nobody_out_of_a_conversation(house: House, owner: str) -> None:
