@@ -50,7 +50,7 @@ async def assemble(resources: Resources) -> Module:
     publisher = open_publisher(resources.settings)
     encryption = resources.custody.field_encryption("conversations")
     seals = Seals(DataKeys(encryption))
-    transactions = PostgresTransactions(resources.database, outbox, told, seals)
+    transactions = PostgresTransactions(resources.database, outbox, seals)
     events = SealedRunEvents(ValkeyRunEvents(resources.valkey, wake_ups), resources.database, seals)
     bots = MeshBots(resources.mesh)
     conversations = KeepConversations(transactions, events, resources.page_tokens, bots)

@@ -16,7 +16,7 @@ from services.chassis.wake_ups import WakeUps
 from services.conversations.backends.postgres_transactions import PostgresTransactions
 from services.conversations.backends.sealed_run_events import SealedRunEvents
 from services.conversations.backends.seals import Seals
-from services.conversations.backends.tables import EVENT_OUTBOX, OUTBOX
+from services.conversations.backends.tables import OUTBOX
 from services.conversations.backends.valkey_run_events import ValkeyRunEvents
 from services.conversations.operations.answer_messages import AnswerMessages
 from services.conversations.operations.branch_messages import BranchMessages
@@ -72,9 +72,7 @@ class House:
         self.model = ScriptedModel()
         self.encryption = LocalFieldEncryption(keys / "field-keys.json", "conversations")
         seals = Seals(DataKeys(self.encryption))
-        self.transactions = PostgresTransactions(
-            database, Outbox(database, OUTBOX), Outbox(database, EVENT_OUTBOX), seals
-        )
+        self.transactions = PostgresTransactions(database, Outbox(database, OUTBOX), seals)
         self.events = SealedRunEvents(ValkeyRunEvents(valkey, self.wake_ups), database, seals)
         tokens = PageTokens("a secret of the tests, long enough")
         self.conversations = KeepConversations(self.transactions, self.events, tokens)

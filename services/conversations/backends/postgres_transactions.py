@@ -17,11 +17,10 @@ from services.conversations.ports import Transaction
 class PostgresTransactions:
     """Implements the port Transactions."""
 
-    def __init__(self, database: Database, outbox: Outbox, events: Outbox, seals: Seals) -> None:
+    def __init__(self, database: Database, outbox: Outbox, seals: Seals) -> None:
         self._database = database
         self._seals = seals
         self._outbox = outbox
-        self._events = events
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -45,4 +44,3 @@ class PostgresTransactions:
     def nudge_committed(self) -> None:
         """See the port."""
         self._outbox.wake()
-        self._events.wake()
