@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import unquote
 
@@ -33,6 +34,7 @@ async def locate_client(call: Call) -> AsyncIterator[None]:
     yield
 
 
+@lru_cache(maxsize=4096)
 def address_of(told: str, peer: str) -> str:
     """Return the address that Envoy told of when it is one, else the one in gRPC's name of the peer."""
     match = _PEER.fullmatch(unquote(peer))
