@@ -114,8 +114,8 @@ HISTORY = _sql(f"""
 """)
 
 # The inner select may see what another worker has just ended; the state in the outer condition is looked at again
-# under the row's lock. A lease without a run is given back by the caller. A question whose answer comes meanwhile is
-# taken up in its own turn, so that the history is complete as this statement sees it.
+# under the row's lock. A lease without a run is given back by the caller. The history is that of when the statement
+# began: what belongs to it was said by then.
 CLAIM = _sql(f"""
     WITH RECURSIVE leased AS (
         UPDATE conversations.conversation AS c
