@@ -13,7 +13,7 @@ class OperationsSettings(BaseSettings):
 
     targets: str = "incoming"
     """The jobs that schedules may start, with commas: QUEUE:ACTOR, or QUEUE for the actor that is called like it."""
-    queues: str = "incoming,outgoing,function_call,failed_events,user_paid,notify_user,log_event"
+    queues: str = "incoming,outgoing,function_call,user_paid,notify_user,log_event"
     """Queues of RabbitMQ whose dead letters are archived beside those of the queues that workers have declared."""
     fires_kept_days: int = Field(default=90, ge=1, le=3660)
     """For how many days the fires of a schedule are listed."""

@@ -24,6 +24,7 @@ LETTERS = "/api/v1/admin/dead-letters"
 SCHEDULES = "/api/v1/admin/schedules"
 OPERATIONS = "/api/v1/admin/operations"
 ACTIONS = "/api/v1/admin/actions"
+FAILED = "failed_events.user_paid.notifier"
 UNKNOWN_ID = "0198b6d4-0000-7000-8000-000000000000"
 METHODS = [method for method in contract.methods() if method.containing_service.file.package == "parley.operations.v1"]
 
@@ -70,7 +71,7 @@ class Office:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     with running_mesh(
-        tmp_path_factory.mktemp("office"), operations_targets="incoming,incoming:nobody,failed_events"
+        tmp_path_factory.mktemp("office"), operations_targets=f"incoming,incoming:nobody,{FAILED}"
     ) as mesh:
         yield mesh
 
@@ -85,7 +86,7 @@ async def test_an_event_that_nobody_could_deal_with_is_mended_and_reaches_its_gr
     ann = await office.admin.edge.register()
     paid = {"payment_id": "1", "user_id": ann.id, "amount": "much", "currency": "EUR"}
     event = {"topic": "user_paid", "group": "notifier", "event_id": str(uuid4()), "key": ann.id, "payload": paid}
-    target = {"queue": "failed_events", "actor": "failed_events", "payload": json.dumps(event)}
+    target = {"queue": FAILED, "actor": FAILED, "payload": json.dumps(event)}
     schedule = await office.admin.post(SCHEDULES, cron="0 0 1 1 *", target=target)
     await office.admin.post(f"{SCHEDULES}/{schedule['id']}:run")
 
@@ -94,7 +95,7 @@ async def test_an_event_that_nobody_could_deal_with_is_mended_and_reaches_its_gr
 
     await eventually(listed, seconds=30, what="the dead event")
     (letter,) = await office.letters(ann.id)
-    assert letter["queue"] == "failed_events"
+    assert letter["queue"] == FAILED
     assert "no event of the topic user_paid" in letter["error"]
     path = f"{LETTERS}/{letter['id']}"
     mended = json.dumps(event | {"payload": paid | {"amount": "500"}})

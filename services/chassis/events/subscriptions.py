@@ -1,13 +1,13 @@
 """Who listens to which events, and what becomes of an event that a group cannot deal with.
 
-It is tried five times in its turn. Then it is a job of the queue `failed_events`, and the next event has its turn; the
-job is tried for three minutes more, and is a dead letter like any other at last: an operator sees it, mends it and
-sends it back, to this group alone.
+It is tried five times in its turn. Then it is a job of the queue `failed_events.<topic>.<group>`, and the next event
+has its turn; the job is tried for three minutes more, and is a dead letter like any other at last: an operator sees it,
+mends it and sends it back, to this group alone.
 """
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import dramatiq
@@ -20,14 +20,9 @@ from services.chassis.events.cloud_events import unpack
 from services.chassis.jobs import MAX_RETRIES, JobPublisher
 from services.chassis.outbox import Event
 
-QUEUE = "failed_events"
 _PAUSES_SECONDS = (0.05, 0.2, 1.0, 3.0)
 _AWAY_SECONDS = 1.0
 _log = logs.get(__name__)
-
-
-class NobodyListens(LookupError):
-    """No part of the house listens to the topic in this group."""
 
 
 class Subscriptions:
@@ -62,27 +57,12 @@ class Subscriptions:
         return frozenset(self._handlers)
 
     def register(self, broker: dramatiq.Broker) -> None:
-        """Declare the actor of failed events on a worker's broker."""
-
-        async def failed_events(
-            topic: str,
-            group: str,
-            event_id: str = "",
-            key: str = "",
-            payload: Mapping[str, object] | None = None,
-            packed: str = "",
-        ) -> None:
-            event = (
-                unpack(b64decode(packed, validate=True))
-                if packed
-                else Event(UUID(event_id), topic, key, dict(payload or {}), tracing.headers())
+        """Declare the actors of this process's groups on a worker's broker."""
+        for (topic, group), handler in self._handlers.items():
+            name = queue_of_failed(topic, group)
+            dramatiq.actor(actor_name=name, queue_name=name, broker=broker, retry_when=_may_pass)(
+                _doing(topic, handler)
             )
-            handler = self._handlers.get((topic, group))
-            if handler is None:
-                raise NobodyListens(f"nobody listens to {topic} in the group {group}")
-            await handler(event)
-
-        dramatiq.actor(actor_name=QUEUE, queue_name=QUEUE, broker=broker, retry_when=_may_pass)(failed_events)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -117,6 +97,11 @@ class Subscriptions:
                 await asyncio.sleep(_AWAY_SECONDS)
 
 
+def queue_of_failed(topic: str, group: str) -> str:
+    """Return the queue of what a group could not deal with: those workers take from it that have its handler."""
+    return f"failed_events.{topic}.{group}"
+
+
 def job_of(event: Event, topic: str, group: str) -> Event:
     """Return the job that deals with an event for a group; the same one, however often it is asked for."""
     payload: dict[str, object] = {
@@ -126,7 +111,8 @@ def job_of(event: Event, topic: str, group: str) -> Event:
         "key": event.key,
         "payload": event.payload,
     }
-    return Event(uuid5(event.event_id, f"{topic}/{group}"), QUEUE, event.key, payload, event.headers)
+    job_id = uuid5(event.event_id, f"{topic}/{group}")
+    return Event(job_id, queue_of_failed(topic, group), event.key, payload, event.headers)
 
 
 def job_of_packed(packed: bytes, topic: str, group: str) -> Event:
@@ -135,13 +121,27 @@ def job_of_packed(packed: bytes, topic: str, group: str) -> Event:
         return job_of(unpack(packed), topic, group)
     except (DecodeError, ValueError):
         payload: dict[str, object] = {"topic": topic, "group": group, "packed": b64encode(packed).decode()}
-        return Event(uuid5(NAMESPACE_OID, f"{topic}/{group}/{payload['packed']}"), QUEUE, "", payload)
+        job_id = uuid5(NAMESPACE_OID, f"{topic}/{group}/{payload['packed']}")
+        return Event(job_id, queue_of_failed(topic, group), "", payload)
+
+
+def _doing(topic: str, handler: Handler) -> Callable[..., Awaitable[None]]:
+    async def deal_again(
+        event_id: str = "", key: str = "", payload: Mapping[str, object] | None = None, packed: str = "", **_about: str
+    ) -> None:
+        if packed:
+            event = unpack(b64decode(packed, validate=True))
+        else:
+            event = Event(UUID(event_id), topic, key, dict(payload or {}), tracing.headers())
+        await handler(event)
+
+    return deal_again
 
 
 def _may_pass(retries: int, error: BaseException) -> bool:
     # An event that says nothing to its handler says nothing later either. It is tried twice all the same: Valkey keeps
     # a message as it was when it was sent, and a retry is sent with what the try before it failed of.
-    return retries < (1 if isinstance(error, ValueError | DecodeError | NobodyListens) else MAX_RETRIES)
+    return retries < (1 if isinstance(error, ValueError | DecodeError) else MAX_RETRIES)
 
 
 def _say(event: Event, group: str, error: Exception, pause: float | None) -> None:

@@ -12,7 +12,6 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from services.chassis.addresses import Url
 from services.chassis.events.cloud_events import CONTENT_TYPE
-from services.chassis.events.subscriptions import QUEUE as FAILED_EVENTS
 from services.chassis.events.subscriptions import job_of_packed
 from services.chassis.rabbitmq import connect, message_of
 from services.operations.backends.failed_messages import failed_message
@@ -107,7 +106,8 @@ def _as_job(queue: str, message: AbstractIncomingMessage) -> tuple[str, bytes]:
     if message.content_type != CONTENT_TYPE:
         return queue, message.body
     topic, _, group = queue.partition(".")
-    return FAILED_EVENTS, message_of(job_of_packed(message.body, topic, group)).encode()
+    job = job_of_packed(message.body, topic, group)
+    return job.topic, message_of(job).encode()
 
 
 def _last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:

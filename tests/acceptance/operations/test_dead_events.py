@@ -7,7 +7,7 @@ import aio_pika
 
 from services.chassis.events.cloud_events import CONTENT_TYPE, pack
 from services.chassis.events.rabbitmq_bus import queue_of
-from services.chassis.events.subscriptions import QUEUE, job_of
+from services.chassis.events.subscriptions import job_of
 from services.chassis.identifiers import new_id
 from services.chassis.outbox import Event
 from services.chassis.rabbitmq import dead_letter_arguments
@@ -32,10 +32,10 @@ async def test_a_dead_event_is_replayed_to_the_group_that_failed_and_to_no_other
             readable, unreadable = found
         await source.close()
     job = job_of(event, "user_paid", "notifier")
-    assert (readable.queue, readable.actor, readable.message_id) == (QUEUE, QUEUE, str(job.event_id))
+    assert (readable.queue, readable.actor, readable.message_id) == (job.topic, job.topic, str(job.event_id))
     assert readable.trace_id == _TRACE
     replayed = replay_of(_letter(readable))
-    assert (replayed.queue, replayed.actor, replayed.payload) == (QUEUE, QUEUE, job.payload)
+    assert (replayed.queue, replayed.actor, replayed.payload) == (job.topic, job.topic, job.payload)
     assert json.loads(unreadable.payload) == {"topic": "user_paid", "group": "notifier", "packed": "bm8gZXZlbnQ="}
 
 
