@@ -15,6 +15,8 @@ from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
 from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from services.chassis import garbage, logs
 from services.chassis.addresses import Url, current, valkey_options
@@ -30,6 +32,7 @@ _HEARTBEAT_TIMEOUT_MS = 5_000
 _MAINTENANCE_CHANCE = 100_000
 _TIME_LIMIT_MS = 15 * 60 * 1000
 _STOP_MS = 8_000
+_COUNT_SECONDS = 1.0
 # With pauses of 0.5 s, 1 s … 60 s between them: about three minutes, then the dead letters.
 MAX_RETRIES = 8
 
@@ -48,11 +51,10 @@ def make_broker(url: Url, valkey_url: Url = "") -> dramatiq.Broker:
 
     A worker gives its `valkey_url`, where jobs that take their workers down are counted.
     """
-    counts = Redis(connection_pool=ConnectionPool.from_url(**valkey_options(valkey_url))) if valkey_url else None
     middleware: list[Middleware] = [
         Tracing(),
         Metering(),
-        DeadlyJobs(counts),
+        DeadlyJobs(_counts(valkey_url) if valkey_url else None),
         TimeLimit(time_limit=_TIME_LIMIT_MS),
         ShutdownNotifications(notify_shutdown=True),
         SafeRetries(max_retries=MAX_RETRIES, min_backoff=500, max_backoff=60_000),
@@ -65,6 +67,14 @@ def make_broker(url: Url, valkey_url: Url = "") -> dramatiq.Broker:
         heartbeat_timeout=_HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=_MAINTENANCE_CHANCE,
     )
+
+
+def _counts(url: Url) -> Redis:
+    # A Valkey that is away or hangs keeps no job waiting: it is done uncounted.
+    pool = ConnectionPool.from_url(
+        **valkey_options(url), socket_timeout=_COUNT_SECONDS, socket_connect_timeout=_COUNT_SECONDS
+    )
+    return Redis(connection_pool=pool, retry=Retry(NoBackoff(), 1))
 
 
 class JobPublisher(Protocol):

@@ -210,7 +210,6 @@ class PostgresRunStore:
             "output_id": output_id,
             "reason": outcome.error_reason,
             "message": outcome.error_message,
-            "succeeded": outcome.state is RunState.SUCCEEDED,
             **event_parameters(OUTGOING, str(run.conversation_id)),
         }
         rows = {row.id == run.run_id: row for row in await self.connection.execute(FINISH, ending)}

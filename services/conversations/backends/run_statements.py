@@ -18,7 +18,6 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "calls": JSONB(none_as_null=True),
     "depth": Integer(),
     "says": Integer(),
-    "succeeded": Boolean(),
     "tool_required": Boolean(),
     "size": Integer(),
     "run_ids": ARRAY(Uuid()),
@@ -182,11 +181,11 @@ FINISH = _sql(f"""
         FROM held WHERE id = :run_id AND state IN ('queued', 'running')
         RETURNING run.*
     ), told AS (
-        {storing(EVENT_OUTBOX, _ANSWER, "held JOIN ended ON :succeeded")}
+        {storing(EVENT_OUTBOX, _ANSWER, "held JOIN ended ON ended.state = 'succeeded'")}
     ), owed AS (
         INSERT INTO conversations.withdrawal (run_id)
         SELECT DISTINCT ended.id FROM ended JOIN conversations.run_round ON run_round.run_id = ended.id
-        WHERE NOT :succeeded AND {_OPEN_CALLS}
+        WHERE ended.state <> 'succeeded' AND {_OPEN_CALLS}
         ON CONFLICT DO NOTHING
     ), taken AS (
         UPDATE conversations.run

@@ -25,7 +25,7 @@ class BranchMessages:
             RequestIdReused: the request id came before for another message.
         """
         try:
-            async with self.transactions.begin() as tx:
+            async with self.transactions.autocommit() as tx:
                 message = await tx.conversations.message(message_id)
                 if message is None or message.conversation_id != conversation_id:
                     raise MessageNotFound(message_id=message_id)

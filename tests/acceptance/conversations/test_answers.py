@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
@@ -140,6 +141,18 @@ async def test_a_run_that_a_dead_worker_left_is_restarted_and_ends_with_one_answ
     assert [one.text for one in messages] == ["hi", "You said: hi"]
 
 
+async def _claimed(house: House, conversation_id: UUID) -> Claim:
+    async with house.transactions.autocommit() as tx:
+        claim = await tx.runs.claim(conversation_id, 10)
+    assert claim is not None, "somebody holds the conversation, or nothing waits"
+    return claim
+
+
+async def _ended(house: House, claim: Claim) -> Claim | None:
+    async with house.transactions.autocommit() as tx:
+        return (await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10))[2]
+
+
 async def _waits_for_a_lock(database: Database) -> bool:
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with database.autocommit() as connection:
@@ -149,20 +162,13 @@ async def _waits_for_a_lock(database: Database) -> bool:
 async def test_a_message_that_is_accepted_just_as_a_run_ends_is_taken_up_and_follows_the_answer(
     house: House, owner: str, database: Database
 ) -> None:
-    conversation = await house.conversations.create(owner, "", Context(), None)
-    await house.messages.send(owner, conversation.conversation_id, "one", None)
-    async with house.transactions.autocommit() as tx:
-        claim = await tx.runs.claim(conversation.conversation_id, 10)
-    assert claim is not None
-
-    async def end() -> Claim | None:
-        async with house.transactions.autocommit() as tx:
-            return (await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10))[2]
-
-    new = NewMessage(new_id(), new_id(), conversation.conversation_id, owner, "two", "", None, datetime.now(UTC))
+    conversation_id = (await house.conversations.create(owner, "", Context(), None)).conversation_id
+    await house.messages.send(owner, conversation_id, "one", None)
+    claim = await _claimed(house, conversation_id)
+    new = NewMessage(new_id(), new_id(), conversation_id, owner, "two", "", None, datetime.now(UTC))
     async with house.transactions.begin() as tx:
         await tx.runs.accept(new)
-        ending = asyncio.create_task(end())
+        ending = asyncio.create_task(_ended(house, claim))
         await eventually(lambda: _waits_for_a_lock(database), seconds=10, what="the end of the run")
     following = await ending
     assert following is not None
@@ -174,40 +180,27 @@ async def test_a_message_that_is_accepted_just_as_a_run_ends_is_taken_up_and_fol
 async def test_a_run_that_is_cancelled_just_as_the_one_before_it_ends_keeps_nobody_out(
     house: House, owner: str, database: Database
 ) -> None:
-    conversation = await house.conversations.create(owner, "", Context(), None)
-    await house.messages.send(owner, conversation.conversation_id, "one", None)
-    _, waiting = await house.messages.send(owner, conversation.conversation_id, "two", None)
-    async with house.transactions.autocommit() as tx:
-        claim = await tx.runs.claim(conversation.conversation_id, 10)
-    assert claim is not None
-
-    async def end() -> Claim | None:
-        async with house.transactions.autocommit() as tx:
-            return (await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10))[2]
-
+    conversation_id = (await house.conversations.create(owner, "", Context(), None)).conversation_id
+    await house.messages.send(owner, conversation_id, "one", None)
+    _, waiting = await house.messages.send(owner, conversation_id, "two", None)
+    claim = await _claimed(house, conversation_id)
     async with house.transactions.begin() as tx:
-        await tx.conversations.get(conversation.conversation_id, owner, lock=True)
-        ending = asyncio.create_task(end())
+        await tx.conversations.get(conversation_id, owner, lock=True)
+        ending = asyncio.create_task(_ended(house, claim))
         await eventually(lambda: _waits_for_a_lock(database), seconds=10, what="the end of the run")
         await tx.runs.request_cancel(waiting.run_id)
     assert await ending is None
-    _, third = await house.messages.send(owner, conversation.conversation_id, "three", None)
-    async with house.transactions.autocommit() as tx:
-        again = await tx.runs.claim(conversation.conversation_id, 10)
-    assert again is not None, "nobody holds the conversation"
-    assert again.run.run_id == third.run_id
+    _, third = await house.messages.send(owner, conversation_id, "three", None)
+    assert (await _claimed(house, conversation_id)).run.run_id == third.run_id
 
 
 async def test_a_heartbeat_that_is_late_keeps_nobody_out_of_a_conversation(house: House, owner: str) -> None:
     conversation = await house.conversations.create(owner, "", Context(), None)
     for expected in (1, 2):
         await house.messages.send(owner, conversation.conversation_id, "hi", None)
-        async with house.transactions.begin() as tx:
-            claim = await tx.runs.claim(conversation.conversation_id, 10)
-        assert claim is not None, "the lease was given back"
+        claim = await _claimed(house, conversation.conversation_id)
         assert claim.fence == expected
-        async with house.transactions.begin() as tx:
-            await tx.runs.finish(claim, Outcome(RunState.SUCCEEDED, "hello"), new_id(), 10)
+        assert await _ended(house, claim) is None
         async with house.transactions.begin() as tx:
             assert await tx.runs.renew(conversation.conversation_id, claim.fence), "no other worker has it"
 

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import aio_pika
 import pytest
 import structlog
 from google.protobuf.message import Message
@@ -16,7 +17,8 @@ from redis.asyncio import Redis
 
 from services.chassis.errors import StoreUnavailable
 from services.chassis.events.opening import UnknownBus, open_bus
-from services.chassis.events.subscriptions import Subscriptions, job_of
+from services.chassis.events.rabbitmq_bus import EXCHANGE
+from services.chassis.events.subscriptions import Subscriptions, job_of, job_of_packed
 from services.chassis.events.topics import TOPICS, message_of, payload_of
 from services.chassis.identifiers import new_id
 from services.chassis.outbox import MAX_BYTES, Event, EventTooLarge
@@ -132,6 +134,19 @@ async def test_an_event_that_always_fails_becomes_a_job_and_the_next_one_has_its
     assert poisoned.tries == 2 + 5
     assert list(trial.jobs.taken) == [job_of(sent[1], trial.topic, "mail")]
     assert trial.jobs.taken[0].headers == {"traceparent": _TRACEPARENT}
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_what_cannot_be_read_becomes_a_job_too(trial: Trial) -> None:
+    assert trial.broker is not None
+    listener = Listener()
+    async with trial.listening("mail", listener):
+        async with await aio_pika.connect(trial.broker.url) as connection:
+            exchange = await (await connection.channel()).get_exchange(EXCHANGE)
+            await exchange.publish(aio_pika.Message(b"no event"), trial.topic)
+        await trial.publish([trial.event(1)])
+        assert await listener.has(1) == [1]
+    assert list(trial.jobs.taken) == [job_of_packed(b"no event", trial.topic, "mail")]
 
 
 @_BROKERED
