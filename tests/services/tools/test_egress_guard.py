@@ -118,6 +118,37 @@ async def test_one_inner_address_among_public_ones_refuses_the_name() -> None:
         await guard(mixed=(PUBLIC, "10.0.0.7")).check_url("https://mixed.example/")
 
 
+# Public to the table of `ssrfguard`: what refuses these is the list of ours.
+_OURS_ALONE = ("168.63.129.16", "::8000:1", "::ffff:0:127.0.0.1", "64:ff9b:5::1", "2002:7f00:1::")
+
+
+@pytest.mark.parametrize("inner", _OURS_ALONE)
+@pytest.mark.parametrize("place", [0, 1, 2, 20])
+async def test_every_address_of_a_name_is_held_against_our_own_list(inner: str, place: int) -> None:
+    public = tuple(f"93.184.215.{number}" for number in range(1, 21))
+    mixed = guard(mixed=(*public[:place], inner, *public[place:]))
+    with pytest.raises(EgressRefused):
+        await mixed.check_url("https://mixed.example/")
+    with pytest.raises(EgressRefused):
+        await mixed.addresses("mixed.example", 443)
+    with pytest.raises(EgressRefused):
+        await mixed.check(GrpcSource("mixed.example:443", "/a.B/C", b"x"), has_secrets=False)
+
+
+async def test_an_exception_for_one_address_lets_no_other_address_of_the_name_through() -> None:
+    mixed = guard("10.0.0.7:9000", mixed=("10.0.0.7", PUBLIC), double=("10.0.0.7", "10.0.0.8"))
+    for name in ("mixed", "double"):
+        with pytest.raises(EgressRefused):
+            await mixed.check_url(f"http://{name}.example:9000/")
+
+
+async def test_secrets_stay_off_plain_http_when_one_address_of_several_is_an_exception() -> None:
+    mixed = guard(f"{PUBLIC}:80", mixed=(PUBLIC, "93.184.215.15"), swapped=("93.184.215.15", PUBLIC))
+    for name in ("mixed", "swapped"):
+        with pytest.raises(EgressRefused, match="https only"):
+            await mixed.check_url(f"http://{name}.example/", has_secrets=True)
+
+
 async def test_a_refusal_does_not_tell_where_a_name_leads() -> None:
     with pytest.raises(EgressRefused) as refused:
         await guard(inner=("10.11.12.13",)).check_url("https://inner.example/")
