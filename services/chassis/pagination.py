@@ -12,11 +12,13 @@ from services.chassis.errors import InvalidFields
 T = TypeVar("T")
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+HEAVY_PAGE_SIZE = 200
+"""The most rows of a list whose rows may hold hundreds of kilobytes: a page of them has to fit into memory."""
 
 
-def page_size(requested: int) -> int:
+def page_size(requested: int, most: int = MAX_PAGE_SIZE) -> int:
     """Return how many rows a page has: 0 means the default, too many means the most. Negative sizes never get here."""
-    return min(requested or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    return min(requested or DEFAULT_PAGE_SIZE, most)
 
 
 class PageTokens:
@@ -25,9 +27,9 @@ class PageTokens:
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeSerializer(secret, salt="page-token")
 
-    def asked(self, list_name: str, size: int, token: str) -> "AskedPage":
-        """Return the page of a list that a request asks for, by its size and token. Raises InvalidFields as `read`."""
-        return AskedPage(self, list_name, self.read(list_name, token), page_size(size))
+    def asked(self, list_name: str, size: int, token: str, most: int = MAX_PAGE_SIZE) -> "AskedPage":
+        """Return the page of a list that a request asks for, with `most` rows at most. Raises InvalidFields as `read`."""
+        return AskedPage(self, list_name, self.read(list_name, token), page_size(size, most))
 
     def sign(self, list_name: str, last_key: str) -> str:
         """Return the token for the page after `last_key`. `list_name` names the list with its filters."""

@@ -23,7 +23,7 @@ from services.bots.rules import (
 )
 from services.chassis.etags import etag_of
 from services.chassis.owners import Who
-from services.chassis.pagination import PageTokens
+from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class VersionPrompts:
 
     async def page(self, who: Who, prompt_id: UUID, size: int, token: str) -> tuple[Sequence[PromptVersion], str]:
         """Return a page of versions, the newest first, and the token of the next page."""
-        asked = self.page_tokens.asked(f"versions/{prompt_id}", size, token)
+        asked = self.page_tokens.asked(f"versions/{prompt_id}", size, token, HEAVY_PAGE_SIZE)
         async with self.transactions.read() as tx:
             await owned_prompt(tx, who, prompt_id)
             found = await tx.prompts.versions(prompt_id, int(asked.last) if asked.last else None, asked.count)

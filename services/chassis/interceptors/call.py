@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from services.chassis.caller import ANONYMOUS, Caller
+from services.chassis.interceptors.page_limit import limited_page
 from services.chassis.method_options import Access
 
 QUIET = "/grpc."
@@ -106,7 +107,7 @@ def _unary_unary(handler: Any, enter: Enter) -> Callable[[Any, Any], Awaitable[A
     async def behave(request: Any, context: Any) -> Any:
         async with AsyncExitStack() as stack:
             call = await enter(stack, context)
-            return await handler.unary_unary(call.check(request), context)
+            return await limited_page(handler.unary_unary, call.check(request), context)
 
     return behave
 

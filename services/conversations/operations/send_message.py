@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.chassis.errors import InvalidFields, StoreUnavailable
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import PageTokens
+from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 from services.conversations.errors import ConversationNotFound, MessageNotFound, RequestIdReused
 from services.conversations.operations import meters
 from services.conversations.ports import NewMessage, RequestIdSeen, Transaction, Transactions
@@ -92,7 +92,7 @@ class SendMessages:
 
         Raises ConversationNotFound.
         """
-        asked = self.page_tokens.asked(f"{_LIST}/{conversation_id}", size, token)
+        asked = self.page_tokens.asked(f"{_LIST}/{conversation_id}", size, token, HEAVY_PAGE_SIZE)
         async with self.transactions.autocommit() as tx:
             if await tx.conversations.get(conversation_id, owner_id) is None:
                 raise ConversationNotFound(conversation_id=conversation_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from services.chassis.pagination import PageTokens
+from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 from services.operations.errors import DeadLetterNotFound, FieldNotUpdatable
 from services.operations.operations.record_actions import record
 from services.operations.ports import Clock, Transactions
@@ -22,7 +22,9 @@ class KeepDeadLetters:
 
     async def page(self, chosen: LetterFilter, size: int, token: str) -> tuple[Sequence[DeadLetter], str]:
         """Return a page of the chosen letters, the last found first, and the token of the next one."""
-        asked = self.page_tokens.asked(f"dead-letters/{sha256(repr(chosen).encode()).hexdigest()}", size, token)
+        asked = self.page_tokens.asked(
+            f"dead-letters/{sha256(repr(chosen).encode()).hexdigest()}", size, token, HEAVY_PAGE_SIZE
+        )
         async with self.transactions.read() as tx:
             found = await tx.letters.page(chosen, asked.last_id, asked.count)
         return asked.of(found, lambda one: one.letter_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
-from services.chassis.pagination import PageTokens
+from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 from services.tools.errors import (
     ArgumentsInvalid,
     CallNotFound,
@@ -161,7 +161,7 @@ class RequestCalls:
 
     async def page(self, who: Who, wanted: CallFilter, size: int, token: str) -> tuple[Sequence[Call], str]:
         """Return a page of the owner's calls, the last one first, and the token of the next one."""
-        asked = self.page_tokens.asked(f"calls/{who.owner}/{wanted}", size, token)
+        asked = self.page_tokens.asked(f"calls/{who.owner}/{wanted}", size, token, HEAVY_PAGE_SIZE)
         async with self.transactions.read() as tx:
             found = await tx.calls.page(who.owner, wanted, asked.last_id, asked.count)
         return asked.of(found, lambda one: one.call_id)
