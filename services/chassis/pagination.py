@@ -28,7 +28,7 @@ class PageTokens:
         self._serializer = URLSafeSerializer(secret, salt="page-token")
 
     def asked(self, list_name: str, size: int, token: str, most: int = MAX_PAGE_SIZE) -> "AskedPage":
-        """Return the page of a list that a request asks for, with `most` rows at most. Raises InvalidFields as `read`."""
+        """Return the page that a request asks for, with `most` rows at most. Raises InvalidFields as `read`."""
         return AskedPage(self, list_name, self.read(list_name, token), page_size(size, most))
 
     def sign(self, list_name: str, last_key: str) -> str:
