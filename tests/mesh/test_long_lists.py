@@ -26,7 +26,8 @@ async def test_many_large_messages_are_listed_to_the_last(ada: Person) -> None:
         for number in range(0, _MESSAGES, 10)
         for one in await asyncio.gather(*map(send, range(number, number + 10)))
     ]
-    listed, sizes = [], []
+    listed: list[str] = []
+    sizes: list[int] = []
     token = ""
     while not sizes or token:
         request = ListMessagesRequest(conversation_id=conversation_id, page_size=1000, page_token=token)
