@@ -13,6 +13,7 @@ from uuid import UUID
 
 import jsonschema_rs
 
+from services.chassis.strict_json import JsonRefused, read_json
 from services.tools.errors import (
     ArgumentsInvalid,
     FieldNotUpdatable,
@@ -195,9 +196,9 @@ def validator_of(schema: str) -> jsonschema_rs.Draft202012Validator:
 def arguments_of(schema: str, arguments: str) -> dict[str, Any]:
     """Return arguments, read from JSON and checked against a schema. Raises ArgumentsInvalid, naming what is wrong."""
     try:
-        parsed = json.loads(arguments or "{}")
-    except (json.JSONDecodeError, RecursionError):
-        raise ArgumentsInvalid(cause="they are not JSON") from None
+        parsed = read_json(arguments or "{}")
+    except JsonRefused as refused:
+        raise ArgumentsInvalid(cause=f"the text {refused}") from None
     if not isinstance(parsed, dict):
         raise ArgumentsInvalid(cause="they are not a JSON object")
     wrong = [

@@ -54,7 +54,13 @@ def test_arguments_that_fit_are_read() -> None:
         ('{"days": "1"}', "days"),
         ("[1]", "not a JSON object"),
         ("{days: 1}", "not JSON"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000, "100 levels"),
+        ('{"days": ' + "9" * 5_000 + "}", "100 characters"),
+        ('{"days": NaN}', "NaN"),
+        ('{"days": 1e999}', "too large"),
+        ('{"days": 1, "days": 2}', "twice"),
+        (r'{"days": 1, "city": "\ud83d"}', "surrogate"),
+        (r'{"days": 1, "city": "\u0000"}', "NUL"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(arguments: str, named: str) -> None:
