@@ -1,6 +1,5 @@
 """What holds for dead letters, schedules and operations. Times and ids come in as arguments."""
 
-import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from services.chassis.etags import check_etag
+from services.chassis.strict_json import JsonRefused, read_json
 from services.operations.errors import (
     DeadLetterClosed,
     EtagMismatch,
@@ -144,16 +144,12 @@ def _open(letter: DeadLetter) -> None:
 def parsed_payload(text: str) -> dict[str, object]:
     """Return the arguments in a payload, none when it is empty. Raises PayloadInvalid."""
     try:
-        payload = json.loads(text or "{}", parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise PayloadInvalid(cause=error) from None
+        payload = read_json(text or "{}")
+    except JsonRefused as refused:
+        raise PayloadInvalid(cause=f"it {refused}") from None
     if not isinstance(payload, dict):
         raise PayloadInvalid(cause="it is no object")
     return payload
-
-
-def _refuse(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
 
 
 class MissedRuns(StrEnum):
