@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.identity.errors import FieldNotUpdatable
+from services.identity.rules.identifiers import is_username
 
 ROLE_USER = "user"
 ROLE_ADMIN = "admin"
@@ -34,7 +35,6 @@ SAMPLE_PASSWORDS = frozenset({
 """Passwords that stand in examples and in every attacker's first list; compared without regard to case."""
 
 MIN_PASSWORD_CHARACTERS = 8
-_USERNAME = re.compile(r"[A-Za-z0-9._-]{3,50}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,7 @@ def is_email(login: str) -> bool:
 def username_of(email: str) -> str:
     """Return a username made from the local part of an address."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", email.partition("@")[0])[:50]
-    return name if _USERNAME.fullmatch(name) else ROLE_ADMIN
-
-
-def is_username(text: str) -> bool:
-    """Return whether a text may be a username."""
-    return _USERNAME.fullmatch(text) is not None
+    return name if is_username(name) else ROLE_ADMIN
 
 
 def composed(password: str) -> str:
