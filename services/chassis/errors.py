@@ -3,6 +3,9 @@
 from enum import IntEnum
 from typing import ClassVar
 
+_MOST_CHARACTERS = 200
+_MOST_SUMMARY_CHARACTERS = 1000
+
 
 class Kind(IntEnum):
     """What kind of failure it is; the numbers are those of google.rpc.Code."""
@@ -23,15 +26,17 @@ class ServiceError(Exception):
     """An expected failure: its class is the reason, its fields are the data, its text is built from both.
 
     A subclass sets `kind`, `reason` (UPPER_SNAKE_CASE), `domain` and `template`, a format string over the fields.
+    Long fields are cut: they travel in trailers, which hold a few KiB, and may repeat what a stranger sent.
     """
 
     kind: ClassVar[Kind]
     reason: ClassVar[str]
     domain: ClassVar[str] = "parley"
     template: ClassVar[str]
+    _most_characters: ClassVar[int] = _MOST_CHARACTERS
 
     def __init__(self, **fields: object) -> None:
-        self.fields = {name: str(value) for name, value in fields.items()}
+        self.fields = {name: _cut(str(value), self._most_characters) for name, value in fields.items()}
         super().__init__(self.template.format(**self.fields))
 
     @property
@@ -56,17 +61,31 @@ class InvalidFields(ServiceError):
     kind = Kind.INVALID_ARGUMENT
     reason = "INVALID_FIELD"
     template = "{summary}"
+    _most_characters = _MOST_SUMMARY_CHARACTERS
 
     def __init__(self, violations: list[tuple[str, str]]) -> None:
-        self._violations = tuple(violations)
+        self._violations = tuple((_cut(field), _cut(description)) for field, description in violations)
         super().__init__(
-            field=violations[0][0], summary="; ".join(f"{field}: {description}" for field, description in violations)
+            field=self._violations[0][0],
+            summary="; ".join(f"{field}: {description}" for field, description in self._violations),
         )
         del self.fields["summary"]
 
     @property
     def violations(self) -> tuple[tuple[str, str], ...]:
         return self._violations
+
+
+def _cut(text: str, most: int = _MOST_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+class RequestMalformed(ServiceError):
+    """The bytes of the request are no message of its type, or hold a string that is not UTF-8."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "REQUEST_MALFORMED"
+    template = "the request cannot be read: it is malformed, or holds a string that is not UTF-8"
 
 
 class NotUpdatable(ServiceError):

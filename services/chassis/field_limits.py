@@ -4,8 +4,9 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
 from google.api import field_behavior_pb2
@@ -13,73 +14,110 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from parley.validation.v1 import validation_pb2
 
+from services.chassis import texts
+
 Violations = list[tuple[str, str]]
 Check = Callable[[object], str | None]
 """Takes one value, returns what is wrong with it."""
 
+MOST = 10
+"""How many violations are told of: they travel in trailers, which have little room."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s.]+(\.[^@\s.]+)+")
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
+class _Rule(NamedTuple):
+    """What holds for one field. `keys` is for the keys of a map."""
+
+    field: FieldDescriptor
+    required: bool
+    max_items: int
+    values: tuple[Check, ...]
+    keys: tuple[Check, ...] | None = None
+
+
 def violations(message: Message) -> Violations:
-    """Return every field of `message` that breaks its limits, as (field path, what is wrong)."""
+    """Return the fields of `message` that break their limits, as (field path, what is wrong); at most MOST of them."""
     found: Violations = []
     _collect(message, "", found)
-    return found
+    return found[:MOST]
 
 
 def _collect(message: Message, prefix: str, found: Violations) -> None:
-    for field, required, max_items, checks in _plan(message.DESCRIPTOR):
-        path = prefix + field.name
-        values, is_empty = _values(message, field)
-        if is_empty:
-            if required:
+    for rule in _plan(message.DESCRIPTOR):
+        if len(found) >= MOST:
+            return
+        path = prefix + rule.field.name
+        value = getattr(message, rule.field.name)
+        if _is_empty(message, rule.field, value):
+            if rule.required:
                 found.append((path, "is required"))
-            continue
-        if max_items and len(getattr(message, field.name)) > max_items:
-            found.append((path, f"must have at most {max_items} elements"))
-            continue
-        for index, value in enumerate(values):
-            place = f"{path}[{index}]" if field.is_repeated else path
-            if isinstance(value, Message):
-                _collect(value, f"{place}.", found)
-            else:
-                found.extend((place, wrong) for check in checks if (wrong := check(value)))
+        elif rule.max_items and len(value) > rule.max_items:
+            found.append((path, f"must have at most {rule.max_items} elements"))
+        elif rule.keys is not None:
+            _collect_entries(value, rule, path, found)
+        elif rule.field.is_repeated:
+            for index, one in enumerate(value):
+                _judge(one, rule.values, f"{path}[{index}]", found)
+        else:
+            _judge(value, rule.values, path, found)
 
 
-def _values(message: Message, field: FieldDescriptor) -> tuple[list[object], bool]:
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            # The limits of a map hold for its keys too.
-            return [*value, *value.values()], not value
-        return list(value), not value
+def _collect_entries(entries: Mapping[object, object], rule: _Rule, path: str, found: Violations) -> None:
+    for key, value in entries.items():
+        wrong = next((wrong for check in rule.keys or () if (wrong := check(key))), None)
+        if wrong:
+            found.append((path, f"a key {wrong}"))
+        else:
+            _judge(value, rule.values, f"{path}.{key}" if _PLAIN_KEY.fullmatch(str(key)) else path, found)
+
+
+def _judge(value: object, checks: tuple[Check, ...], place: str, found: Violations) -> None:
+    if len(found) >= MOST:
+        return
+    if isinstance(value, Message):
+        _collect(value, f"{place}.", found)
+    elif wrong := next((wrong for check in checks if (wrong := check(value))), None):
+        found.append((place, wrong))
+
+
+def _is_empty(message: Message, field: FieldDescriptor, value: object) -> bool:
     if field.has_presence:
         # An explicit empty string in an optional field is a wish to clear it; only its absence is emptiness.
-        return [value], not message.HasField(field.name)
-    return [value], not value
+        return not message.HasField(field.name)
+    return not value
 
 
 @cache
-def _plan(descriptor: Descriptor) -> tuple[tuple[FieldDescriptor, bool, int, tuple[Check, ...]], ...]:
-    plan = []
-    for field in descriptor.fields:
-        options = field.GetOptions()
-        required = field_behavior_pb2.REQUIRED in options.Extensions[field_behavior_pb2.field_behavior]
-        limits = options.Extensions[validation_pb2.limits]
-        checks = tuple(_checks(field, limits))
-        if required or checks or limits.max_items or field.message_type is not None:
-            plan.append((field, required, limits.max_items, checks))
-    return tuple(plan)
+def _plan(descriptor: Descriptor) -> tuple[_Rule, ...]:
+    return tuple(rule for field in descriptor.fields if (rule := _rule(field)))
 
 
-def _checks(field: FieldDescriptor, limits: validation_pb2.FieldLimits) -> list[Check]:
+def _rule(field: FieldDescriptor) -> _Rule | None:
+    options = field.GetOptions()
+    required = field_behavior_pb2.REQUIRED in options.Extensions[field_behavior_pb2.field_behavior]
+    limits = _OF_GOOGLE.get(field.full_name) or options.Extensions[validation_pb2.limits]
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        # The limits of a map hold for its keys too.
+        key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+        keys = _checks(key, limits, texts.ONE_LINE)
+        return _Rule(field, required, limits.max_items, _checks(value, limits, limits.text), keys)
+    checks = _checks(field, limits, limits.text)
+    if required or checks or limits.max_items or field.message_type is not None:
+        return _Rule(field, required, limits.max_items, checks)
+    return None
+
+
+def _checks(
+    field: FieldDescriptor, limits: validation_pb2.FieldLimits, text: "validation_pb2.Text.ValueType"
+) -> tuple[Check, ...]:
     checks: list[Check] = []
     if field.enum_type is not None:
         checks.append(_defined(field.enum_type))
     if field.type == FieldDescriptor.TYPE_STRING:
-        # PostgreSQL stores no NUL in a text.
-        checks.append(_when(lambda v: "\x00" in v, "must not contain the character NUL"))
+        checks.append(lambda value: texts.problem_of(value, text))  # type: ignore[arg-type]
     if limits.min_length:
         checks.append(_when(lambda v: len(v) < limits.min_length, f"must have at least {limits.min_length} characters"))
     if limits.max_length:
@@ -98,7 +136,7 @@ def _checks(field: FieldDescriptor, limits: validation_pb2.FieldLimits) -> list[
         checks.append(_when(lambda v: v > limits.maximum, f"must be at most {limits.maximum}"))
     if limits.format in _FORMATS:
         checks.append(_FORMATS[limits.format])
-    return checks
+    return tuple(checks)
 
 
 def _when(broken: Callable[..., bool], description: str) -> Check:
@@ -124,4 +162,13 @@ _FORMATS: dict[int, Check] = {
     validation_pb2.FORMAT_UUID: _when(lambda v: bool(v) and not _is_uuid(v), "must be a UUID"),
     validation_pb2.FORMAT_EMAIL: _when(lambda v: bool(v) and not _EMAIL.fullmatch(v), "must be an e-mail address"),
     validation_pb2.FORMAT_URL: _when(lambda v: bool(v) and not _URL.fullmatch(v), "must be an http or https URL"),
+}
+
+_OF_GOOGLE = {
+    # Google's own types carry no limits of ours. The ranges are those that timestamp.proto and duration.proto state.
+    "google.protobuf.FieldMask.paths": validation_pb2.FieldLimits(max_items=100, max_length=200),
+    "google.protobuf.Timestamp.seconds": validation_pb2.FieldLimits(minimum=-62135596800, maximum=253402300799),
+    "google.protobuf.Timestamp.nanos": validation_pb2.FieldLimits(minimum=0, maximum=999999999),
+    "google.protobuf.Duration.seconds": validation_pb2.FieldLimits(minimum=-315576000000, maximum=315576000000),
+    "google.protobuf.Duration.nanos": validation_pb2.FieldLimits(minimum=-999999999, maximum=999999999),
 }

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from services.chassis.caller import ANONYMOUS, Caller
+from services.chassis.errors import RequestMalformed
 from services.chassis.interceptors.page_limit import limited_page
 from services.chassis.method_options import Access
 
@@ -20,6 +21,8 @@ QUIET = "/grpc."
 """How the names of gRPC's own RPCs begin, health and reflection: they are asked all the time."""
 GONE = (asyncio.CancelledError, GeneratorExit)
 """The client went away or its deadline passed: grpc.aio tells so only by cancelling, and sets no code."""
+_UNREADABLE = object()
+"""Stands for a request whose bytes could not be read."""
 _OK = (grpc.StatusCode.OK, 0, None)
 
 
@@ -40,6 +43,8 @@ class Call:
 
     def check(self, request: Any) -> Any:
         """Return `request` once all checks have passed."""
+        if request is _UNREADABLE:
+            raise RequestMalformed
         for request_check in self.request_checks:
             request_check(request)
         return request
@@ -95,9 +100,21 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
         make, behaviour = _SHAPES[handler.request_streaming, handler.response_streaming]
         wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            behaviour(handler, enter), handler.request_deserializer, handler.response_serializer
+            behaviour(handler, enter), _reader(handler.request_deserializer), handler.response_serializer
         )
         return wrapped
+
+
+def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Return a deserializer that never raises: grpc.aio would answer INTERNAL, before any interceptor sees the call."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return data if deserialize is None else deserialize(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
 
 
 Enter = Callable[[AsyncExitStack, Any], Awaitable[Call]]

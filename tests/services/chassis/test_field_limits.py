@@ -5,14 +5,22 @@ from uuid import uuid4
 
 import pytest
 from google.api import field_behavior_pb2
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    field_mask_pb2,
+    message_factory,
+    timestamp_pb2,
+)
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from parley.bots.v1.prompt_service_pb2 import RenderPromptRequest
 from parley.validation.v1 import validation_pb2
 
-from services.chassis.field_limits import violations
+from services.chassis.errors import InvalidFields
+from services.chassis.field_limits import MOST, violations
 
 _STRING, _INT64, _ENUM, _BYTES, _MESSAGE = 9, 3, 14, 12, 11
 
@@ -26,8 +34,8 @@ def _declare() -> Any:
     _add(inner, "name", _STRING, {"max_length": 3}, required=True)
     outer = file.message_type.add(name="Outer")
     _add(outer, "least", _STRING, {"min_length": 2})
-    _add(outer, "most", _STRING, {"max_length": 3})
-    _add(outer, "bytes_of_text", _STRING, {"max_bytes": 3})
+    _add(outer, "most", _STRING, {"max_length": 3, "text": validation_pb2.TEXT_VERBATIM})
+    _add(outer, "bytes_of_text", _STRING, {"max_bytes": 3, "text": validation_pb2.TEXT_VERBATIM})
     _add(outer, "data", _BYTES, {"max_bytes": 3})
     _add(outer, "word", _STRING, {"pattern": "[a-z]+"})
     _add(outer, "uuid", _STRING, {"format": validation_pb2.FORMAT_UUID})
@@ -122,7 +130,7 @@ def test_what_keeps_its_limits_passes(fields: dict[str, Any]) -> None:
         ({"bytes_of_text": "äö"}, ("bytes_of_text", "must have at most 3 bytes")),
         ({"data": b"abcd"}, ("data", "must have at most 3 bytes")),
         ({"word": "aB"}, ("word", "must match [a-z]+")),
-        ({"word": "ab\n"}, ("word", "must match [a-z]+")),
+        ({"word": "ab\n"}, ("word", "must not contain the character U+000A (at position 3)")),
         ({"uuid": "1"}, ("uuid", "must be a UUID")),
         ({"uuid": _UUID.replace("-", "")}, ("uuid", "must be a UUID")),
         ({"uuid": f"{{{_UUID}}}"}, ("uuid", "must be a UUID")),
@@ -133,7 +141,7 @@ def test_what_keeps_its_limits_passes(fields: dict[str, Any]) -> None:
         ({"email": "a@b@c.d"}, ("email", "must be an e-mail address")),
         ({"email": "a@b..d"}, ("email", "must be an e-mail address")),
         ({"email": "@b.d"}, ("email", "must be an e-mail address")),
-        ({"email": "a@b.d\n"}, ("email", "must be an e-mail address")),
+        ({"email": "a@b.d\n"}, ("email", "must not contain the character U+000A (at position 6)")),
         ({"url": "ftp://a"}, ("url", "must be an http or https URL")),
         ({"url": "javascript:alert(1)"}, ("url", "must be an http or https URL")),
         ({"url": "https://"}, ("url", "must be an http or https URL")),
@@ -141,7 +149,7 @@ def test_what_keeps_its_limits_passes(fields: dict[str, Any]) -> None:
         ({"number": -2}, ("number", "must be at least -1")),
         ({"number": 3}, ("number", "must be at most 2")),
         ({"color": 7}, ("color", "is not a value of limits.trial.v1.Color")),
-        ({"plain": "a\x00b"}, ("plain", "must not contain the character NUL")),
+        ({"plain": "a\x00b"}, ("plain", "must not contain the character U+0000 (at position 2)")),
         ({"uuids": [_UUID, ""]}, ("uuids[1]", "must not be empty")),
         ({"words": ["a", "b", "c"]}, ("words", "must have at most 2 elements")),
         ({"words": ["a", "abcd"]}, ("words[1]", "must have at most 3 characters")),
@@ -196,5 +204,37 @@ def test_the_limits_of_a_map_hold_for_its_keys_and_values() -> None:
 
     assert wrong(**{f"v{n}": "x" for n in range(100)}) == []
     assert wrong(**{f"v{n}": "x" for n in range(101)}) == ["must have at most 100 elements"]
-    for variables in ({"k" * 10_001: "x"}, {"k": "x" * 10_001}):
-        assert wrong(**variables) == ["must have at most 10000 characters"]
+    assert wrong(**{"k" * 10_001: "x"}) == ["a key must have at most 10000 characters"]
+    assert wrong(k="x" * 10_001) == ["must have at most 10000 characters"]
+
+
+def test_a_value_of_a_map_is_named_by_its_key() -> None:
+    def found(**variables: str) -> list[tuple[str, str]]:
+        return violations(RenderPromptRequest(prompt_id=_UUID, variables=variables))
+
+    problem = "must not contain the character U+0007 (at position 1)"
+    assert found(name="\a") == [("variables.name", problem)]
+    assert found(Tên="\a") == [("variables", problem)]
+    assert found(**{"\a": "x"}) == [("variables", f"a key {problem}")]
+    assert found(name="two\nlines") == []
+    assert found(**{"two\nlines": "x"}) == [
+        ("variables", "a key must not contain the character U+000A (at position 4)")
+    ]
+
+
+def test_a_long_mask_and_a_time_out_of_range_are_refused() -> None:
+    mask = field_mask_pb2.FieldMask
+    assert violations(mask(paths=["a"] * 101)) == [("paths", "must have at most 100 elements")]
+    assert violations(mask(paths=["a" * 201])) == [("paths[0]", "must have at most 200 characters")]
+    assert [field for field, _ in violations(timestamp_pb2.Timestamp(seconds=2**60, nanos=-1))] == ["seconds", "nanos"]
+    assert violations(timestamp_pb2.Timestamp(seconds=253402300799, nanos=999999999)) == []
+    assert [field for field, _ in violations(duration_pb2.Duration(seconds=-(2**60)))] == ["seconds"]
+
+
+def test_a_request_that_is_wrong_everywhere_gets_a_short_answer() -> None:
+    found = violations(Outer(uuids=["x"] * 10_000, plain="\0", words=["\0"] * 2))
+    assert len(found) == MOST
+    error = InvalidFields([(f"{'f' * 10_000}{n}", "d" * 10_000) for n in range(MOST)])
+    assert len(error.message) <= 1000
+    assert all(len(text) <= 200 for violation in error.violations for text in violation)
+    assert all(len(text) <= 1000 for text in error.fields.values())

@@ -222,3 +222,20 @@ def _check_log(logs: Sequence[Mapping[str, object]], shape: str) -> None:
     assert (broken["method"], broken["code"]) == (f"/{SERVICE}/{shape}", "CANCELLED")
     assert (whole["method"], whole["code"]) == (f"/{SERVICE}/Unary", "OK")
     assert {entry["user_id"] for entry in logs} == {"ann"}
+
+
+@_shapes
+async def test_a_control_character_names_its_field(trial: Trial, shape: str) -> None:
+    error = await trial.failure(shape, "a\0b")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details() == "item: must not contain the character U+0000 (at position 2)"
+    assert trial.servicer.seen == []
+
+
+@_shapes
+@pytest.mark.parametrize("data", [b"\x0a\x02\xff\xfe", b"\x0a\x03\xed\xa0\x80", b"\xff"])
+async def test_bytes_that_are_no_message_are_an_error_of_the_client(trial: Trial, shape: str, data: bytes) -> None:
+    error = await trial.failure(shape, data)
+    assert (error.code(), _info(error).reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_MALFORMED")
+    assert (await trial.failure(shape, data, token="")).code() is grpc.StatusCode.UNAUTHENTICATED
+    assert trial.servicer.seen == []

@@ -133,26 +133,29 @@ class Trial:
     channel: grpc.aio.Channel
 
     def start(
-        self, name: str, *items: str, token: str = SIGNED_IN, metadata: tuple[tuple[str, str], ...] = (), **options: Any
+        self,
+        name: str,
+        *items: str | bytes,
+        token: str = SIGNED_IN,
+        metadata: tuple[tuple[str, str], ...] = (),
+        **options: Any,
     ) -> Any:
-        """Start a call and return it."""
+        """Start a call and return it. Bytes are sent as they are."""
         up, down = SHAPES.get(name, (False, False))
         opener = getattr(self.channel, f"{'stream' if up else 'unary'}_{'stream' if down else 'unary'}")
-        call = opener(
-            f"/{SERVICE}/{name}", request_serializer=Order.SerializeToString, response_deserializer=Order.FromString
-        )
-        orders = [Order(item=item) for item in items]
+        call = opener(f"/{SERVICE}/{name}", request_serializer=None, response_deserializer=Order.FromString)
+        orders = [item if isinstance(item, bytes) else Order(item=item).SerializeToString() for item in items]
         headers = (*((("authorization", f"Bearer {token}"),) if token else ()), *metadata)
         return call(_each(orders) if up else orders[0], metadata=headers, **options)
 
-    async def call(self, name: str, *items: str, **options: Any) -> list[Any]:
+    async def call(self, name: str, *items: str | bytes, **options: Any) -> list[Any]:
         """Call and return the answers. Raises grpc.aio.AioRpcError."""
         call = self.start(name, *items, **options)
         if SHAPES.get(name, (False, False))[1]:
             return [answer async for answer in call]
         return [await call]
 
-    async def failure(self, name: str, *items: str, **options: Any) -> grpc.aio.AioRpcError:
+    async def failure(self, name: str, *items: str | bytes, **options: Any) -> grpc.aio.AioRpcError:
         """Call and return how it failed."""
         try:
             answers = await self.call(name, *items, **options)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18parley/bots/v1/bot.proto\x12\x0eparley.bots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"l\n\x0fModelParameters\x12%\n\x11max_output_tokens\x18\x01 \x01(\x05\x42\n\xd2\xf3\x18\x06\x30\x00\x38\xc0\x84=\x12\"\n\x0btemperature\x18\x02 \x01(\x01\x42\x08\xd2\xf3\x18\x04\x30\x00\x38\x02H\x00\x88\x01\x01\x42\x0e\n\x0c_temperature\"\xe9\x02\n\x03\x42ot\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1c\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xd0\x0f\x12\x16\n\x05model\x18\x04 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x33\n\nparameters\x18\x05 \x01(\x0b\x32\x1f.parley.bots.v1.ModelParameters\x12\x19\n\tprompt_id\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12.\n\x0cprompt_label\x18\x07 \x01(\tB\x18\xd2\xf3\x18\x14\x10(\"\x10[a-z][a-z0-9_-]*\x12\x1a\n\x08tool_ids\x18\x08 \x03(\tB\x08\xd2\xf3\x18\x04(\x01@@\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18parley/bots/v1/bot.proto\x12\x0eparley.bots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"l\n\x0fModelParameters\x12%\n\x11max_output_tokens\x18\x01 \x01(\x05\x42\n\xd2\xf3\x18\x06\x30\x00\x38\xc0\x84=\x12\"\n\x0btemperature\x18\x02 \x01(\x01\x42\x08\xd2\xf3\x18\x04\x30\x00\x38\x02H\x00\x88\x01\x01\x42\x0e\n\x0c_temperature\"\xeb\x02\n\x03\x42ot\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\xd0\x0fH\x01\x12\x16\n\x05model\x18\x04 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x33\n\nparameters\x18\x05 \x01(\x0b\x32\x1f.parley.bots.v1.ModelParameters\x12\x19\n\tprompt_id\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12.\n\x0cprompt_label\x18\x07 \x01(\tB\x18\xd2\xf3\x18\x14\x10(\"\x10[a-z][a-z0-9_-]*\x12\x1a\n\x08tool_ids\x18\x08 \x03(\tB\x08\xd2\xf3\x18\x04(\x01@@\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOT'].fields_by_name['name']._loaded_options = None
   _globals['_BOT'].fields_by_name['name']._serialized_options = b'\322\363\030\002\020d'
   _globals['_BOT'].fields_by_name['description']._loaded_options = None
-  _globals['_BOT'].fields_by_name['description']._serialized_options = b'\322\363\030\003\020\320\017'
+  _globals['_BOT'].fields_by_name['description']._serialized_options = b'\322\363\030\005\020\320\017H\001'
   _globals['_BOT'].fields_by_name['model']._loaded_options = None
   _globals['_BOT'].fields_by_name['model']._serialized_options = b'\322\363\030\003\020\310\001'
   _globals['_BOT'].fields_by_name['prompt_id']._loaded_options = None
@@ -52,5 +52,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELPARAMETERS']._serialized_start=116
   _globals['_MODELPARAMETERS']._serialized_end=224
   _globals['_BOT']._serialized_start=227
-  _globals['_BOT']._serialized_end=588
+  _globals['_BOT']._serialized_end=590
 # @@protoc_insertion_point(module_scope)

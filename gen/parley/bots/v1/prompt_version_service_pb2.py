@@ -29,7 +29,7 @@ from parley.bots.v1 import prompt_pb2 as parley_dot_bots_dot_v1_dot_prompt__pb2
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+parley/bots/v1/prompt_version_service.proto\x12\x0eparley.bots.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a\x1bparley/bots/v1/prompt.proto\x1a%parley/validation/v1/validation.proto\"\xbf\x01\n\x1a\x43reatePromptVersionRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x04text\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xd2\xf3\x18\x04\x10\xa0\x8d\x06\x12\x33\n\tvariables\x18\x03 \x03(\x0b\x32\x18.parley.bots.v1.VariableB\x06\xd2\xf3\x18\x02@d\x12\x15\n\x04note\x18\x04 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xd0\x0f\x12\x1a\n\nrequest_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"M\n\x1b\x43reatePromptVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.parley.bots.v1.PromptVersion\"r\n\x19ListPromptVersionsRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"f\n\x1aListPromptVersionsResponse\x12/\n\x08versions\x18\x01 \x03(\x0b\x32\x1d.parley.bots.v1.PromptVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"U\n\x17GetPromptVersionRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1b\n\x07version\x18\x02 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\"J\n\x18GetPromptVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.parley.bots.v1.PromptVersion\"|\n\x19\x44iffPromptVersionsRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12 \n\x0c\x66rom_version\x18\x02 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\x12\x1e\n\nto_version\x18\x03 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\"=\n\x1a\x44iffPromptVersionsResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tvariables\x18\x02 \x03(\t\"p\n\x17ListPromptLabelsRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"`\n\x18ListPromptLabelsResponse\x12+\n\x06labels\x18\x01 \x03(\x0b\x32\x1b.parley.bots.v1.PromptLabel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x97\x01\n\x16MovePromptLabelRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12+\n\x05label\x18\x02 \x01(\tB\x1c\xe2\x41\x01\x02\xd2\xf3\x18\x14\x10(\"\x10[a-z][a-z0-9_-]*\x12\x1b\n\x07version\x18\x03 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\x12\x14\n\x04\x65tag\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"E\n\x17MovePromptLabelResponse\x12*\n\x05label\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.PromptLabel\"\x82\x01\n\x1aRollBackPromptLabelRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12+\n\x05label\x18\x02 \x01(\tB\x1c\xe2\x41\x01\x02\xd2\xf3\x18\x14\x10(\"\x10[a-z][a-z0-9_-]*\x12\x18\n\x04\x65tag\x18\x03 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x10@\"I\n\x1bRollBackPromptLabelResponse\x12*\n\x05label\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.PromptLabel2\x95\n\n\x14PromptVersionService\x12\xba\x01\n\x13\x43reatePromptVersion\x12*.parley.bots.v1.CreatePromptVersionRequest\x1a+.parley.bots.v1.CreatePromptVersionResponse\"J\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\x32\"$/api/v1/prompts/{prompt_id}/versions:\x01*b\x07version\x12\xaa\x01\n\x12ListPromptVersions\x12).parley.bots.v1.ListPromptVersionsRequest\x1a*.parley.bots.v1.ListPromptVersionsResponse\"=\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02&\x12$/api/v1/prompts/{prompt_id}/versions\x12\xb7\x01\n\x10GetPromptVersion\x12\'.parley.bots.v1.GetPromptVersionRequest\x1a(.parley.bots.v1.GetPromptVersionResponse\"P\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02\x39\x12./api/v1/prompts/{prompt_id}/versions/{version}b\x07version\x12\xaf\x01\n\x12\x44iffPromptVersions\x12).parley.bots.v1.DiffPromptVersionsRequest\x1a*.parley.bots.v1.DiffPromptVersionsResponse\"B\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02+\x12)/api/v1/prompts/{prompt_id}/versions:diff\x12\xa2\x01\n\x10ListPromptLabels\x12\'.parley.bots.v1.ListPromptLabelsRequest\x1a(.parley.bots.v1.ListPromptLabelsResponse\";\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02$\x12\"/api/v1/prompts/{prompt_id}/labels\x12\xb7\x01\n\x0fMovePromptLabel\x12&.parley.bots.v1.MovePromptLabelRequest\x1a\'.parley.bots.v1.MovePromptLabelResponse\"S\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02;\"//api/v1/prompts/{prompt_id}/labels/{label}:move:\x01*b\x05label\x12\xc7\x01\n\x13RollBackPromptLabel\x12*.parley.bots.v1.RollBackPromptLabelRequest\x1a+.parley.bots.v1.RollBackPromptLabelResponse\"W\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02?\"3/api/v1/prompts/{prompt_id}/labels/{label}:rollBack:\x01*b\x05labelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+parley/bots/v1/prompt_version_service.proto\x12\x0eparley.bots.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a\x1bparley/bots/v1/prompt.proto\x1a%parley/validation/v1/validation.proto\"\xc3\x01\n\x1a\x43reatePromptVersionRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1c\n\x04text\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xd2\xf3\x18\x06\x10\xa0\x8d\x06H\x01\x12\x33\n\tvariables\x18\x03 \x03(\x0b\x32\x18.parley.bots.v1.VariableB\x06\xd2\xf3\x18\x02@d\x12\x17\n\x04note\x18\x04 \x01(\tB\t\xd2\xf3\x18\x05\x10\xd0\x0fH\x01\x12\x1a\n\nrequest_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"M\n\x1b\x43reatePromptVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.parley.bots.v1.PromptVersion\"r\n\x19ListPromptVersionsRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"f\n\x1aListPromptVersionsResponse\x12/\n\x08versions\x18\x01 \x03(\x0b\x32\x1d.parley.bots.v1.PromptVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"U\n\x17GetPromptVersionRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1b\n\x07version\x18\x02 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\"J\n\x18GetPromptVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.parley.bots.v1.PromptVersion\"|\n\x19\x44iffPromptVersionsRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12 \n\x0c\x66rom_version\x18\x02 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\x12\x1e\n\nto_version\x18\x03 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\"=\n\x1a\x44iffPromptVersionsResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tvariables\x18\x02 \x03(\t\"p\n\x17ListPromptLabelsRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"`\n\x18ListPromptLabelsResponse\x12+\n\x06labels\x18\x01 \x03(\x0b\x32\x1b.parley.bots.v1.PromptLabel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x97\x01\n\x16MovePromptLabelRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12+\n\x05label\x18\x02 \x01(\tB\x1c\xe2\x41\x01\x02\xd2\xf3\x18\x14\x10(\"\x10[a-z][a-z0-9_-]*\x12\x1b\n\x07version\x18\x03 \x01(\x05\x42\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x30\x01\x12\x14\n\x04\x65tag\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"E\n\x17MovePromptLabelResponse\x12*\n\x05label\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.PromptLabel\"\x82\x01\n\x1aRollBackPromptLabelRequest\x12\x1d\n\tprompt_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12+\n\x05label\x18\x02 \x01(\tB\x1c\xe2\x41\x01\x02\xd2\xf3\x18\x14\x10(\"\x10[a-z][a-z0-9_-]*\x12\x18\n\x04\x65tag\x18\x03 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02\x10@\"I\n\x1bRollBackPromptLabelResponse\x12*\n\x05label\x18\x01 \x01(\x0b\x32\x1b.parley.bots.v1.PromptLabel2\x95\n\n\x14PromptVersionService\x12\xba\x01\n\x13\x43reatePromptVersion\x12*.parley.bots.v1.CreatePromptVersionRequest\x1a+.parley.bots.v1.CreatePromptVersionResponse\"J\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02\x32\"$/api/v1/prompts/{prompt_id}/versions:\x01*b\x07version\x12\xaa\x01\n\x12ListPromptVersions\x12).parley.bots.v1.ListPromptVersionsRequest\x1a*.parley.bots.v1.ListPromptVersionsResponse\"=\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02&\x12$/api/v1/prompts/{prompt_id}/versions\x12\xb7\x01\n\x10GetPromptVersion\x12\'.parley.bots.v1.GetPromptVersionRequest\x1a(.parley.bots.v1.GetPromptVersionResponse\"P\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02\x39\x12./api/v1/prompts/{prompt_id}/versions/{version}b\x07version\x12\xaf\x01\n\x12\x44iffPromptVersions\x12).parley.bots.v1.DiffPromptVersionsRequest\x1a*.parley.bots.v1.DiffPromptVersionsResponse\"B\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02+\x12)/api/v1/prompts/{prompt_id}/versions:diff\x12\xa2\x01\n\x10ListPromptLabels\x12\'.parley.bots.v1.ListPromptLabelsRequest\x1a(.parley.bots.v1.ListPromptLabelsResponse\";\xca\xf3\x18\r\x08\x02\"\tbots.read\x82\xd3\xe4\x93\x02$\x12\"/api/v1/prompts/{prompt_id}/labels\x12\xb7\x01\n\x0fMovePromptLabel\x12&.parley.bots.v1.MovePromptLabelRequest\x1a\'.parley.bots.v1.MovePromptLabelResponse\"S\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02;\"//api/v1/prompts/{prompt_id}/labels/{label}:move:\x01*b\x05label\x12\xc7\x01\n\x13RollBackPromptLabel\x12*.parley.bots.v1.RollBackPromptLabelRequest\x1a+.parley.bots.v1.RollBackPromptLabelResponse\"W\xca\xf3\x18\x0e\x08\x02\"\nbots.write\x82\xd3\xe4\x93\x02?\"3/api/v1/prompts/{prompt_id}/labels/{label}:rollBack:\x01*b\x05labelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,11 +39,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['prompt_id']._loaded_options = None
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['prompt_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['text']._loaded_options = None
-  _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\322\363\030\004\020\240\215\006'
+  _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\322\363\030\006\020\240\215\006H\001'
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['variables']._loaded_options = None
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['variables']._serialized_options = b'\322\363\030\002@d'
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['note']._loaded_options = None
-  _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['note']._serialized_options = b'\322\363\030\003\020\320\017'
+  _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['note']._serialized_options = b'\322\363\030\005\020\320\017H\001'
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEPROMPTVERSIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_LISTPROMPTVERSIONSREQUEST'].fields_by_name['prompt_id']._loaded_options = None
@@ -97,33 +97,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROMPTVERSIONSERVICE'].methods_by_name['RollBackPromptLabel']._loaded_options = None
   _globals['_PROMPTVERSIONSERVICE'].methods_by_name['RollBackPromptLabel']._serialized_options = b'\312\363\030\016\010\002\"\nbots.write\202\323\344\223\002?\"3/api/v1/prompts/{prompt_id}/labels/{label}:rollBack:\001*b\005label'
   _globals['_CREATEPROMPTVERSIONREQUEST']._serialized_start=226
-  _globals['_CREATEPROMPTVERSIONREQUEST']._serialized_end=417
-  _globals['_CREATEPROMPTVERSIONRESPONSE']._serialized_start=419
-  _globals['_CREATEPROMPTVERSIONRESPONSE']._serialized_end=496
-  _globals['_LISTPROMPTVERSIONSREQUEST']._serialized_start=498
-  _globals['_LISTPROMPTVERSIONSREQUEST']._serialized_end=612
-  _globals['_LISTPROMPTVERSIONSRESPONSE']._serialized_start=614
-  _globals['_LISTPROMPTVERSIONSRESPONSE']._serialized_end=716
-  _globals['_GETPROMPTVERSIONREQUEST']._serialized_start=718
-  _globals['_GETPROMPTVERSIONREQUEST']._serialized_end=803
-  _globals['_GETPROMPTVERSIONRESPONSE']._serialized_start=805
-  _globals['_GETPROMPTVERSIONRESPONSE']._serialized_end=879
-  _globals['_DIFFPROMPTVERSIONSREQUEST']._serialized_start=881
-  _globals['_DIFFPROMPTVERSIONSREQUEST']._serialized_end=1005
-  _globals['_DIFFPROMPTVERSIONSRESPONSE']._serialized_start=1007
-  _globals['_DIFFPROMPTVERSIONSRESPONSE']._serialized_end=1068
-  _globals['_LISTPROMPTLABELSREQUEST']._serialized_start=1070
-  _globals['_LISTPROMPTLABELSREQUEST']._serialized_end=1182
-  _globals['_LISTPROMPTLABELSRESPONSE']._serialized_start=1184
-  _globals['_LISTPROMPTLABELSRESPONSE']._serialized_end=1280
-  _globals['_MOVEPROMPTLABELREQUEST']._serialized_start=1283
-  _globals['_MOVEPROMPTLABELREQUEST']._serialized_end=1434
-  _globals['_MOVEPROMPTLABELRESPONSE']._serialized_start=1436
-  _globals['_MOVEPROMPTLABELRESPONSE']._serialized_end=1505
-  _globals['_ROLLBACKPROMPTLABELREQUEST']._serialized_start=1508
-  _globals['_ROLLBACKPROMPTLABELREQUEST']._serialized_end=1638
-  _globals['_ROLLBACKPROMPTLABELRESPONSE']._serialized_start=1640
-  _globals['_ROLLBACKPROMPTLABELRESPONSE']._serialized_end=1713
-  _globals['_PROMPTVERSIONSERVICE']._serialized_start=1716
-  _globals['_PROMPTVERSIONSERVICE']._serialized_end=3017
+  _globals['_CREATEPROMPTVERSIONREQUEST']._serialized_end=421
+  _globals['_CREATEPROMPTVERSIONRESPONSE']._serialized_start=423
+  _globals['_CREATEPROMPTVERSIONRESPONSE']._serialized_end=500
+  _globals['_LISTPROMPTVERSIONSREQUEST']._serialized_start=502
+  _globals['_LISTPROMPTVERSIONSREQUEST']._serialized_end=616
+  _globals['_LISTPROMPTVERSIONSRESPONSE']._serialized_start=618
+  _globals['_LISTPROMPTVERSIONSRESPONSE']._serialized_end=720
+  _globals['_GETPROMPTVERSIONREQUEST']._serialized_start=722
+  _globals['_GETPROMPTVERSIONREQUEST']._serialized_end=807
+  _globals['_GETPROMPTVERSIONRESPONSE']._serialized_start=809
+  _globals['_GETPROMPTVERSIONRESPONSE']._serialized_end=883
+  _globals['_DIFFPROMPTVERSIONSREQUEST']._serialized_start=885
+  _globals['_DIFFPROMPTVERSIONSREQUEST']._serialized_end=1009
+  _globals['_DIFFPROMPTVERSIONSRESPONSE']._serialized_start=1011
+  _globals['_DIFFPROMPTVERSIONSRESPONSE']._serialized_end=1072
+  _globals['_LISTPROMPTLABELSREQUEST']._serialized_start=1074
+  _globals['_LISTPROMPTLABELSREQUEST']._serialized_end=1186
+  _globals['_LISTPROMPTLABELSRESPONSE']._serialized_start=1188
+  _globals['_LISTPROMPTLABELSRESPONSE']._serialized_end=1284
+  _globals['_MOVEPROMPTLABELREQUEST']._serialized_start=1287
+  _globals['_MOVEPROMPTLABELREQUEST']._serialized_end=1438
+  _globals['_MOVEPROMPTLABELRESPONSE']._serialized_start=1440
+  _globals['_MOVEPROMPTLABELRESPONSE']._serialized_end=1509
+  _globals['_ROLLBACKPROMPTLABELREQUEST']._serialized_start=1512
+  _globals['_ROLLBACKPROMPTLABELREQUEST']._serialized_end=1642
+  _globals['_ROLLBACKPROMPTLABELRESPONSE']._serialized_start=1644
+  _globals['_ROLLBACKPROMPTLABELRESPONSE']._serialized_end=1717
+  _globals['_PROMPTVERSIONSERVICE']._serialized_start=1720
+  _globals['_PROMPTVERSIONSERVICE']._serialized_end=3021
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ from parley.conversations.v1 import message_pb2 as parley_dot_conversations_dot_
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*parley/conversations/v1/chat_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a*parley/conversations/v1/conversation.proto\x1a%parley/conversations/v1/message.proto\x1a%parley/validation/v1/validation.proto\"\x9b\x01\n\x0b\x43hatSession\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12=\n\x07\x63ontext\x18\x03 \x01(\x0b\x32,.parley.conversations.v1.ConversationContext\x12\x32\n\x08messages\x18\x04 \x03(\x0b\x32 .parley.conversations.v1.Message\"\xc4\x01\n\x0b\x43hatRequest\x12\x1d\n\x07message\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xd2\xf3\x18\x04\x18\x80\x80\x02\x12\x1a\n\nsession_id\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1a\n\nuser_level\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x10 \x12\x42\n\x0ftarget_language\x18\x04 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12\x1a\n\nrequest_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"g\n\x0c\x43hatResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x31\n\x07message\x18\x02 \x01(\x0b\x32 .parley.conversations.v1.Message\x12\x10\n\x08\x64uration\x18\x03 \x01(\x01\"M\n\x13ListSessionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"g\n\x14ListSessionsResponse\x12\x36\n\x08sessions\x18\x01 \x03(\x0b\x32$.parley.conversations.v1.ChatSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x11GetSessionRequest\x12\x1e\n\nsession_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"K\n\x12GetSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32$.parley.conversations.v1.ChatSession\"6\n\x14\x44\x65leteSessionRequest\x12\x1e\n\nsession_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"\x17\n\x15\x44\x65leteSessionResponse2\xb9\x05\n\x0b\x43hatService\x12\x8a\x01\n\x04\x43hat\x12$.parley.conversations.v1.ChatRequest\x1a%.parley.conversations.v1.ChatResponse\"5\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02\x14\"\x0f/api/v1/ai/chat:\x01*\x12\xa7\x01\n\x0cListSessions\x12,.parley.conversations.v1.ListSessionsRequest\x1a-.parley.conversations.v1.ListSessionsResponse\":\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/v1/ai/chat/sessions\x12\xb7\x01\n\nGetSession\x12*.parley.conversations.v1.GetSessionRequest\x1a+.parley.conversations.v1.GetSessionResponse\"P\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x30\x12%/api/v1/ai/chat/sessions/{session_id}b\x07session\x12\xb8\x01\n\rDeleteSession\x12-.parley.conversations.v1.DeleteSessionRequest\x1a..parley.conversations.v1.DeleteSessionResponse\"H\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02\'*%/api/v1/ai/chat/sessions/{session_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*parley/conversations/v1/chat_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a*parley/conversations/v1/conversation.proto\x1a%parley/conversations/v1/message.proto\x1a%parley/validation/v1/validation.proto\"\x9b\x01\n\x0b\x43hatSession\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12=\n\x07\x63ontext\x18\x03 \x01(\x0b\x32,.parley.conversations.v1.ConversationContext\x12\x32\n\x08messages\x18\x04 \x03(\x0b\x32 .parley.conversations.v1.Message\"\xc6\x01\n\x0b\x43hatRequest\x12\x1f\n\x07message\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xd2\xf3\x18\x06\x18\x80\x80\x02H\x01\x12\x1a\n\nsession_id\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1a\n\nuser_level\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x10 \x12\x42\n\x0ftarget_language\x18\x04 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12\x1a\n\nrequest_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"g\n\x0c\x43hatResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x31\n\x07message\x18\x02 \x01(\x0b\x32 .parley.conversations.v1.Message\x12\x10\n\x08\x64uration\x18\x03 \x01(\x01\"M\n\x13ListSessionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"g\n\x14ListSessionsResponse\x12\x36\n\x08sessions\x18\x01 \x03(\x0b\x32$.parley.conversations.v1.ChatSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x11GetSessionRequest\x12\x1e\n\nsession_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"K\n\x12GetSessionResponse\x12\x35\n\x07session\x18\x01 \x01(\x0b\x32$.parley.conversations.v1.ChatSession\"6\n\x14\x44\x65leteSessionRequest\x12\x1e\n\nsession_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"\x17\n\x15\x44\x65leteSessionResponse2\xb9\x05\n\x0b\x43hatService\x12\x8a\x01\n\x04\x43hat\x12$.parley.conversations.v1.ChatRequest\x1a%.parley.conversations.v1.ChatResponse\"5\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02\x14\"\x0f/api/v1/ai/chat:\x01*\x12\xa7\x01\n\x0cListSessions\x12,.parley.conversations.v1.ListSessionsRequest\x1a-.parley.conversations.v1.ListSessionsResponse\":\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/v1/ai/chat/sessions\x12\xb7\x01\n\nGetSession\x12*.parley.conversations.v1.GetSessionRequest\x1a+.parley.conversations.v1.GetSessionResponse\"P\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x30\x12%/api/v1/ai/chat/sessions/{session_id}b\x07session\x12\xb8\x01\n\rDeleteSession\x12-.parley.conversations.v1.DeleteSessionRequest\x1a..parley.conversations.v1.DeleteSessionResponse\"H\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02\'*%/api/v1/ai/chat/sessions/{session_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.conversations.v1.cha
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHATREQUEST'].fields_by_name['message']._loaded_options = None
-  _globals['_CHATREQUEST'].fields_by_name['message']._serialized_options = b'\342A\001\002\322\363\030\004\030\200\200\002'
+  _globals['_CHATREQUEST'].fields_by_name['message']._serialized_options = b'\342A\001\002\322\363\030\006\030\200\200\002H\001'
   _globals['_CHATREQUEST'].fields_by_name['session_id']._loaded_options = None
   _globals['_CHATREQUEST'].fields_by_name['session_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_CHATREQUEST'].fields_by_name['user_level']._loaded_options = None
@@ -66,21 +66,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHATSESSION']._serialized_start=288
   _globals['_CHATSESSION']._serialized_end=443
   _globals['_CHATREQUEST']._serialized_start=446
-  _globals['_CHATREQUEST']._serialized_end=642
-  _globals['_CHATRESPONSE']._serialized_start=644
-  _globals['_CHATRESPONSE']._serialized_end=747
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=749
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=826
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=828
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=931
-  _globals['_GETSESSIONREQUEST']._serialized_start=933
-  _globals['_GETSESSIONREQUEST']._serialized_end=984
-  _globals['_GETSESSIONRESPONSE']._serialized_start=986
-  _globals['_GETSESSIONRESPONSE']._serialized_end=1061
-  _globals['_DELETESESSIONREQUEST']._serialized_start=1063
-  _globals['_DELETESESSIONREQUEST']._serialized_end=1117
-  _globals['_DELETESESSIONRESPONSE']._serialized_start=1119
-  _globals['_DELETESESSIONRESPONSE']._serialized_end=1142
-  _globals['_CHATSERVICE']._serialized_start=1145
-  _globals['_CHATSERVICE']._serialized_end=1842
+  _globals['_CHATREQUEST']._serialized_end=644
+  _globals['_CHATRESPONSE']._serialized_start=646
+  _globals['_CHATRESPONSE']._serialized_end=749
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=751
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=828
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=830
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=933
+  _globals['_GETSESSIONREQUEST']._serialized_start=935
+  _globals['_GETSESSIONREQUEST']._serialized_end=986
+  _globals['_GETSESSIONRESPONSE']._serialized_start=988
+  _globals['_GETSESSIONRESPONSE']._serialized_end=1063
+  _globals['_DELETESESSIONREQUEST']._serialized_start=1065
+  _globals['_DELETESESSIONREQUEST']._serialized_end=1119
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=1121
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=1144
+  _globals['_CHATSERVICE']._serialized_start=1147
+  _globals['_CHATSERVICE']._serialized_end=1844
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*parley/conversations/v1/conversation.proto\x12\x17parley.conversations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xb0\x01\n\x13\x43onversationContext\x12\x16\n\x05topic\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x1a\n\nuser_level\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10 \x12\x42\n\x0ftarget_language\x18\x03 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12!\n\x0elearning_goals\x18\x04 \x03(\tB\t\xd2\xf3\x18\x05\x10\xc8\x01@\x14\"\xef\x03\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x05title\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12=\n\x07\x63ontext\x18\x03 \x01(\x0b\x32,.parley.conversations.v1.ConversationContext\x12\x15\n\rmessage_count\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07private\x18\x07 \x01(\x08\x12!\n\x11\x61\x63tive_message_id\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x10$\x12\x16\n\x06\x62ot_id\x18\t \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1e\n\x0e\x61pplication_id\x18\n \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12_\n\x10prompt_variables\x18\x0b \x03(\x0b\x32:.parley.conversations.v1.Conversation.PromptVariablesEntryB\t\xd2\xf3\x18\x05\x10\xd0\x0f@2\x1a\x36\n\x14PromptVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*parley/conversations/v1/conversation.proto\x12\x17parley.conversations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xb0\x01\n\x13\x43onversationContext\x12\x16\n\x05topic\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x1a\n\nuser_level\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10 \x12\x42\n\x0ftarget_language\x18\x03 \x01(\tB)\xd2\xf3\x18%\x10#\"![A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\x12!\n\x0elearning_goals\x18\x04 \x03(\tB\t\xd2\xf3\x18\x05\x10\xc8\x01@\x14\"\xf1\x03\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x05title\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12=\n\x07\x63ontext\x18\x03 \x01(\x0b\x32,.parley.conversations.v1.ConversationContext\x12\x15\n\rmessage_count\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07private\x18\x07 \x01(\x08\x12!\n\x11\x61\x63tive_message_id\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x10$\x12\x16\n\x06\x62ot_id\x18\t \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1e\n\x0e\x61pplication_id\x18\n \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x61\n\x10prompt_variables\x18\x0b \x03(\x0b\x32:.parley.conversations.v1.Conversation.PromptVariablesEntryB\x0b\xd2\xf3\x18\x07\x10\xd0\x0f@2H\x01\x1a\x36\n\x14PromptVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,11 +52,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATION'].fields_by_name['application_id']._loaded_options = None
   _globals['_CONVERSATION'].fields_by_name['application_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_CONVERSATION'].fields_by_name['prompt_variables']._loaded_options = None
-  _globals['_CONVERSATION'].fields_by_name['prompt_variables']._serialized_options = b'\322\363\030\005\020\320\017@2'
+  _globals['_CONVERSATION'].fields_by_name['prompt_variables']._serialized_options = b'\322\363\030\007\020\320\017@2H\001'
   _globals['_CONVERSATIONCONTEXT']._serialized_start=144
   _globals['_CONVERSATIONCONTEXT']._serialized_end=320
   _globals['_CONVERSATION']._serialized_start=323
-  _globals['_CONVERSATION']._serialized_end=818
-  _globals['_CONVERSATION_PROMPTVARIABLESENTRY']._serialized_start=764
-  _globals['_CONVERSATION_PROMPTVARIABLESENTRY']._serialized_end=818
+  _globals['_CONVERSATION']._serialized_end=820
+  _globals['_CONVERSATION_PROMPTVARIABLESENTRY']._serialized_start=766
+  _globals['_CONVERSATION_PROMPTVARIABLESENTRY']._serialized_end=820
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ from parley.conversations.v1 import conversation_pb2 as parley_dot_conversations
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2parley/conversations/v1/conversation_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1dparley/access/v1/access.proto\x1a*parley/conversations/v1/conversation.proto\x1a%parley/validation/v1/validation.proto\"\xfd\x02\n\x19\x43reateConversationRequest\x12\x16\n\x05title\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12=\n\x07\x63ontext\x18\x02 \x01(\x0b\x32,.parley.conversations.v1.ConversationContext\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x0f\n\x07private\x18\x04 \x01(\x08\x12\x16\n\x06\x62ot_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1e\n\x0e\x61pplication_id\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12l\n\x10prompt_variables\x18\x07 \x03(\x0b\x32G.parley.conversations.v1.CreateConversationRequest.PromptVariablesEntryB\t\xd2\xf3\x18\x05\x10\xd0\x0f@2\x1a\x36\n\x14PromptVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x1a\x43reateConversationResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation\"R\n\x18ListConversationsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"r\n\x19ListConversationsResponse\x12<\n\rconversations\x18\x01 \x03(\x0b\x32%.parley.conversations.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x16GetConversationRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"V\n\x17GetConversationResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation\"\xb4\x01\n\x19UpdateConversationRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x41\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32%.parley.conversations.v1.ConversationB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"Y\n\x1aUpdateConversationResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation\"@\n\x19\x44\x65leteConversationRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"\x1c\n\x1a\x44\x65leteConversationResponse2\xb3\x08\n\x13\x43onversationService\x12\xcd\x01\n\x12\x43reateConversation\x12\x32.parley.conversations.v1.CreateConversationRequest\x1a\x33.parley.conversations.v1.CreateConversationResponse\"N\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02-\"\x1a/api/v1/chat/conversations:\x01*b\x0c\x63onversation\x12\xb8\x01\n\x11ListConversations\x12\x31.parley.conversations.v1.ListConversationsRequest\x1a\x32.parley.conversations.v1.ListConversationsResponse\"<\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/chat/conversations\x12\xd2\x01\n\x0fGetConversation\x12/.parley.conversations.v1.GetConversationRequest\x1a\x30.parley.conversations.v1.GetConversationResponse\"\\\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02<\x12,/api/v1/chat/conversations/{conversation_id}b\x0c\x63onversation\x12\xea\x01\n\x12UpdateConversation\x12\x32.parley.conversations.v1.UpdateConversationRequest\x1a\x33.parley.conversations.v1.UpdateConversationResponse\"k\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02J2,/api/v1/chat/conversations/{conversation_id}:\x0c\x63onversationb\x0c\x63onversation\x12\xce\x01\n\x12\x44\x65leteConversation\x12\x32.parley.conversations.v1.DeleteConversationRequest\x1a\x33.parley.conversations.v1.DeleteConversationResponse\"O\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02.*,/api/v1/chat/conversations/{conversation_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2parley/conversations/v1/conversation_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1dparley/access/v1/access.proto\x1a*parley/conversations/v1/conversation.proto\x1a%parley/validation/v1/validation.proto\"\xff\x02\n\x19\x43reateConversationRequest\x12\x16\n\x05title\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12=\n\x07\x63ontext\x18\x02 \x01(\x0b\x32,.parley.conversations.v1.ConversationContext\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x0f\n\x07private\x18\x04 \x01(\x08\x12\x16\n\x06\x62ot_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1e\n\x0e\x61pplication_id\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12n\n\x10prompt_variables\x18\x07 \x03(\x0b\x32G.parley.conversations.v1.CreateConversationRequest.PromptVariablesEntryB\x0b\xd2\xf3\x18\x07\x10\xd0\x0f@2H\x01\x1a\x36\n\x14PromptVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x1a\x43reateConversationResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation\"R\n\x18ListConversationsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"r\n\x19ListConversationsResponse\x12<\n\rconversations\x18\x01 \x03(\x0b\x32%.parley.conversations.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x16GetConversationRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"V\n\x17GetConversationResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation\"\xb4\x01\n\x19UpdateConversationRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x41\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32%.parley.conversations.v1.ConversationB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"Y\n\x1aUpdateConversationResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation\"@\n\x19\x44\x65leteConversationRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"\x1c\n\x1a\x44\x65leteConversationResponse2\xb3\x08\n\x13\x43onversationService\x12\xcd\x01\n\x12\x43reateConversation\x12\x32.parley.conversations.v1.CreateConversationRequest\x1a\x33.parley.conversations.v1.CreateConversationResponse\"N\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02-\"\x1a/api/v1/chat/conversations:\x01*b\x0c\x63onversation\x12\xb8\x01\n\x11ListConversations\x12\x31.parley.conversations.v1.ListConversationsRequest\x1a\x32.parley.conversations.v1.ListConversationsResponse\"<\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/chat/conversations\x12\xd2\x01\n\x0fGetConversation\x12/.parley.conversations.v1.GetConversationRequest\x1a\x30.parley.conversations.v1.GetConversationResponse\"\\\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02<\x12,/api/v1/chat/conversations/{conversation_id}b\x0c\x63onversation\x12\xea\x01\n\x12UpdateConversation\x12\x32.parley.conversations.v1.UpdateConversationRequest\x1a\x33.parley.conversations.v1.UpdateConversationResponse\"k\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02J2,/api/v1/chat/conversations/{conversation_id}:\x0c\x63onversationb\x0c\x63onversation\x12\xce\x01\n\x12\x44\x65leteConversation\x12\x32.parley.conversations.v1.DeleteConversationRequest\x1a\x33.parley.conversations.v1.DeleteConversationResponse\"O\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02.*,/api/v1/chat/conversations/{conversation_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,7 +48,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECONVERSATIONREQUEST'].fields_by_name['application_id']._loaded_options = None
   _globals['_CREATECONVERSATIONREQUEST'].fields_by_name['application_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_CREATECONVERSATIONREQUEST'].fields_by_name['prompt_variables']._loaded_options = None
-  _globals['_CREATECONVERSATIONREQUEST'].fields_by_name['prompt_variables']._serialized_options = b'\322\363\030\005\020\320\017@2'
+  _globals['_CREATECONVERSATIONREQUEST'].fields_by_name['prompt_variables']._serialized_options = b'\322\363\030\007\020\320\017@2H\001'
   _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\363\030\0020\000'
   _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -72,27 +72,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATIONSERVICE'].methods_by_name['DeleteConversation']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['DeleteConversation']._serialized_options = b'\312\363\030\027\010\002\"\023conversations.write\202\323\344\223\002.*,/api/v1/chat/conversations/{conversation_id}'
   _globals['_CREATECONVERSATIONREQUEST']._serialized_start=291
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=672
-  _globals['_CREATECONVERSATIONREQUEST_PROMPTVARIABLESENTRY']._serialized_start=618
-  _globals['_CREATECONVERSATIONREQUEST_PROMPTVARIABLESENTRY']._serialized_end=672
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=674
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=763
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=765
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=847
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=849
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=963
-  _globals['_GETCONVERSATIONREQUEST']._serialized_start=965
-  _globals['_GETCONVERSATIONREQUEST']._serialized_end=1026
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=1028
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=1114
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=1117
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=1297
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=1299
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=1388
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1390
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1454
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1456
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1484
-  _globals['_CONVERSATIONSERVICE']._serialized_start=1487
-  _globals['_CONVERSATIONSERVICE']._serialized_end=2562
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=674
+  _globals['_CREATECONVERSATIONREQUEST_PROMPTVARIABLESENTRY']._serialized_start=620
+  _globals['_CREATECONVERSATIONREQUEST_PROMPTVARIABLESENTRY']._serialized_end=674
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=676
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=765
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=767
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=849
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=851
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=965
+  _globals['_GETCONVERSATIONREQUEST']._serialized_start=967
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=1028
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=1030
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=1116
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=1119
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=1299
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=1301
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=1390
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1392
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1456
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1458
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1486
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1489
+  _globals['_CONVERSATIONSERVICE']._serialized_end=2564
 # @@protoc_insertion_point(module_scope)

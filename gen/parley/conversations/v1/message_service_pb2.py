@@ -32,7 +32,7 @@ from parley.conversations.v1 import tool_call_pb2 as parley_dot_conversations_do
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-parley/conversations/v1/message_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a*parley/conversations/v1/conversation.proto\x1a%parley/conversations/v1/message.proto\x1a!parley/conversations/v1/run.proto\x1a\'parley/conversations/v1/tool_call.proto\x1a%parley/validation/v1/validation.proto\"\xab\x01\n\x12SendMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x04text\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xd2\xf3\x18\x04\x18\x80\x80\x02\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x38\n\x0btool_choice\x18\x04 \x01(\x0e\x32#.parley.conversations.v1.ToolChoice\"s\n\x13SendMessageResponse\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\x12)\n\x03run\x18\x02 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"r\n\x13ListMessagesRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"c\n\x14ListMessagesResponse\x12\x32\n\x08messages\x18\x01 \x03(\x0b\x32 .parley.conversations.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x91\x01\n\x12\x45\x64itMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1e\n\nmessage_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\x04text\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xd2\xf3\x18\x04\x18\x80\x80\x02\x12\x1a\n\nrequest_id\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"s\n\x13\x45\x64itMessageResponse\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\x12)\n\x03run\x18\x02 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"{\n\x18RegenerateMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1e\n\nmessage_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"F\n\x19RegenerateMessageResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"]\n\x16\x41\x63tivateMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1e\n\nmessage_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"V\n\x17\x41\x63tivateMessageResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation2\xe8\x08\n\x0eMessageService\x12\xc5\x01\n\x0bSendMessage\x12+.parley.conversations.v1.SendMessageRequest\x1a,.parley.conversations.v1.SendMessageResponse\"[\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02:\"5/api/v1/chat/conversations/{conversation_id}/messages:\x01*\x12\xd7\x01\n\x0b\x45\x64itMessage\x12+.parley.conversations.v1.EditMessageRequest\x1a,.parley.conversations.v1.EditMessageResponse\"m\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02L\"G/api/v1/chat/conversations/{conversation_id}/messages/{message_id}:edit:\x01*\x12\xf4\x01\n\x11RegenerateMessage\x12\x31.parley.conversations.v1.RegenerateMessageRequest\x1a\x32.parley.conversations.v1.RegenerateMessageResponse\"x\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02W\"M/api/v1/chat/conversations/{conversation_id}/messages/{message_id}:regenerate:\x01*b\x03run\x12\xf5\x01\n\x0f\x41\x63tivateMessage\x12/.parley.conversations.v1.ActivateMessageRequest\x1a\x30.parley.conversations.v1.ActivateMessageResponse\"\x7f\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02^\"K/api/v1/chat/conversations/{conversation_id}/messages/{message_id}:activate:\x01*b\x0c\x63onversation\x12\xc4\x01\n\x0cListMessages\x12,.parley.conversations.v1.ListMessagesRequest\x1a-.parley.conversations.v1.ListMessagesResponse\"W\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x37\x12\x35/api/v1/chat/conversations/{conversation_id}/messagesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-parley/conversations/v1/message_service.proto\x12\x17parley.conversations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a*parley/conversations/v1/conversation.proto\x1a%parley/conversations/v1/message.proto\x1a!parley/conversations/v1/run.proto\x1a\'parley/conversations/v1/tool_call.proto\x1a%parley/validation/v1/validation.proto\"\xad\x01\n\x12SendMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1c\n\x04text\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xd2\xf3\x18\x06\x18\x80\x80\x02H\x01\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x38\n\x0btool_choice\x18\x04 \x01(\x0e\x32#.parley.conversations.v1.ToolChoice\"s\n\x13SendMessageResponse\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\x12)\n\x03run\x18\x02 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"r\n\x13ListMessagesRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\tpage_size\x18\x02 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"c\n\x14ListMessagesResponse\x12\x32\n\x08messages\x18\x01 \x03(\x0b\x32 .parley.conversations.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x12\x45\x64itMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1e\n\nmessage_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1c\n\x04text\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xd2\xf3\x18\x06\x18\x80\x80\x02H\x01\x12\x1a\n\nrequest_id\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"s\n\x13\x45\x64itMessageResponse\x12\x31\n\x07message\x18\x01 \x01(\x0b\x32 .parley.conversations.v1.Message\x12)\n\x03run\x18\x02 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"{\n\x18RegenerateMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1e\n\nmessage_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"F\n\x19RegenerateMessageResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.parley.conversations.v1.Run\"]\n\x16\x41\x63tivateMessageRequest\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1e\n\nmessage_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"V\n\x17\x41\x63tivateMessageResponse\x12;\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32%.parley.conversations.v1.Conversation2\xe8\x08\n\x0eMessageService\x12\xc5\x01\n\x0bSendMessage\x12+.parley.conversations.v1.SendMessageRequest\x1a,.parley.conversations.v1.SendMessageResponse\"[\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02:\"5/api/v1/chat/conversations/{conversation_id}/messages:\x01*\x12\xd7\x01\n\x0b\x45\x64itMessage\x12+.parley.conversations.v1.EditMessageRequest\x1a,.parley.conversations.v1.EditMessageResponse\"m\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02L\"G/api/v1/chat/conversations/{conversation_id}/messages/{message_id}:edit:\x01*\x12\xf4\x01\n\x11RegenerateMessage\x12\x31.parley.conversations.v1.RegenerateMessageRequest\x1a\x32.parley.conversations.v1.RegenerateMessageResponse\"x\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02W\"M/api/v1/chat/conversations/{conversation_id}/messages/{message_id}:regenerate:\x01*b\x03run\x12\xf5\x01\n\x0f\x41\x63tivateMessage\x12/.parley.conversations.v1.ActivateMessageRequest\x1a\x30.parley.conversations.v1.ActivateMessageResponse\"\x7f\xca\xf3\x18\x17\x08\x02\"\x13\x63onversations.write\x82\xd3\xe4\x93\x02^\"K/api/v1/chat/conversations/{conversation_id}/messages/{message_id}:activate:\x01*b\x0c\x63onversation\x12\xc4\x01\n\x0cListMessages\x12,.parley.conversations.v1.ListMessagesRequest\x1a-.parley.conversations.v1.ListMessagesResponse\"W\xca\xf3\x18\x16\x08\x02\"\x12\x63onversations.read\x82\xd3\xe4\x93\x02\x37\x12\x35/api/v1/chat/conversations/{conversation_id}/messagesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['conversation_id']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\322\363\030\004\030\200\200\002'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\322\363\030\006\030\200\200\002H\001'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['conversation_id']._loaded_options = None
@@ -56,7 +56,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['message_id']._loaded_options = None
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['message_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['text']._loaded_options = None
-  _globals['_EDITMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\322\363\030\004\030\200\200\002'
+  _globals['_EDITMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002\322\363\030\006\030\200\200\002H\001'
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_EDITMESSAGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_REGENERATEMESSAGEREQUEST'].fields_by_name['conversation_id']._loaded_options = None
@@ -80,25 +80,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._serialized_options = b'\312\363\030\026\010\002\"\022conversations.read\202\323\344\223\0027\0225/api/v1/chat/conversations/{conversation_id}/messages'
   _globals['_SENDMESSAGEREQUEST']._serialized_start=367
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=538
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=540
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=655
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=657
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=771
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=773
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=872
-  _globals['_EDITMESSAGEREQUEST']._serialized_start=875
-  _globals['_EDITMESSAGEREQUEST']._serialized_end=1020
-  _globals['_EDITMESSAGERESPONSE']._serialized_start=1022
-  _globals['_EDITMESSAGERESPONSE']._serialized_end=1137
-  _globals['_REGENERATEMESSAGEREQUEST']._serialized_start=1139
-  _globals['_REGENERATEMESSAGEREQUEST']._serialized_end=1262
-  _globals['_REGENERATEMESSAGERESPONSE']._serialized_start=1264
-  _globals['_REGENERATEMESSAGERESPONSE']._serialized_end=1334
-  _globals['_ACTIVATEMESSAGEREQUEST']._serialized_start=1336
-  _globals['_ACTIVATEMESSAGEREQUEST']._serialized_end=1429
-  _globals['_ACTIVATEMESSAGERESPONSE']._serialized_start=1431
-  _globals['_ACTIVATEMESSAGERESPONSE']._serialized_end=1517
-  _globals['_MESSAGESERVICE']._serialized_start=1520
-  _globals['_MESSAGESERVICE']._serialized_end=2648
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=540
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=542
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=657
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=659
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=773
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=775
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=874
+  _globals['_EDITMESSAGEREQUEST']._serialized_start=877
+  _globals['_EDITMESSAGEREQUEST']._serialized_end=1024
+  _globals['_EDITMESSAGERESPONSE']._serialized_start=1026
+  _globals['_EDITMESSAGERESPONSE']._serialized_end=1141
+  _globals['_REGENERATEMESSAGEREQUEST']._serialized_start=1143
+  _globals['_REGENERATEMESSAGEREQUEST']._serialized_end=1266
+  _globals['_REGENERATEMESSAGERESPONSE']._serialized_start=1268
+  _globals['_REGENERATEMESSAGERESPONSE']._serialized_end=1338
+  _globals['_ACTIVATEMESSAGEREQUEST']._serialized_start=1340
+  _globals['_ACTIVATEMESSAGEREQUEST']._serialized_end=1433
+  _globals['_ACTIVATEMESSAGERESPONSE']._serialized_start=1435
+  _globals['_ACTIVATEMESSAGERESPONSE']._serialized_end=1521
+  _globals['_MESSAGESERVICE']._serialized_start=1524
+  _globals['_MESSAGESERVICE']._serialized_end=2652
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from parley.identity.v1 import user_pb2 as parley_dot_identity_dot_v1_dot_user__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/identity/v1/organization.proto\x12\x12parley.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dparley/identity/v1/user.proto\x1a%parley/validation/v1/validation.proto\"\x7f\n\x0cOrganization\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1c\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xe8\x07\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x06Member\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.parley.identity.v1.User\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x1e.parley.identity.v1.MemberRole\"\xb7\x01\n\nInvitation\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12,\n\x04role\x18\x03 \x01(\x0e\x32\x1e.parley.identity.v1.MemberRole\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*o\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12MEMBER_ROLE_MEMBER\x10\x01\x12\x15\n\x11MEMBER_ROLE_ADMIN\x10\x02\x12\x15\n\x11MEMBER_ROLE_OWNER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/identity/v1/organization.proto\x12\x12parley.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dparley/identity/v1/user.proto\x1a%parley/validation/v1/validation.proto\"\x81\x01\n\x0cOrganization\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\xe8\x07H\x01\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x06Member\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.parley.identity.v1.User\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x1e.parley.identity.v1.MemberRole\"\xb7\x01\n\nInvitation\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12,\n\x04role\x18\x03 \x01(\x0e\x32\x1e.parley.identity.v1.MemberRole\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*o\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12MEMBER_ROLE_MEMBER\x10\x01\x12\x15\n\x11MEMBER_ROLE_ADMIN\x10\x02\x12\x15\n\x11MEMBER_ROLE_OWNER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,13 +37,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATION'].fields_by_name['name']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['name']._serialized_options = b'\322\363\030\002\020d'
   _globals['_ORGANIZATION'].fields_by_name['description']._loaded_options = None
-  _globals['_ORGANIZATION'].fields_by_name['description']._serialized_options = b'\322\363\030\003\020\350\007'
-  _globals['_MEMBERROLE']._serialized_start=575
-  _globals['_MEMBERROLE']._serialized_end=686
-  _globals['_ORGANIZATION']._serialized_start=164
-  _globals['_ORGANIZATION']._serialized_end=291
-  _globals['_MEMBER']._serialized_start=293
-  _globals['_MEMBER']._serialized_end=387
-  _globals['_INVITATION']._serialized_start=390
-  _globals['_INVITATION']._serialized_end=573
+  _globals['_ORGANIZATION'].fields_by_name['description']._serialized_options = b'\322\363\030\005\020\350\007H\001'
+  _globals['_MEMBERROLE']._serialized_start=578
+  _globals['_MEMBERROLE']._serialized_end=689
+  _globals['_ORGANIZATION']._serialized_start=165
+  _globals['_ORGANIZATION']._serialized_end=294
+  _globals['_MEMBER']._serialized_start=296
+  _globals['_MEMBER']._serialized_end=390
+  _globals['_INVITATION']._serialized_start=393
+  _globals['_INVITATION']._serialized_end=576
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from parley.access.v1 import access_pb2 as parley_dot_access_dot_v1_dot_access__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,parley/inference/v1/generation_service.proto\x12\x13parley.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/validation/v1/validation.proto\"\x85\x01\n\x0eToolDefinition\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xd2\xf3\x18\x1b\x10@\"\x17[A-Za-z_][A-Za-z0-9_-]*\x12\x1c\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xa0\x1f\x12\"\n\x10\x61rguments_schema\x18\x03 \x01(\tB\x08\xd2\xf3\x18\x04\x10\xa0\x8d\x06\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xab\x01\n\rPromptMessage\x12\x32\n\x04role\x18\x01 \x01(\tB$\xe2\x41\x01\x02\xd2\xf3\x18\x1c\"\x1asystem|user|assistant|tool\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x39\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1d.parley.inference.v1.ToolCallB\x06\xd2\xf3\x18\x02@@\x12\x1d\n\x0ctool_call_id\x18\x04 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\"\x8c\x02\n\x0fGenerateRequest\x12\x41\n\x08messages\x18\x01 \x03(\x0b\x32\".parley.inference.v1.PromptMessageB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03@\xe8\x07\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12!\n\x11max_output_tokens\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12:\n\x05tools\x18\x05 \x03(\x0b\x32#.parley.inference.v1.ToolDefinitionB\x06\xd2\xf3\x18\x02@@\x12\x15\n\rtool_required\x18\x06 \x01(\x08\x42\x0e\n\x0c_temperature\"\x8e\x01\n\x10GenerateResponse\x12\x0e\n\x06pieces\x18\x01 \x03(\t\x12\x31\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1d.parley.inference.v1.ToolCall\x12\x37\n\x07summary\x18\x02 \x01(\x0b\x32&.parley.inference.v1.GenerationSummary\"f\n\x11GenerationSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x32\x85\x01\n\x11GenerationService\x12p\n\x08Generate\x12$.parley.inference.v1.GenerateRequest\x1a%.parley.inference.v1.GenerateResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,parley/inference/v1/generation_service.proto\x12\x13parley.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a%parley/validation/v1/validation.proto\"\x89\x01\n\x0eToolDefinition\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xd2\xf3\x18\x1b\x10@\"\x17[A-Za-z_][A-Za-z0-9_-]*\x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xd2\xf3\x18\x05\x10\xa0\x1fH\x02\x12$\n\x10\x61rguments_schema\x18\x03 \x01(\tB\n\xd2\xf3\x18\x06\x10\xa0\x8d\x06H\x02\"O\n\x08ToolCall\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xd2\xf3\x18\x02H\x02\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02H\x02\x12\x19\n\targuments\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02H\x02\"\xb5\x01\n\rPromptMessage\x12\x32\n\x04role\x18\x01 \x01(\tB$\xe2\x41\x01\x02\xd2\xf3\x18\x1c\"\x1asystem|user|assistant|tool\x12\x14\n\x04text\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02H\x02\x12\x39\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1d.parley.inference.v1.ToolCallB\x06\xd2\xf3\x18\x02@@\x12\x1f\n\x0ctool_call_id\x18\x04 \x01(\tB\t\xd2\xf3\x18\x05\x10\xc8\x01H\x02\"\x8c\x02\n\x0fGenerateRequest\x12\x41\n\x08messages\x18\x01 \x03(\x0b\x32\".parley.inference.v1.PromptMessageB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03@\xe8\x07\x12\x16\n\x05model\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12!\n\x11max_output_tokens\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12:\n\x05tools\x18\x05 \x03(\x0b\x32#.parley.inference.v1.ToolDefinitionB\x06\xd2\xf3\x18\x02@@\x12\x15\n\rtool_required\x18\x06 \x01(\x08\x42\x0e\n\x0c_temperature\"\x8e\x01\n\x10GenerateResponse\x12\x0e\n\x06pieces\x18\x01 \x03(\t\x12\x31\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1d.parley.inference.v1.ToolCall\x12\x37\n\x07summary\x18\x02 \x01(\x0b\x32&.parley.inference.v1.GenerationSummary\"f\n\x11GenerationSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x32\x85\x01\n\x11GenerationService\x12p\n\x08Generate\x12$.parley.inference.v1.GenerateRequest\x1a%.parley.inference.v1.GenerateResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,15 +37,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLDEFINITION'].fields_by_name['name']._loaded_options = None
   _globals['_TOOLDEFINITION'].fields_by_name['name']._serialized_options = b'\342A\001\002\322\363\030\033\020@\"\027[A-Za-z_][A-Za-z0-9_-]*'
   _globals['_TOOLDEFINITION'].fields_by_name['description']._loaded_options = None
-  _globals['_TOOLDEFINITION'].fields_by_name['description']._serialized_options = b'\322\363\030\003\020\240\037'
+  _globals['_TOOLDEFINITION'].fields_by_name['description']._serialized_options = b'\322\363\030\005\020\240\037H\002'
   _globals['_TOOLDEFINITION'].fields_by_name['arguments_schema']._loaded_options = None
-  _globals['_TOOLDEFINITION'].fields_by_name['arguments_schema']._serialized_options = b'\322\363\030\004\020\240\215\006'
+  _globals['_TOOLDEFINITION'].fields_by_name['arguments_schema']._serialized_options = b'\322\363\030\006\020\240\215\006H\002'
+  _globals['_TOOLCALL'].fields_by_name['id']._loaded_options = None
+  _globals['_TOOLCALL'].fields_by_name['id']._serialized_options = b'\322\363\030\002H\002'
+  _globals['_TOOLCALL'].fields_by_name['name']._loaded_options = None
+  _globals['_TOOLCALL'].fields_by_name['name']._serialized_options = b'\322\363\030\002H\002'
+  _globals['_TOOLCALL'].fields_by_name['arguments']._loaded_options = None
+  _globals['_TOOLCALL'].fields_by_name['arguments']._serialized_options = b'\322\363\030\002H\002'
   _globals['_PROMPTMESSAGE'].fields_by_name['role']._loaded_options = None
   _globals['_PROMPTMESSAGE'].fields_by_name['role']._serialized_options = b'\342A\001\002\322\363\030\034\"\032system|user|assistant|tool'
+  _globals['_PROMPTMESSAGE'].fields_by_name['text']._loaded_options = None
+  _globals['_PROMPTMESSAGE'].fields_by_name['text']._serialized_options = b'\322\363\030\002H\002'
   _globals['_PROMPTMESSAGE'].fields_by_name['tool_calls']._loaded_options = None
   _globals['_PROMPTMESSAGE'].fields_by_name['tool_calls']._serialized_options = b'\322\363\030\002@@'
   _globals['_PROMPTMESSAGE'].fields_by_name['tool_call_id']._loaded_options = None
-  _globals['_PROMPTMESSAGE'].fields_by_name['tool_call_id']._serialized_options = b'\322\363\030\003\020\310\001'
+  _globals['_PROMPTMESSAGE'].fields_by_name['tool_call_id']._serialized_options = b'\322\363\030\005\020\310\001H\002'
   _globals['_GENERATEREQUEST'].fields_by_name['messages']._loaded_options = None
   _globals['_GENERATEREQUEST'].fields_by_name['messages']._serialized_options = b'\342A\001\002\322\363\030\003@\350\007'
   _globals['_GENERATEREQUEST'].fields_by_name['model']._loaded_options = None
@@ -57,17 +65,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONSERVICE'].methods_by_name['Generate']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['Generate']._serialized_options = b'\312\363\030\021\010\004\032\rconversations'
   _globals['_TOOLDEFINITION']._serialized_start=173
-  _globals['_TOOLDEFINITION']._serialized_end=306
-  _globals['_TOOLCALL']._serialized_start=308
-  _globals['_TOOLCALL']._serialized_end=363
-  _globals['_PROMPTMESSAGE']._serialized_start=366
-  _globals['_PROMPTMESSAGE']._serialized_end=537
-  _globals['_GENERATEREQUEST']._serialized_start=540
-  _globals['_GENERATEREQUEST']._serialized_end=808
-  _globals['_GENERATERESPONSE']._serialized_start=811
-  _globals['_GENERATERESPONSE']._serialized_end=953
-  _globals['_GENERATIONSUMMARY']._serialized_start=955
-  _globals['_GENERATIONSUMMARY']._serialized_end=1057
-  _globals['_GENERATIONSERVICE']._serialized_start=1060
-  _globals['_GENERATIONSERVICE']._serialized_end=1193
+  _globals['_TOOLDEFINITION']._serialized_end=310
+  _globals['_TOOLCALL']._serialized_start=312
+  _globals['_TOOLCALL']._serialized_end=391
+  _globals['_PROMPTMESSAGE']._serialized_start=394
+  _globals['_PROMPTMESSAGE']._serialized_end=575
+  _globals['_GENERATEREQUEST']._serialized_start=578
+  _globals['_GENERATEREQUEST']._serialized_end=846
+  _globals['_GENERATERESPONSE']._serialized_start=849
+  _globals['_GENERATERESPONSE']._serialized_end=991
+  _globals['_GENERATIONSUMMARY']._serialized_start=993
+  _globals['_GENERATIONSUMMARY']._serialized_end=1095
+  _globals['_GENERATIONSERVICE']._serialized_start=1098
+  _globals['_GENERATIONSERVICE']._serialized_end=1231
 # @@protoc_insertion_point(module_scope)

@@ -26,15 +26,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&parley/operations/v1/dead_letter.proto\x12\x14parley.operations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xfb\x03\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x17\n\x0forganization_id\x18\x05 \x01(\t\x12\x34\n\x05state\x18\x06 \x01(\x0e\x32%.parley.operations.v1.DeadLetterState\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12\x11\n\ttraceback\x18\x08 \x01(\t\x12\x19\n\x07payload\x18\t \x01(\tB\x08\xd2\xf3\x18\x04\x18\x80\x80@\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x0c \x01(\x05\x12\x30\n\x0cmessage_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x66irst_fail_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfail_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tclosed_by\x18\x11 \x01(\t\x12\x14\n\x04\x65tag\x18\x12 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"\x9b\x02\n\x10\x44\x65\x61\x64LetterFilter\x12\x16\n\x05queue\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x16\n\x05\x61\x63tor\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x34\n\x05state\x18\x03 \x01(\x0e\x32%.parley.operations.v1.DeadLetterState\x12\x32\n\x0e\x66\x61il_time_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x66\x61il_time_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\x04text\x18\x06 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12 \n\x0forganization_id\x18\x07 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01*\x91\x01\n\x0f\x44\x65\x61\x64LetterState\x12!\n\x1d\x44\x45\x41\x44_LETTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_STATE_REPLAYED\x10\x02\x12\x1f\n\x1b\x44\x45\x41\x44_LETTER_STATE_DISCARDED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&parley/operations/v1/dead_letter.proto\x12\x14parley.operations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\x8d\x04\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x17\n\x0forganization_id\x18\x05 \x01(\t\x12\x34\n\x05state\x18\x06 \x01(\x0e\x32%.parley.operations.v1.DeadLetterState\x12\x15\n\x05\x65rror\x18\x07 \x01(\tB\x06\xd2\xf3\x18\x02H\x01\x12\x19\n\ttraceback\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02H\x01\x12\x1b\n\x07payload\x18\t \x01(\tB\n\xd2\xf3\x18\x06\x18\x80\x80@H\x01\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x0c \x01(\x05\x12\x30\n\x0cmessage_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x66irst_fail_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfail_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tclosed_by\x18\x11 \x01(\t\x12\x14\n\x04\x65tag\x18\x12 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"\x9b\x02\n\x10\x44\x65\x61\x64LetterFilter\x12\x16\n\x05queue\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x16\n\x05\x61\x63tor\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x34\n\x05state\x18\x03 \x01(\x0e\x32%.parley.operations.v1.DeadLetterState\x12\x32\n\x0e\x66\x61il_time_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x66\x61il_time_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\x04text\x18\x06 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12 \n\x0forganization_id\x18\x07 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01*\x91\x01\n\x0f\x44\x65\x61\x64LetterState\x12!\n\x1d\x44\x45\x41\x44_LETTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_STATE_REPLAYED\x10\x02\x12\x1f\n\x1b\x44\x45\x41\x44_LETTER_STATE_DISCARDED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.operations.v1.dead_letter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DEADLETTER'].fields_by_name['error']._loaded_options = None
+  _globals['_DEADLETTER'].fields_by_name['error']._serialized_options = b'\322\363\030\002H\001'
+  _globals['_DEADLETTER'].fields_by_name['traceback']._loaded_options = None
+  _globals['_DEADLETTER'].fields_by_name['traceback']._serialized_options = b'\322\363\030\002H\001'
   _globals['_DEADLETTER'].fields_by_name['payload']._loaded_options = None
-  _globals['_DEADLETTER'].fields_by_name['payload']._serialized_options = b'\322\363\030\004\030\200\200@'
+  _globals['_DEADLETTER'].fields_by_name['payload']._serialized_options = b'\322\363\030\006\030\200\200@H\001'
   _globals['_DEADLETTER'].fields_by_name['etag']._loaded_options = None
   _globals['_DEADLETTER'].fields_by_name['etag']._serialized_options = b'\322\363\030\002\020@'
   _globals['_DEADLETTERFILTER'].fields_by_name['queue']._loaded_options = None
@@ -45,10 +49,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEADLETTERFILTER'].fields_by_name['text']._serialized_options = b'\322\363\030\003\020\310\001'
   _globals['_DEADLETTERFILTER'].fields_by_name['organization_id']._loaded_options = None
   _globals['_DEADLETTERFILTER'].fields_by_name['organization_id']._serialized_options = b'\322\363\030\003\020\310\001'
-  _globals['_DEADLETTERSTATE']._serialized_start=933
-  _globals['_DEADLETTERSTATE']._serialized_end=1078
+  _globals['_DEADLETTERSTATE']._serialized_start=951
+  _globals['_DEADLETTERSTATE']._serialized_end=1096
   _globals['_DEADLETTER']._serialized_start=137
-  _globals['_DEADLETTER']._serialized_end=644
-  _globals['_DEADLETTERFILTER']._serialized_start=647
-  _globals['_DEADLETTERFILTER']._serialized_end=930
+  _globals['_DEADLETTER']._serialized_end=662
+  _globals['_DEADLETTERFILTER']._serialized_start=665
+  _globals['_DEADLETTERFILTER']._serialized_end=948
 # @@protoc_insertion_point(module_scope)

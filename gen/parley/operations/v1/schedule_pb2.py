@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#parley/operations/v1/schedule.proto\x12\x14parley.operations.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"_\n\x0eScheduleTarget\x12\x1a\n\x05queue\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\xc8\x01\x12\x16\n\x05\x61\x63tor\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x19\n\x07payload\x18\x03 \x01(\tB\x08\xd2\xf3\x18\x04\x18\x80\x80\x04\"\xf4\x03\n\x08Schedule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x04name\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x15\n\x04\x63ron\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x19\n\ttime_zone\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\x12-\n\tonce_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x06target\x18\x06 \x01(\x0b\x32$.parley.operations.v1.ScheduleTarget\x12@\n\x11missed_run_policy\x18\x07 \x01(\x0e\x32%.parley.operations.v1.MissedRunPolicy\x12!\n\x0e\x63\x61tch_up_limit\x18\x08 \x01(\x05\x42\t\xd2\xf3\x18\x05\x30\x00\x38\xe8\x07\x12\x0e\n\x06paused\x18\t \x01(\x08\x12-\n\tnext_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\r \x01(\t\x12\x14\n\x04\x65tag\x18\x0e \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"\xba\x01\n\x0cScheduleFire\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.parley.operations.v1.FireKind\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x91\x01\n\x0fMissedRunPolicy\x12!\n\x1dMISSED_RUN_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMISSED_RUN_POLICY_FIRE_ONCE\x10\x01\x12\x1a\n\x16MISSED_RUN_POLICY_SKIP\x10\x02\x12\x1e\n\x1aMISSED_RUN_POLICY_FIRE_ALL\x10\x03*N\n\x08\x46ireKind\x12\x19\n\x15\x46IRE_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rFIRE_KIND_DUE\x10\x01\x12\x14\n\x10\x46IRE_KIND_MANUAL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#parley/operations/v1/schedule.proto\x12\x14parley.operations.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"a\n\x0eScheduleTarget\x12\x1a\n\x05queue\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xd2\xf3\x18\x03\x10\xc8\x01\x12\x16\n\x05\x61\x63tor\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x1b\n\x07payload\x18\x03 \x01(\tB\n\xd2\xf3\x18\x06\x18\x80\x80\x04H\x01\"\xf4\x03\n\x08Schedule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x04name\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x15\n\x04\x63ron\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x19\n\ttime_zone\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\x12-\n\tonce_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x06target\x18\x06 \x01(\x0b\x32$.parley.operations.v1.ScheduleTarget\x12@\n\x11missed_run_policy\x18\x07 \x01(\x0e\x32%.parley.operations.v1.MissedRunPolicy\x12!\n\x0e\x63\x61tch_up_limit\x18\x08 \x01(\x05\x42\t\xd2\xf3\x18\x05\x30\x00\x38\xe8\x07\x12\x0e\n\x06paused\x18\t \x01(\x08\x12-\n\tnext_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\r \x01(\t\x12\x14\n\x04\x65tag\x18\x0e \x01(\tB\x06\xd2\xf3\x18\x02\x10@\"\xba\x01\n\x0cScheduleFire\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.parley.operations.v1.FireKind\x12,\n\x08\x64ue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x91\x01\n\x0fMissedRunPolicy\x12!\n\x1dMISSED_RUN_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMISSED_RUN_POLICY_FIRE_ONCE\x10\x01\x12\x1a\n\x16MISSED_RUN_POLICY_SKIP\x10\x02\x12\x1e\n\x1aMISSED_RUN_POLICY_FIRE_ALL\x10\x03*N\n\x08\x46ireKind\x12\x19\n\x15\x46IRE_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rFIRE_KIND_DUE\x10\x01\x12\x14\n\x10\x46IRE_KIND_MANUAL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEDULETARGET'].fields_by_name['actor']._loaded_options = None
   _globals['_SCHEDULETARGET'].fields_by_name['actor']._serialized_options = b'\322\363\030\003\020\310\001'
   _globals['_SCHEDULETARGET'].fields_by_name['payload']._loaded_options = None
-  _globals['_SCHEDULETARGET'].fields_by_name['payload']._serialized_options = b'\322\363\030\004\030\200\200\004'
+  _globals['_SCHEDULETARGET'].fields_by_name['payload']._serialized_options = b'\322\363\030\006\030\200\200\004H\001'
   _globals['_SCHEDULE'].fields_by_name['name']._loaded_options = None
   _globals['_SCHEDULE'].fields_by_name['name']._serialized_options = b'\322\363\030\003\020\310\001'
   _globals['_SCHEDULE'].fields_by_name['cron']._loaded_options = None
@@ -50,14 +50,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEDULE'].fields_by_name['catch_up_limit']._serialized_options = b'\322\363\030\0050\0008\350\007'
   _globals['_SCHEDULE'].fields_by_name['etag']._loaded_options = None
   _globals['_SCHEDULE'].fields_by_name['etag']._serialized_options = b'\322\363\030\002\020@'
-  _globals['_MISSEDRUNPOLICY']._serialized_start=956
-  _globals['_MISSEDRUNPOLICY']._serialized_end=1101
-  _globals['_FIREKIND']._serialized_start=1103
-  _globals['_FIREKIND']._serialized_end=1181
+  _globals['_MISSEDRUNPOLICY']._serialized_start=958
+  _globals['_MISSEDRUNPOLICY']._serialized_end=1103
+  _globals['_FIREKIND']._serialized_start=1105
+  _globals['_FIREKIND']._serialized_end=1183
   _globals['_SCHEDULETARGET']._serialized_start=166
-  _globals['_SCHEDULETARGET']._serialized_end=261
-  _globals['_SCHEDULE']._serialized_start=264
-  _globals['_SCHEDULE']._serialized_end=764
-  _globals['_SCHEDULEFIRE']._serialized_start=767
-  _globals['_SCHEDULEFIRE']._serialized_end=953
+  _globals['_SCHEDULETARGET']._serialized_end=263
+  _globals['_SCHEDULE']._serialized_start=266
+  _globals['_SCHEDULE']._serialized_end=766
+  _globals['_SCHEDULEFIRE']._serialized_start=769
+  _globals['_SCHEDULEFIRE']._serialized_end=955
 # @@protoc_insertion_point(module_scope)

@@ -29,7 +29,7 @@ from parley.tools.v1 import tool_call_pb2 as parley_dot_tools_dot_v1_dot_tool__c
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'parley/tools/v1/tool_call_service.proto\x12\x0fparley.tools.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a\x1fparley/tools/v1/tool_call.proto\x1a%parley/validation/v1/validation.proto\"i\n\x11InvokeToolRequest\x12\x1b\n\x07tool_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1b\n\targuments\x18\x02 \x01(\tB\x08\xd2\xf3\x18\x04\x10\xa0\x8d\x06\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"=\n\x12InvokeToolResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"\x88\x01\n\x14ListToolCallsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\x12\x17\n\x07tool_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1f\n\x0fin_conversation\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"Z\n\x15ListToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x12GetToolCallRequest\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\">\n\x13GetToolCallResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"U\n\x1bListPendingApprovalsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"a\n\x1cListPendingApprovalsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x16\x41pproveToolCallRequest\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"B\n\x17\x41pproveToolCallResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"K\n\x13\x44\x65nyToolCallRequest\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xe8\x07\"?\n\x14\x44\x65nyToolCallResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"c\n\nWantedCall\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1b\n\x07tool_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1b\n\targuments\x18\x03 \x01(\tB\x08\xd2\xf3\x18\x04\x10\xa0\x8d\x06\"\xdd\x01\n\x17RequestToolCallsRequest\x12\x36\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.parley.tools.v1.WantedCallB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02@@\x12\x18\n\x07user_id\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12 \n\x0forganization_id\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x1f\n\x0f\x63onversation_id\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x16\n\x06run_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x15\n\x05\x64\x65pth\x18\x06 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\"D\n\x18RequestToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\"_\n\x15\x41waitToolCallsRequest\x12\x1e\n\x08\x63\x61ll_ids\x18\x01 \x03(\tB\x0c\xe2\x41\x01\x02\xd2\xf3\x18\x04(\x01@@\x12\x19\n\x07seconds\x18\x02 \x01(\x05\x42\x08\xd2\xf3\x18\x04\x30\x00\x38<\x12\x0b\n\x03\x61ny\x18\x03 \x01(\x08\"B\n\x16\x41waitToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\"6\n\x18WithdrawToolCallsRequest\x12\x1a\n\x06run_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"E\n\x19WithdrawToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall2\xc5\n\n\x0fToolCallService\x12\x9a\x01\n\nInvokeTool\x12\".parley.tools.v1.InvokeToolRequest\x1a#.parley.tools.v1.InvokeToolResponse\"C\xca\xf3\x18\x10\x08\x02\"\x0ctools.invoke\x82\xd3\xe4\x93\x02)\"\x1e/api/v1/tools/{tool_id}:invoke:\x01*b\x04\x63\x61ll\x12\x8c\x01\n\rListToolCalls\x12%.parley.tools.v1.ListToolCallsRequest\x1a&.parley.tools.v1.ListToolCallsResponse\",\xca\xf3\x18\x0e\x08\x02\"\ntools.read\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/tool-calls\x12\x96\x01\n\x0bGetToolCall\x12#.parley.tools.v1.GetToolCallRequest\x1a$.parley.tools.v1.GetToolCallResponse\"<\xca\xf3\x18\x0e\x08\x02\"\ntools.read\x82\xd3\xe4\x93\x02$\x12\x1c/api/v1/tool-calls/{call_id}b\x04\x63\x61ll\x12\xb2\x01\n\x14ListPendingApprovals\x12,.parley.tools.v1.ListPendingApprovalsRequest\x1a-.parley.tools.v1.ListPendingApprovalsResponse\"=\xca\xf3\x18\x0e\x08\x02\"\ntools.read\x82\xd3\xe4\x93\x02%\x12#/api/v1/tool-calls:pendingApprovals\x12\xa1\x01\n\x0f\x41pproveToolCall\x12\'.parley.tools.v1.ApproveToolCallRequest\x1a(.parley.tools.v1.ApproveToolCallResponse\";\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02/\"$/api/v1/tool-calls/{call_id}:approve:\x01*b\x04\x63\x61ll\x12\x95\x01\n\x0c\x44\x65nyToolCall\x12$.parley.tools.v1.DenyToolCallRequest\x1a%.parley.tools.v1.DenyToolCallResponse\"8\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02,\"!/api/v1/tool-calls/{call_id}:deny:\x01*b\x04\x63\x61ll\x12~\n\x10RequestToolCalls\x12(.parley.tools.v1.RequestToolCallsRequest\x1a).parley.tools.v1.RequestToolCallsResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations\x12x\n\x0e\x41waitToolCalls\x12&.parley.tools.v1.AwaitToolCallsRequest\x1a\'.parley.tools.v1.AwaitToolCallsResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations\x12\x81\x01\n\x11WithdrawToolCalls\x12).parley.tools.v1.WithdrawToolCallsRequest\x1a*.parley.tools.v1.WithdrawToolCallsResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversationsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'parley/tools/v1/tool_call_service.proto\x12\x0fparley.tools.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dparley/access/v1/access.proto\x1a\x1fparley/tools/v1/tool_call.proto\x1a%parley/validation/v1/validation.proto\"k\n\x11InvokeToolRequest\x12\x1b\n\x07tool_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1d\n\targuments\x18\x02 \x01(\tB\n\xd2\xf3\x18\x06\x10\xa0\x8d\x06H\x01\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"=\n\x12InvokeToolResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"\x88\x01\n\x14ListToolCallsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\x12\x17\n\x07tool_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x1f\n\x0fin_conversation\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\"Z\n\x15ListToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x12GetToolCallRequest\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\">\n\x13GetToolCallResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"U\n\x1bListPendingApprovalsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\x80\x08\"a\n\x1cListPendingApprovalsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x16\x41pproveToolCallRequest\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"B\n\x17\x41pproveToolCallResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"M\n\x13\x44\x65nyToolCallRequest\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x19\n\x06reason\x18\x02 \x01(\tB\t\xd2\xf3\x18\x05\x10\xe8\x07H\x01\"?\n\x14\x44\x65nyToolCallResponse\x12\'\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x19.parley.tools.v1.ToolCall\"e\n\nWantedCall\x12\x1b\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1b\n\x07tool_id\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\x12\x1d\n\targuments\x18\x03 \x01(\tB\n\xd2\xf3\x18\x06\x10\xa0\x8d\x06H\x02\"\xdd\x01\n\x17RequestToolCallsRequest\x12\x36\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.parley.tools.v1.WantedCallB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02@@\x12\x18\n\x07user_id\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12 \n\x0forganization_id\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\x12\x1f\n\x0f\x63onversation_id\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x16\n\x06run_id\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02(\x01\x12\x15\n\x05\x64\x65pth\x18\x06 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x30\x00\"D\n\x18RequestToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\"_\n\x15\x41waitToolCallsRequest\x12\x1e\n\x08\x63\x61ll_ids\x18\x01 \x03(\tB\x0c\xe2\x41\x01\x02\xd2\xf3\x18\x04(\x01@@\x12\x19\n\x07seconds\x18\x02 \x01(\x05\x42\x08\xd2\xf3\x18\x04\x30\x00\x38<\x12\x0b\n\x03\x61ny\x18\x03 \x01(\x08\"B\n\x16\x41waitToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall\"6\n\x18WithdrawToolCallsRequest\x12\x1a\n\x06run_id\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xf3\x18\x02(\x01\"E\n\x19WithdrawToolCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.parley.tools.v1.ToolCall2\xc5\n\n\x0fToolCallService\x12\x9a\x01\n\nInvokeTool\x12\".parley.tools.v1.InvokeToolRequest\x1a#.parley.tools.v1.InvokeToolResponse\"C\xca\xf3\x18\x10\x08\x02\"\x0ctools.invoke\x82\xd3\xe4\x93\x02)\"\x1e/api/v1/tools/{tool_id}:invoke:\x01*b\x04\x63\x61ll\x12\x8c\x01\n\rListToolCalls\x12%.parley.tools.v1.ListToolCallsRequest\x1a&.parley.tools.v1.ListToolCallsResponse\",\xca\xf3\x18\x0e\x08\x02\"\ntools.read\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/tool-calls\x12\x96\x01\n\x0bGetToolCall\x12#.parley.tools.v1.GetToolCallRequest\x1a$.parley.tools.v1.GetToolCallResponse\"<\xca\xf3\x18\x0e\x08\x02\"\ntools.read\x82\xd3\xe4\x93\x02$\x12\x1c/api/v1/tool-calls/{call_id}b\x04\x63\x61ll\x12\xb2\x01\n\x14ListPendingApprovals\x12,.parley.tools.v1.ListPendingApprovalsRequest\x1a-.parley.tools.v1.ListPendingApprovalsResponse\"=\xca\xf3\x18\x0e\x08\x02\"\ntools.read\x82\xd3\xe4\x93\x02%\x12#/api/v1/tool-calls:pendingApprovals\x12\xa1\x01\n\x0f\x41pproveToolCall\x12\'.parley.tools.v1.ApproveToolCallRequest\x1a(.parley.tools.v1.ApproveToolCallResponse\";\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02/\"$/api/v1/tool-calls/{call_id}:approve:\x01*b\x04\x63\x61ll\x12\x95\x01\n\x0c\x44\x65nyToolCall\x12$.parley.tools.v1.DenyToolCallRequest\x1a%.parley.tools.v1.DenyToolCallResponse\"8\xca\xf3\x18\x02\x08\x02\x82\xd3\xe4\x93\x02,\"!/api/v1/tool-calls/{call_id}:deny:\x01*b\x04\x63\x61ll\x12~\n\x10RequestToolCalls\x12(.parley.tools.v1.RequestToolCallsRequest\x1a).parley.tools.v1.RequestToolCallsResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations\x12x\n\x0e\x41waitToolCalls\x12&.parley.tools.v1.AwaitToolCallsRequest\x1a\'.parley.tools.v1.AwaitToolCallsResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversations\x12\x81\x01\n\x11WithdrawToolCalls\x12).parley.tools.v1.WithdrawToolCallsRequest\x1a*.parley.tools.v1.WithdrawToolCallsResponse\"\x15\xca\xf3\x18\x11\x08\x04\x1a\rconversationsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOKETOOLREQUEST'].fields_by_name['tool_id']._loaded_options = None
   _globals['_INVOKETOOLREQUEST'].fields_by_name['tool_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_INVOKETOOLREQUEST'].fields_by_name['arguments']._loaded_options = None
-  _globals['_INVOKETOOLREQUEST'].fields_by_name['arguments']._serialized_options = b'\322\363\030\004\020\240\215\006'
+  _globals['_INVOKETOOLREQUEST'].fields_by_name['arguments']._serialized_options = b'\322\363\030\006\020\240\215\006H\001'
   _globals['_INVOKETOOLREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_INVOKETOOLREQUEST'].fields_by_name['request_id']._serialized_options = b'\322\363\030\002(\001'
   _globals['_LISTTOOLCALLSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -61,13 +61,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DENYTOOLCALLREQUEST'].fields_by_name['call_id']._loaded_options = None
   _globals['_DENYTOOLCALLREQUEST'].fields_by_name['call_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_DENYTOOLCALLREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_DENYTOOLCALLREQUEST'].fields_by_name['reason']._serialized_options = b'\322\363\030\003\020\350\007'
+  _globals['_DENYTOOLCALLREQUEST'].fields_by_name['reason']._serialized_options = b'\322\363\030\005\020\350\007H\001'
   _globals['_WANTEDCALL'].fields_by_name['call_id']._loaded_options = None
   _globals['_WANTEDCALL'].fields_by_name['call_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_WANTEDCALL'].fields_by_name['tool_id']._loaded_options = None
   _globals['_WANTEDCALL'].fields_by_name['tool_id']._serialized_options = b'\342A\001\002\322\363\030\002(\001'
   _globals['_WANTEDCALL'].fields_by_name['arguments']._loaded_options = None
-  _globals['_WANTEDCALL'].fields_by_name['arguments']._serialized_options = b'\322\363\030\004\020\240\215\006'
+  _globals['_WANTEDCALL'].fields_by_name['arguments']._serialized_options = b'\322\363\030\006\020\240\215\006H\002'
   _globals['_REQUESTTOOLCALLSREQUEST'].fields_by_name['calls']._loaded_options = None
   _globals['_REQUESTTOOLCALLSREQUEST'].fields_by_name['calls']._serialized_options = b'\342A\001\002\322\363\030\002@@'
   _globals['_REQUESTTOOLCALLSREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -105,43 +105,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCALLSERVICE'].methods_by_name['WithdrawToolCalls']._loaded_options = None
   _globals['_TOOLCALLSERVICE'].methods_by_name['WithdrawToolCalls']._serialized_options = b'\312\363\030\021\010\004\032\rconversations'
   _globals['_INVOKETOOLREQUEST']._serialized_start=226
-  _globals['_INVOKETOOLREQUEST']._serialized_end=331
-  _globals['_INVOKETOOLRESPONSE']._serialized_start=333
-  _globals['_INVOKETOOLRESPONSE']._serialized_end=394
-  _globals['_LISTTOOLCALLSREQUEST']._serialized_start=397
-  _globals['_LISTTOOLCALLSREQUEST']._serialized_end=533
-  _globals['_LISTTOOLCALLSRESPONSE']._serialized_start=535
-  _globals['_LISTTOOLCALLSRESPONSE']._serialized_end=625
-  _globals['_GETTOOLCALLREQUEST']._serialized_start=627
-  _globals['_GETTOOLCALLREQUEST']._serialized_end=676
-  _globals['_GETTOOLCALLRESPONSE']._serialized_start=678
-  _globals['_GETTOOLCALLRESPONSE']._serialized_end=740
-  _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_start=742
-  _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_end=827
-  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_start=829
-  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_end=926
-  _globals['_APPROVETOOLCALLREQUEST']._serialized_start=928
-  _globals['_APPROVETOOLCALLREQUEST']._serialized_end=981
-  _globals['_APPROVETOOLCALLRESPONSE']._serialized_start=983
-  _globals['_APPROVETOOLCALLRESPONSE']._serialized_end=1049
-  _globals['_DENYTOOLCALLREQUEST']._serialized_start=1051
-  _globals['_DENYTOOLCALLREQUEST']._serialized_end=1126
-  _globals['_DENYTOOLCALLRESPONSE']._serialized_start=1128
-  _globals['_DENYTOOLCALLRESPONSE']._serialized_end=1191
-  _globals['_WANTEDCALL']._serialized_start=1193
-  _globals['_WANTEDCALL']._serialized_end=1292
-  _globals['_REQUESTTOOLCALLSREQUEST']._serialized_start=1295
-  _globals['_REQUESTTOOLCALLSREQUEST']._serialized_end=1516
-  _globals['_REQUESTTOOLCALLSRESPONSE']._serialized_start=1518
-  _globals['_REQUESTTOOLCALLSRESPONSE']._serialized_end=1586
-  _globals['_AWAITTOOLCALLSREQUEST']._serialized_start=1588
-  _globals['_AWAITTOOLCALLSREQUEST']._serialized_end=1683
-  _globals['_AWAITTOOLCALLSRESPONSE']._serialized_start=1685
-  _globals['_AWAITTOOLCALLSRESPONSE']._serialized_end=1751
-  _globals['_WITHDRAWTOOLCALLSREQUEST']._serialized_start=1753
-  _globals['_WITHDRAWTOOLCALLSREQUEST']._serialized_end=1807
-  _globals['_WITHDRAWTOOLCALLSRESPONSE']._serialized_start=1809
-  _globals['_WITHDRAWTOOLCALLSRESPONSE']._serialized_end=1878
-  _globals['_TOOLCALLSERVICE']._serialized_start=1881
-  _globals['_TOOLCALLSERVICE']._serialized_end=3230
+  _globals['_INVOKETOOLREQUEST']._serialized_end=333
+  _globals['_INVOKETOOLRESPONSE']._serialized_start=335
+  _globals['_INVOKETOOLRESPONSE']._serialized_end=396
+  _globals['_LISTTOOLCALLSREQUEST']._serialized_start=399
+  _globals['_LISTTOOLCALLSREQUEST']._serialized_end=535
+  _globals['_LISTTOOLCALLSRESPONSE']._serialized_start=537
+  _globals['_LISTTOOLCALLSRESPONSE']._serialized_end=627
+  _globals['_GETTOOLCALLREQUEST']._serialized_start=629
+  _globals['_GETTOOLCALLREQUEST']._serialized_end=678
+  _globals['_GETTOOLCALLRESPONSE']._serialized_start=680
+  _globals['_GETTOOLCALLRESPONSE']._serialized_end=742
+  _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_start=744
+  _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_end=829
+  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_start=831
+  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_end=928
+  _globals['_APPROVETOOLCALLREQUEST']._serialized_start=930
+  _globals['_APPROVETOOLCALLREQUEST']._serialized_end=983
+  _globals['_APPROVETOOLCALLRESPONSE']._serialized_start=985
+  _globals['_APPROVETOOLCALLRESPONSE']._serialized_end=1051
+  _globals['_DENYTOOLCALLREQUEST']._serialized_start=1053
+  _globals['_DENYTOOLCALLREQUEST']._serialized_end=1130
+  _globals['_DENYTOOLCALLRESPONSE']._serialized_start=1132
+  _globals['_DENYTOOLCALLRESPONSE']._serialized_end=1195
+  _globals['_WANTEDCALL']._serialized_start=1197
+  _globals['_WANTEDCALL']._serialized_end=1298
+  _globals['_REQUESTTOOLCALLSREQUEST']._serialized_start=1301
+  _globals['_REQUESTTOOLCALLSREQUEST']._serialized_end=1522
+  _globals['_REQUESTTOOLCALLSRESPONSE']._serialized_start=1524
+  _globals['_REQUESTTOOLCALLSRESPONSE']._serialized_end=1592
+  _globals['_AWAITTOOLCALLSREQUEST']._serialized_start=1594
+  _globals['_AWAITTOOLCALLSREQUEST']._serialized_end=1689
+  _globals['_AWAITTOOLCALLSRESPONSE']._serialized_start=1691
+  _globals['_AWAITTOOLCALLSRESPONSE']._serialized_end=1757
+  _globals['_WITHDRAWTOOLCALLSREQUEST']._serialized_start=1759
+  _globals['_WITHDRAWTOOLCALLSREQUEST']._serialized_end=1813
+  _globals['_WITHDRAWTOOLCALLSRESPONSE']._serialized_start=1815
+  _globals['_WITHDRAWTOOLCALLSRESPONSE']._serialized_end=1884
+  _globals['_TOOLCALLSERVICE']._serialized_start=1887
+  _globals['_TOOLCALLSERVICE']._serialized_end=3236
 # @@protoc_insertion_point(module_scope)

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/validation/v1/validation.proto\x12\x14parley.validation.v1\x1a google/protobuf/descriptor.proto\"\xde\x01\n\x0b\x46ieldLimits\x12\x12\n\nmin_length\x18\x01 \x01(\r\x12\x12\n\nmax_length\x18\x02 \x01(\r\x12\x11\n\tmax_bytes\x18\x03 \x01(\r\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12,\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1c.parley.validation.v1.Format\x12\x14\n\x07minimum\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmax_items\x18\x08 \x01(\rB\n\n\x08_minimumB\n\n\x08_maximum*S\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46ORMAT_UUID\x10\x01\x12\x10\n\x0c\x46ORMAT_EMAIL\x10\x02\x12\x0e\n\nFORMAT_URL\x10\x03:R\n\x06limits\x12\x1d.google.protobuf.FieldOptions\x18\xba\x8e\x03 \x01(\x0b\x32!.parley.validation.v1.FieldLimitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%parley/validation/v1/validation.proto\x12\x14parley.validation.v1\x1a google/protobuf/descriptor.proto\"\x88\x02\n\x0b\x46ieldLimits\x12\x12\n\nmin_length\x18\x01 \x01(\r\x12\x12\n\nmax_length\x18\x02 \x01(\r\x12\x11\n\tmax_bytes\x18\x03 \x01(\r\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12,\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1c.parley.validation.v1.Format\x12\x14\n\x07minimum\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmax_items\x18\x08 \x01(\r\x12(\n\x04text\x18\t \x01(\x0e\x32\x1a.parley.validation.v1.TextB\n\n\x08_minimumB\n\n\x08_maximum*S\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46ORMAT_UUID\x10\x01\x12\x10\n\x0c\x46ORMAT_EMAIL\x10\x02\x12\x0e\n\nFORMAT_URL\x10\x03*?\n\x04Text\x12\x14\n\x10TEXT_UNSPECIFIED\x10\x00\x12\x0e\n\nTEXT_LINES\x10\x01\x12\x11\n\rTEXT_VERBATIM\x10\x02:R\n\x06limits\x12\x1d.google.protobuf.FieldOptions\x18\xba\x8e\x03 \x01(\x0b\x32!.parley.validation.v1.FieldLimitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.validation.v1.validation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORMAT']._serialized_start=322
-  _globals['_FORMAT']._serialized_end=405
+  _globals['_FORMAT']._serialized_start=364
+  _globals['_FORMAT']._serialized_end=447
+  _globals['_TEXT']._serialized_start=449
+  _globals['_TEXT']._serialized_end=512
   _globals['_FIELDLIMITS']._serialized_start=98
-  _globals['_FIELDLIMITS']._serialized_end=320
+  _globals['_FIELDLIMITS']._serialized_end=362
 # @@protoc_insertion_point(module_scope)

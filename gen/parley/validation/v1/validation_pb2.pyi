@@ -49,6 +49,40 @@ FORMAT_URL: Format.ValueType  # 3
 """An absolute http or https URL."""
 Global___Format: _TypeAlias = Format  # noqa: Y015
 
+class _Text:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Text.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_UNSPECIFIED: _Text.ValueType  # 0
+    """One line, such as a name, an id or a header. It holds no control characters (U+0000 to U+001F, U+007F to U+009F),
+    no line and paragraph separators (U+2028, U+2029), and none of the characters that change the direction of the
+    text around them (U+202A to U+202E, U+2066 to U+2069).
+    """
+    TEXT_LINES: _Text.ValueType  # 1
+    """Lines, such as a message, a description or a document: line feed, carriage return and tab are allowed, other
+    control characters are not.
+    """
+    TEXT_VERBATIM: _Text.ValueType  # 2
+    """Whatever somebody wrote, such as a model or the server of a tool. Only for RPCs that are not open to users."""
+
+class Text(_Text, metaclass=_TextEnumTypeWrapper):
+    """Which characters a string may hold. None holds NUL (U+0000), which PostgreSQL cannot store."""
+
+TEXT_UNSPECIFIED: Text.ValueType  # 0
+"""One line, such as a name, an id or a header. It holds no control characters (U+0000 to U+001F, U+007F to U+009F),
+no line and paragraph separators (U+2028, U+2029), and none of the characters that change the direction of the
+text around them (U+202A to U+202E, U+2066 to U+2069).
+"""
+TEXT_LINES: Text.ValueType  # 1
+"""Lines, such as a message, a description or a document: line feed, carriage return and tab are allowed, other
+control characters are not.
+"""
+TEXT_VERBATIM: Text.ValueType  # 2
+"""Whatever somebody wrote, such as a model or the server of a tool. Only for RPCs that are not open to users."""
+Global___Text: _TypeAlias = Text  # noqa: Y015
+
 @_typing.final
 class FieldLimits(_message.Message):
     """Limits what a field may hold. A limit that is not set does not apply; an empty optional field always passes."""
@@ -63,6 +97,7 @@ class FieldLimits(_message.Message):
     MINIMUM_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     MAX_ITEMS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     min_length: _builtins.int
     """The fewest characters of a string."""
     max_length: _builtins.int
@@ -79,6 +114,8 @@ class FieldLimits(_message.Message):
     """The largest number."""
     max_items: _builtins.int
     """The most elements of a repeated or map field."""
+    text: Global___Text.ValueType
+    """The characters of a string; of a map those of its values, whose keys are always one line."""
     def __init__(
         self,
         *,
@@ -90,10 +127,11 @@ class FieldLimits(_message.Message):
         minimum: _builtins.int | None = ...,
         maximum: _builtins.int | None = ...,
         max_items: _builtins.int = ...,
+        text: Global___Text.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "format", b"format", "max_bytes", b"max_bytes", "max_items", b"max_items", "max_length", b"max_length", "maximum", b"maximum", "min_length", b"min_length", "minimum", b"minimum", "pattern", b"pattern"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "format", b"format", "max_bytes", b"max_bytes", "max_items", b"max_items", "max_length", b"max_length", "maximum", b"maximum", "min_length", b"min_length", "minimum", b"minimum", "pattern", b"pattern", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
     _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015
