@@ -173,6 +173,16 @@ class McpServers(Protocol):
         """Return (name, description, schema, is idempotent, is read-only) of each tool. Raises CallFailed."""
 
 
+class Schemas(Protocol):
+    """Schemas of arguments, and arguments, as strangers write them: checking them is bounded in time and memory."""
+
+    async def check(self, schemas: Sequence[str], owner: str) -> None:
+        """Raise SchemaInvalid when one is no usable JSON Schema (Draft 2020-12) of an object; SandboxBusy."""
+
+    async def arguments(self, schema: str, arguments: str, owner: str) -> dict[str, Any]:
+        """Return arguments, read from JSON, that are as a schema wants them. Raises ArgumentsInvalid, SandboxBusy."""
+
+
 class Egress(Protocol):
     """The guard of what leaves the house."""
 

@@ -1,23 +1,18 @@
 """What tools and their calls are, and the decisions about them. Pure: times and ids come in as arguments."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
-
-import jsonschema_rs
 
 from services.chassis.strict_json import JsonRefused, read_json
 from services.tools.errors import (
     ArgumentsInvalid,
     FieldNotUpdatable,
-    SchemaInvalid,
     SourceInvalid,
 )
 
@@ -25,9 +20,6 @@ DEFAULT_TIMEOUT_SECONDS = 30
 MAX_CLAIMS = 5
 """A repeatable call that was taken up this often and never ended fails."""
 _IN_URL = re.compile(r"\{([^{}]*)\}")
-_SHOWN_VIOLATIONS = 5
-# Patterns of strangers: of linear time whatever they are, and small.
-_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
 
 
 class CallState(Enum):
@@ -176,37 +168,14 @@ def updated(tool: Tool, wanted: Tool, paths: Iterable[str], given: Iterable[str]
     return replace(tool, **{name: getattr(wanted, name) for name in names})
 
 
-@lru_cache(maxsize=512)
-def validator_of(schema: str) -> jsonschema_rs.Draft202012Validator:
-    """Return what checks arguments against a JSON Schema (Draft 2020-12) of an object.
-
-    References to anything outside of the schema are not followed. Raises SchemaInvalid.
-    """
-    try:
-        parsed = json.loads(schema or "{}")
-        if not isinstance(parsed, dict) or parsed.get("type", "object") != "object":
-            raise SchemaInvalid(cause="must be a schema of an object")
-        return jsonschema_rs.Draft202012Validator(parsed, offline=True, pattern_options=_PATTERNS)
-    except (json.JSONDecodeError, RecursionError):
-        raise SchemaInvalid(cause="is not JSON") from None
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        raise SchemaInvalid(cause=str(error).splitlines()[0][:500]) from None
-
-
-def arguments_of(schema: str, arguments: str) -> dict[str, Any]:
-    """Return arguments, read from JSON and checked against a schema. Raises ArgumentsInvalid, naming what is wrong."""
+def read_arguments(arguments: str) -> dict[str, Any]:
+    """Return arguments, read from JSON; no schema has been looked at. Raises ArgumentsInvalid."""
     try:
         parsed = read_json(arguments or "{}")
     except JsonRefused as refused:
         raise ArgumentsInvalid(cause=f"the text {refused}") from None
     if not isinstance(parsed, dict):
         raise ArgumentsInvalid(cause="they are not a JSON object")
-    wrong = [
-        f"{'.'.join(map(str, error.instance_path)) or 'arguments'}: {error.message[:200]}"
-        for error, _ in zip(validator_of(schema).iter_errors(parsed), range(_SHOWN_VIOLATIONS), strict=False)
-    ]
-    if wrong:
-        raise ArgumentsInvalid(cause="; ".join(wrong))
     return parsed
 
 

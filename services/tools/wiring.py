@@ -14,7 +14,9 @@ from services.chassis.jobs import open_publisher
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
+from services.chassis.sandbox.running import Sandbox
 from services.chassis.wake_ups import WakeUps
+from services.tools.backends.bounded_schemas import BoundedSchemas
 from services.tools.backends.call_figures import open_calls
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.grpc_caller import GrpcCaller
@@ -49,15 +51,16 @@ async def assemble(resources: Resources) -> Module:
     endings = ValkeyEndings(resources.valkey, wake_ups)
     secrets = StoredSecrets(resources.custody.secrets)
     mcp = McpCaller(guard, settings.max_answer_bytes, settings.mcp_commands)
-    tools = KeepTools(transactions, resources.page_tokens, guard)
+    schemas = BoundedSchemas(Sandbox())
+    tools = KeepTools(transactions, resources.page_tokens, guard, schemas)
     limits = Limits(settings.max_depth, settings.approval_seconds)
-    calls = RequestCalls(transactions, resources.page_tokens, endings, limits)
+    calls = RequestCalls(transactions, resources.page_tokens, endings, limits, schemas)
     callers: dict[type[Source], Caller] = {
         HttpSource: HttpCaller(guard, settings.max_answer_bytes),
         GrpcSource: GrpcCaller(guard, settings.max_answer_bytes),
         McpSource: mcp,
     }
-    dispatching = Dispatching(DispatchCalls(transactions, callers, secrets, endings), settings.calls_at_once)
+    dispatching = Dispatching(DispatchCalls(transactions, callers, secrets, endings, schemas), settings.calls_at_once)
     recovery = RecoverCalls(transactions, endings)
     forgetting = ForgetCalls(transactions, timedelta(days=settings.calls_kept_days), _now)
 

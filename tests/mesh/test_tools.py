@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.tools.rules import arguments_of
+from services.chassis.sandbox.running import Sandbox
+from services.tools.backends.bounded_schemas import BoundedSchemas
 from tests.acceptance.tools.servers import Seen, mcp_server, serving, web
 from tests.mesh.test_websocket import connected, listen
 from tests.support.callers import Edge, Person, edge_of, eventually, refusal
@@ -260,7 +261,7 @@ async def test_a_real_model_calls_a_real_tool_with_the_arguments_that_it_takes(
             (_, answer) = (await ada.get(f"{conversation}/messages"))["messages"]
     ((method, path, _, body),) = seen.requests
     assert (method, path) == ("POST", "/weather")
-    assert set(arguments_of(json.dumps(schema), body.decode())) == {"city", "days"}
+    assert set(await BoundedSchemas(Sandbox()).arguments(json.dumps(schema), body.decode(), "")) == {"city", "days"}
     assert answer == events[-1].data["message"]
     assert (answer["text"] != "", answer["metadata"]["model"]) == (True, "smollm2-135m-instruct")
     (call,) = answer["toolCalls"]

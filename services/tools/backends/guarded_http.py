@@ -1,5 +1,6 @@
 """HTTP clients that connect only where the egress guard lets them, and read only so much."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,10 @@ _MOST_TRIED = 3
 
 class AnswerTooLarge(Exception):
     """A tool answered more than it may."""
+
+
+# Not read with the standard library's parser of headers: that decodes names of charsets by the charset they name.
+_LATIN = re.compile(r";\s?charset=[\"']?(iso[-_]?8859-1|latin-?1)\b(?!-)", re.IGNORECASE)
 
 
 class AnswerEncoded(Exception):
@@ -76,6 +81,8 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise AnswerEncoded
+        # Python's other codecs are not all of linear time, and not all are charsets.
+        response.encoding = "iso-8859-1" if _LATIN.search(response.headers.get("content-type", "")) else "utf-8"
         assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101 - of an asynchronous transport
         response.stream = _Limited(response.stream, self._max_bytes)
         return response

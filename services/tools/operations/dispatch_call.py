@@ -5,16 +5,20 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from services.chassis import logs
-from services.tools.errors import ArgumentsInvalid, EgressRefused, SchemaInvalid
+from services.chassis.sandbox.running import SandboxBusy
+from services.tools.errors import ArgumentsInvalid, EgressRefused
 from services.tools.operations.meters import CALLS, TRIES, kind_of
-from services.tools.ports import Caller, CallFailed, Claim, Endings, Secrets, Transactions
-from services.tools.rules import CallState, Outcome, Source, Tool, after_a_crash, arguments_of, pause
+from services.tools.ports import Caller, CallFailed, Claim, Endings, Schemas, Secrets, Transactions
+from services.tools.rules import CallState, Outcome, Source, Tool, after_a_crash, pause, read_arguments
 
 _log = logs.get(__name__)
 IDEMPOTENCY_KEY = "Idempotency-Key"
+# Less than the margin of a lease: nobody else takes the call up meanwhile.
+_CHECK_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class DispatchCalls:
     callers: Mapping[type[Source], Caller]
     secrets: Secrets
     endings: Endings
+    schemas: Schemas
 
     async def dispatch(self, call_id: UUID) -> None:
         """Do a call that is requested. Does nothing when it is not (any more). May be called any number of times."""
@@ -75,14 +80,24 @@ class DispatchCalls:
         if tool.needs_approval and tool.revision != call.tool_revision:
             return _failed("TOOL_GONE", "the tool was changed after the call was asked for: what was approved is gone")
         try:
-            arguments = arguments_of(tool.arguments_schema, call.arguments)
+            arguments = await self._arguments(claim, tool)
             headers = await self.secrets.headers(claim.owner, tool.secret_headers)
-        except (ArgumentsInvalid, SchemaInvalid) as wrong:
+        except (TimeoutError, SandboxBusy):
+            return _failed("INTERNAL", "the arguments could not be checked in time: try again")
+        except ArgumentsInvalid as wrong:
             return _failed("ARGUMENTS_INVALID", wrong.message)
         except CallFailed as failure:
             return _failed(failure.reason, failure.message)
         headers[IDEMPOTENCY_KEY] = str(call.call_id)
         return await self._tried(tool, arguments, headers, begun)
+
+    async def _arguments(self, claim: Claim, tool: Tool) -> dict[str, Any]:
+        call = claim.call
+        if tool.revision == call.tool_revision:
+            # They were checked against this very schema when the call was asked for.
+            return read_arguments(call.arguments)
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await self.schemas.arguments(tool.arguments_schema, call.arguments, claim.owner)
 
     async def _tried(
         self, tool: Tool, arguments: Mapping[str, object], headers: Mapping[str, str], begun: list[bool]

@@ -11,8 +11,8 @@ from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
 from services.chassis.pagination import PageTokens
 from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
-from services.tools.ports import Egress, Transactions
-from services.tools.rules import Tool, check_source, updated, validator_of
+from services.tools.ports import Egress, Schemas, Transactions
+from services.tools.rules import Tool, check_source, updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class KeepTools:
     transactions: Transactions
     page_tokens: PageTokens
     egress: Egress
+    schemas: Schemas
 
     async def create(self, who: Who, wanted: Tool, request_id: UUID | None) -> Tool:
         """Register a tool and return it; the same `request_id` again returns the same tool.
@@ -31,7 +32,7 @@ class KeepTools:
             ToolNameTaken: the owner has one of this name.
             RequestIdReused: the request id came before with another tool.
         """
-        await self.check(wanted)
+        await self.check(who, [wanted])
         now = datetime.now(UTC)
         tool = replace(wanted, tool_id=new_id(), created_at=now, updated_at=now)
         async with self.transactions.begin() as tx:
@@ -47,8 +48,7 @@ class KeepTools:
 
     async def create_all(self, who: Who, wanted: Sequence[Tool]) -> list[Tool]:
         """Register several tools, all of them or none, and return them. Raises as `create`."""
-        for tool in wanted:
-            await self.check(tool)
+        await self.check(who, wanted)
         now = datetime.now(UTC)
         made = [replace(tool, tool_id=new_id(), created_at=now, updated_at=now) for tool in wanted]
         async with self.transactions.begin() as tx:
@@ -56,13 +56,15 @@ class KeepTools:
                 await tx.tools.add(tool, who.owner, None)
         return made
 
-    async def check(self, tool: Tool) -> None:
-        """Raise InvalidFields, SchemaInvalid, SourceInvalid or EgressRefused when a tool cannot be used."""
-        if not tool.name:
-            raise InvalidFields([("tool.name", "is required")])
-        validator_of(tool.arguments_schema)
-        check_source(tool.source, bool(tool.secret_headers))
-        await self.egress.check(tool.source, has_secrets=bool(tool.secret_headers))
+    async def check(self, who: Who, tools: Sequence[Tool]) -> None:
+        """Raise InvalidFields, SchemaInvalid, SourceInvalid or EgressRefused when one of the tools cannot be used."""
+        for tool in tools:
+            if not tool.name:
+                raise InvalidFields([("tool.name", "is required")])
+            check_source(tool.source, bool(tool.secret_headers))
+        await self.schemas.check([tool.arguments_schema for tool in tools], who.owner)
+        for tool in tools:
+            await self.egress.check(tool.source, has_secrets=bool(tool.secret_headers))
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Tool], str]:
         """Return a page of the owner's tools, the last made first, and the token of the next one."""
@@ -98,7 +100,7 @@ class KeepTools:
         """
         found = await self.get(who, wanted.tool_id)
         # Names are resolved before the transaction: that may take seconds.
-        await self.check(updated(found, wanted, paths, given))
+        await self.check(who, [updated(found, wanted, paths, given)])
         async with self.transactions.begin() as tx:
             locked = await tx.tools.get(wanted.tool_id, who.owner, lock=True)
             if locked is None:

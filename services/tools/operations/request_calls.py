@@ -9,6 +9,7 @@ from uuid import UUID
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
 from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
+from services.chassis.sandbox.running import SandboxBusy
 from services.tools.errors import (
     ArgumentsInvalid,
     CallNotFound,
@@ -17,11 +18,12 @@ from services.tools.errors import (
     RequestIdReused,
     ToolNotFound,
 )
-from services.tools.ports import CallFilter, Endings, Transactions
-from services.tools.rules import Call, CallState, Outcome, Tool, after_its_run, arguments_of
+from services.tools.ports import CallFilter, Endings, Schemas, Transactions
+from services.tools.rules import Call, CallState, Outcome, Tool, after_its_run
 
 _INVOKE_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class RequestCalls:
     page_tokens: PageTokens
     endings: Endings
     limits: Limits
+    schemas: Schemas
 
     async def request(self, wanted: Sequence[Wanted], origin: Origin) -> list[Call]:
         """Store calls for the workers, or for a person to approve, and return them. A known id is not stored again.
@@ -74,44 +77,44 @@ class RequestCalls:
         if origin.depth >= self.limits.depth:
             raise DepthExceeded(depth=origin.depth + 1, most=self.limits.depth)
         owners = owners_for(origin.user_id, origin.organization_id)
+        async with self.transactions.read() as tx:
+            found = {tool.tool_id: (tool, owner) for tool, owner in await tx.tools.several(_tool_ids(wanted), owners)}
+        # Before the transaction: checking arguments may take seconds.
+        deadline = asyncio.get_running_loop().time() + _CHECK_SECONDS
+        new = []
+        for one in wanted:
+            tool, owner = found.get(one.tool_id, (None, owners[-1]))
+            new.append((await self._call(one, tool, origin, owner, deadline), owner))
         async with self.transactions.begin() as tx:
             late = origin.run_id is not None and await tx.calls.run_has_ended(origin.run_id)
-            found = {tool.tool_id: (tool, owner) for tool, owner in await tx.tools.several(_tool_ids(wanted), owners)}
-            for one in wanted:
-                tool, owner = found.get(one.tool_id, (None, owners[-1]))
-                call = self._call(one, tool, origin)
+            for call, owner in new:
                 if not await tx.calls.add(_withdrawn(call) if late else call, owner):
-                    before = [await tx.calls.get(one.call_id, known) for known in owners]
+                    before = [await tx.calls.get(call.call_id, known) for known in owners]
                     if not any(before):
-                        raise RequestIdReused(request_id=one.call_id)
+                        raise RequestIdReused(request_id=call.call_id)
             calls = await tx.calls.several([one.call_id for one in wanted])
         self.transactions.nudge_committed()
         return calls
 
-    def _call(self, wanted: Wanted, tool: Tool | None, origin: Origin) -> Call:
-        now = datetime.now(UTC)
-        call = Call(
-            call_id=wanted.call_id,
-            tool_id=wanted.tool_id,
-            tool_name=tool.name if tool else "",
-            tool_revision=tool.revision if tool else 0,
-            arguments=wanted.arguments or "{}",
-            state=CallState.REQUESTED,
-            user_id=origin.user_id,
-            created_at=now,
-            conversation_id=origin.conversation_id,
-            run_id=origin.run_id,
-        )
+    async def _call(self, wanted: Wanted, tool: Tool | None, origin: Origin, owner: str, deadline: float) -> Call:
+        """Return a new call, failed already when it cannot be done or its arguments are not checked by `deadline`."""
+        if tool is None:
+            return _failed(_new(wanted, None, origin), "TOOL_GONE", "there is no such tool")
+        call = _new(wanted, tool, origin)
         try:
-            if tool is None:
-                return _failed(call, "TOOL_GONE", "there is no such tool")
-            arguments_of(tool.arguments_schema, wanted.arguments)
+            async with asyncio.timeout_at(deadline):
+                await self.schemas.arguments(tool.arguments_schema, wanted.arguments, owner)
         except ArgumentsInvalid as wrong:
             return _failed(call, "ARGUMENTS_INVALID", wrong.message)
-        if tool.needs_approval:
-            until = now + timedelta(seconds=self.limits.approval_seconds)
-            return replace(call, state=CallState.WAITING_FOR_APPROVAL, approval_until=until)
-        return call
+        except (TimeoutError, SandboxBusy):
+            return _failed(call, "INTERNAL", "the arguments could not be checked in time: try again")
+        return self._admitted(call, tool)
+
+    def _admitted(self, call: Call, tool: Tool) -> Call:
+        if not tool.needs_approval:
+            return call
+        until = call.created_at + timedelta(seconds=self.limits.approval_seconds)
+        return replace(call, state=CallState.WAITING_FOR_APPROVAL, approval_until=until)
 
     async def invoke(self, who: Who, tool_id: UUID, arguments: str, request_id: UUID | None) -> Call:
         """Call the owner's tool and return the call when it has ended, or as it stands after 30 s.
@@ -120,14 +123,17 @@ class RequestCalls:
             ToolNotFound: the owner has none with this id.
             ArgumentsInvalid: the arguments are not as its schema wants them.
             RequestIdReused: the request id came before with another call.
+            SandboxBusy: the arguments cannot be checked now.
         """
         call_id = request_id or new_id()
-        async with self.transactions.begin() as tx:
+        async with self.transactions.read() as tx:
             tool = await tx.tools.get(tool_id, who.owner)
-            if tool is None:
-                raise ToolNotFound(tool_id=tool_id)
-            arguments_of(tool.arguments_schema, arguments)
-            wanted = self._call(Wanted(call_id, tool_id, arguments), tool, Origin(who.user_id))
+        if tool is None:
+            raise ToolNotFound(tool_id=tool_id)
+        # Before the transaction: checking arguments may take seconds.
+        await self.schemas.arguments(tool.arguments_schema, arguments, who.owner)
+        wanted = self._admitted(_new(Wanted(call_id, tool_id, arguments), tool, Origin(who.user_id)), tool)
+        async with self.transactions.begin() as tx:
             if not await tx.calls.add(wanted, who.owner):
                 before = await tx.calls.get(call_id, who.owner)
                 if before is None or (before.tool_id, before.arguments) != (tool_id, arguments or "{}"):
@@ -197,6 +203,21 @@ class RequestCalls:
 
 def _tool_ids(wanted: Sequence[Wanted]) -> list[UUID]:
     return [one.tool_id for one in wanted]
+
+
+def _new(wanted: Wanted, tool: Tool | None, origin: Origin) -> Call:
+    return Call(
+        call_id=wanted.call_id,
+        tool_id=wanted.tool_id,
+        tool_name=tool.name if tool else "",
+        tool_revision=tool.revision if tool else 0,
+        arguments=wanted.arguments or "{}",
+        state=CallState.REQUESTED,
+        user_id=origin.user_id,
+        created_at=datetime.now(UTC),
+        conversation_id=origin.conversation_id,
+        run_id=origin.run_id,
+    )
 
 
 def _failed(call: Call, reason: str, message: str) -> Call:

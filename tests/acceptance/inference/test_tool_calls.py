@@ -4,13 +4,14 @@ import json
 
 import pytest
 
+from services.chassis.sandbox.running import Sandbox
 from services.inference.backends.openai_chat_model import OpenAIChatModel
 from services.inference.backends.openai_connection import Endpoint, OpenAIConnection
 from services.inference.backends.scripted_chat_model import ScriptedChatModel
 from services.inference.errors import ModelUnavailable
 from services.inference.ports import ChatModel
 from services.inference.rules import Message, Prompt, Summary, Tool, ToolCall, fit
-from services.tools.rules import arguments_of
+from services.tools.backends.bounded_schemas import BoundedSchemas
 from tests.acceptance.inference.conftest import PATIENCE
 from tests.acceptance.inference.provider import providing, streaming
 
@@ -101,7 +102,9 @@ async def test_a_small_local_model_asks_for_a_call_that_its_tool_takes(
     call, summary = [part async for part in local_model.stream(prompt)]
     assert isinstance(call, ToolCall)
     (asked,) = (tool for tool in tools if tool.name == call.name)
-    assert set(arguments_of(asked.arguments_schema, call.arguments)) == set(schemas[call.name])
+    assert set(await BoundedSchemas(Sandbox()).arguments(asked.arguments_schema, call.arguments, "")) == set(
+        schemas[call.name]
+    )
     assert isinstance(summary, Summary)
     assert (summary.finish_reason, summary.output_tokens > 3) == ("tool_calls", True)
 

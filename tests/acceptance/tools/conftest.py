@@ -12,9 +12,11 @@ from services.chassis.identifiers import new_id
 from services.chassis.outbox import Outbox
 from services.chassis.owners import Who, owner_of
 from services.chassis.pagination import PageTokens
+from services.chassis.sandbox.running import Sandbox
 from services.chassis.secret_stores.environment import EnvironmentSecrets
 from services.chassis.secrets import SecretStore
 from services.chassis.wake_ups import WakeUps
+from services.tools.backends.bounded_schemas import BoundedSchemas
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.http_caller import HttpCaller
 from services.tools.backends.mcp_caller import McpCaller
@@ -45,14 +47,16 @@ class House:
         self.transactions = PostgresTransactions(database, Outbox(database, OUTBOX))
         self.guard = EgressGuard([80, 443], [f"127.0.0.1:{port}"])
         self.endings = ValkeyEndings(valkey, self.wake_ups)
+        self.sandbox = Sandbox()
+        self.schemas = BoundedSchemas(self.sandbox)
         tokens = PageTokens("a secret of the tests, long enough")
-        self.tools = KeepTools(self.transactions, tokens, self.guard)
+        self.tools = KeepTools(self.transactions, tokens, self.guard, self.schemas)
         self.secrets = StoredSecrets(SecretStore(EnvironmentSecrets(), 60))
         mcp = McpCaller(self.guard, 100_000, {})
         self.imports = ImportTools(self.tools, mcp, self.secrets, self.guard)
-        self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0))
+        self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0), self.schemas)
         callers: dict[type[Source], Caller] = {HttpSource: HttpCaller(self.guard, 100_000)}
-        self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings)
+        self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings, self.schemas)
         self.recovery = RecoverCalls(self.transactions, self.endings)
         self.withdrawing = WithdrawCalls(self.transactions, self.endings)
 

@@ -78,11 +78,16 @@ def web(seen: Seen) -> Starlette:
     async def bomb(request: Request) -> Response:
         return Response(b"\x1f\x8b", headers={"content-encoding": "gzip"})
 
+    async def charset(request: Request) -> Response:
+        size = int(request.query_params.get("size", "1"))
+        content_type = f"text/plain; {request.query_params['given']}"
+        return Response(b"caf\xe9" if size == 1 else b"a-" * size, headers={"content-type": content_type})
+
     async def _note(request: Request) -> None:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         seen.requests.append((request.method, path, dict(request.headers), await request.body()))
 
-    handlers = {"/flaky": flaky, "/slow": slow, "/inward": inward, "/large": large, "/bomb": bomb}
+    handlers = {"/flaky": flaky, "/slow": slow, "/inward": inward, "/large": large, "/bomb": bomb, "/charset": charset}
     routes = [Route(path, handler, methods=["GET", "POST"]) for path, handler in handlers.items()]
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     return Starlette(routes=[*routes, Route("/{rest:path}", echo, methods=methods)])

@@ -3,8 +3,10 @@
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -192,3 +194,34 @@ async def test_a_grpc_method_is_called_by_its_descriptors() -> None:
     refused = GrpcSource("127.0.0.1:443", "/weather.v1.WeatherService/Tell", weather_descriptors(), True)
     with pytest.raises(EgressRefused):
         await caller.call(refused, {"city": "Hue"}, KEY, 5)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("charset=iso-8859-1", "café"),
+        ('charset="ISO-8859-1"; a=b', "café"),
+        ("charset=latin1", "café"),
+        ("charset=utf-8", "caf\ufffd"),
+        ("charset=iso-8859-15", "caf\ufffd"),
+        ("charset=utf-7", "caf\ufffd"),
+        ("charset=nonsense", "caf\ufffd"),
+        ("a=b", "caf\ufffd"),
+    ],
+)
+async def test_an_answer_is_read_as_utf_8_or_iso_8859_1(given: str, text: str) -> None:
+    async with serving(web(Seen())) as port:
+        source = HttpSource("GET", f"http://127.0.0.1:{port}/charset?{urlencode({'given': given})}")
+        assert await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 5) == text
+
+
+@pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "zlib", "utf-7", "bz2", "rot13", "undefined"])
+@pytest.mark.parametrize("form", ["charset={}", "charset*={}''" + "a-" * 2_000])
+async def test_no_charset_of_an_answer_blocks_the_loop(codec: str, form: str) -> None:
+    given = urlencode({"given": form.format(codec), "size": 49_000})
+    async with serving(web(Seen())) as port:
+        source = HttpSource("GET", f"http://127.0.0.1:{port}/charset?{given}")
+        began = time.process_time()
+        assert await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 60) == "a-" * 49_000
+    # Punycode takes a minute.
+    assert time.process_time() - began < 5

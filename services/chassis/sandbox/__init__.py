@@ -1,0 +1,1 @@
+"""Work on bytes of strangers in child processes that may die."""
