@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chassis.errors import InvalidFields
+
 
 def timestamp(at: datetime | None) -> Timestamp | None:
     """Return a time for a message, None for none."""
@@ -16,8 +18,11 @@ def timestamp(at: datetime | None) -> Timestamp | None:
 
 
 def time_in(message: Message, field: str) -> datetime | None:
-    """Return the time in a field of a message, None when it is unset."""
+    """Return the time in a field of a message, None when it is unset. Raises InvalidFields for what is no time."""
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
-    return stamp.ToDatetime(UTC)
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidFields([(field, "must be a time from the year 1 to the year 9999")]) from None

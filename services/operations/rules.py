@@ -24,6 +24,7 @@ from services.operations.errors import (
 
 UTC_ZONE = "UTC"
 MISSED_AFTER = timedelta(seconds=60)
+_FIRST_TIME = datetime(1, 1, 3, tzinfo=UTC)
 DEFAULT_CATCH_UP = 100
 # Looks back over ever longer spans: a schedule that was down for years is not gone through tick by tick.
 _SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=366), timedelta(days=366 * 5))
@@ -241,16 +242,24 @@ def times(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     """Yield the times of a cron expression after a time, in UTC and rising.
 
     Clocks that change: a time that a change skips comes right after it, and a time that comes twice comes once; what
-    runs every hour or oftener runs through, as Debian's cron does it. Raises ScheduleInvalid.
+    runs every hour or oftener runs through, as Debian's cron does it. Nothing comes after the year 9999, and nothing in
+    the first days of the year 1, where a local time may lie outside of the calendar. Raises ScheduleInvalid.
     """
     expression, zone = _parsed(cron, time_zone)
-    last = after.astimezone(UTC)
+    last = max(after.astimezone(UTC), _FIRST_TIME)
     # CronSim forgets which of two equal wall times it begins at, so it begins early.
-    for wall_time in CronSim(expression, (last - timedelta(hours=3)).astimezone(zone)):
-        at = wall_time.astimezone(UTC)
+    for at in _until_the_last_year(expression, zone, last - timedelta(hours=3)):
         if at > last:
             last = at
             yield at
+
+
+def _until_the_last_year(expression: str, zone: ZoneInfo, start: datetime) -> Iterator[datetime]:
+    try:
+        for wall_time in CronSim(expression, start.astimezone(zone)):
+            yield wall_time.astimezone(UTC)
+    except OverflowError:
+        return
 
 
 def _parsed(cron: str, time_zone: str) -> tuple[str, ZoneInfo]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.operations.rules import MissedRuns, Schedule, firing, times
+from services.operations.rules import MissedRuns, Schedule, firing, preview, times
 from tests.services.operations.test_desk_rules import SCHEDULE
 
 BERLIN = "Europe/Berlin"
@@ -136,3 +136,24 @@ def test_whenever_schedulers_look_each_time_is_fired_for_once(
         )
     assert len(set(fired)) == len(fired)
     assert fired == sorted(fired)
+
+
+@given(
+    st.sampled_from(["* * * * *", "30 2 * * *", "0 9 29 2 *", "59 23 31 12 *", "0 */6 * * MON"]),
+    st.sampled_from(ZONES),
+    st.one_of(
+        st.datetimes(max_value=datetime(1, 1, 9)),
+        st.datetimes(min_value=datetime(9990, 1, 1)),
+        st.datetimes(),
+    ),
+)
+def test_every_time_of_the_calendar_has_its_next_times(cron: str, zone: str, after: datetime) -> None:
+    start = after.replace(tzinfo=UTC)
+    found = preview(cron, zone, start, 3)
+    assert all(earlier < later for earlier, later in pairwise([start, *found]))
+    assert len(found) == 3 or start > datetime(9940, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_nothing_comes_after_the_last_minute_of_the_calendar(zone: str) -> None:
+    assert preview("* * * * *", zone, datetime(9999, 12, 31, 23, 59, 30, tzinfo=UTC), 5) == []

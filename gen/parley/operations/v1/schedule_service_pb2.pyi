@@ -515,7 +515,7 @@ class PreviewScheduleResponse(_message.Message):
     TIMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """The next times, in their order; fewer than asked for when there are no more within fifty years."""
+        """The next times, in their order; fewer than asked for when there are no more within fifty years or before the year 10000."""
 
     def __init__(
         self,
