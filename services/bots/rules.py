@@ -1,6 +1,5 @@
 """What bots, applications and prompts are, and the decisions about them. Pure: times and ids come in as arguments."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +17,13 @@ from services.bots.errors import (
     VariableMissing,
     VariableUnknown,
 )
+from services.chassis.line_diff import unified_diff
 
 DEFAULT_LABEL = "production"
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+# As in Handlebars: braces around anything else than a name are text, and \{{name}} is the text {{name}}.
+_PLACEHOLDER = re.compile(r"(\\*)\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+# A number as JSON writes it.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOST_REMEMBERED_MOVES = 100
 
 
@@ -183,13 +186,12 @@ def check_template(text: str, variables: Sequence[Variable]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise TemplateInvalid(cause=f"the variable {name} is declared twice")
-    rest = _PLACEHOLDER.sub("", text)
-    for braces in ("{{", "}}"):
-        if braces in rest:
-            raise TemplateInvalid(cause=f"{braces} stands alone: a variable is written as {{{{name}}}}")
-    for name in _PLACEHOLDER.findall(text):
-        if name not in names:
-            raise TemplateInvalid(cause=f"the variable {name} is not declared")
+    for match in _PLACEHOLDER.finditer(text):
+        name = match[2]
+        if name not in names and not _is_escaped(match):
+            raise TemplateInvalid(
+                cause=f"the variable {name} is not declared; write \\{{{{{name}}}}} for the text itself"
+            )
     for variable in variables:
         if variable.default is not None and not _is_of_type(variable.default, variable.type):
             raise TemplateInvalid(cause=f"the default of {variable.name} must be of type {variable.type.value}")
@@ -210,10 +212,22 @@ def render(text: str, variables: Sequence[Variable], values: Mapping[str, str], 
         value = values.get(name, variable.default)
         if value is None:
             raise VariableMissing(variable=name)
-        if not _is_of_type(value, variable.type):
+        # A default was checked when it was declared.
+        if name in values and not _is_of_type(value, variable.type):
             raise VariableInvalid(variable=name, type=variable.type.value)
         filled[name] = value
-    return _PLACEHOLDER.sub(lambda match: filled[match[1]], text)
+    return _PLACEHOLDER.sub(lambda match: _filled(match, filled), text)
+
+
+def _is_escaped(match: re.Match[str]) -> bool:
+    return len(match[1]) % 2 == 1
+
+
+def _filled(match: re.Match[str], values: Mapping[str, str]) -> str:
+    backslashes = match[1][: len(match[1]) // 2]
+    if _is_escaped(match):
+        return backslashes + match[0][len(match[1]) :]
+    return backslashes + values[match[2]]
 
 
 def _is_of_type(value: str, kind: VariableType) -> bool:
@@ -229,10 +243,7 @@ def _is_of_type(value: str, kind: VariableType) -> bool:
 
 
 def _is_number(value: str) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except ValueError:
-        return False
+    return _NUMBER.fullmatch(value) is not None and math.isfinite(float(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +255,11 @@ class Difference:
 
 
 def difference(old: PromptVersion, new: PromptVersion) -> Difference:
-    """Return how two versions differ: the texts as a unified diff, the variables line by line."""
-    lines = difflib.unified_diff(
-        old.text.splitlines(), new.text.splitlines(), f"version {old.number}", f"version {new.number}", lineterm=""
-    )
+    """Return how two versions differ: the texts as `diff -u` prints it, the variables line by line."""
+    text = unified_diff(old.text, new.text, f"version {old.number}", f"version {new.number}")
     before, after = _described(old), _described(new)
     gone = [f"- {line}" for line in before if line not in after]
-    return Difference("\n".join(lines), gone + [f"+ {line}" for line in after if line not in before])
+    return Difference(text, gone + [f"+ {line}" for line in after if line not in before])
 
 
 def _described(version: PromptVersion) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID, uuid5
 
+from services.chassis.shortening import shortened
 from services.conversations.errors import FieldNotUpdatable, MessageNotEditable
 
 MAX_ATTEMPTS = 20
@@ -280,8 +281,8 @@ def shown(rounds: Iterable[Round]) -> tuple[ShownCall, ...]:
             call.call_id,
             call.name,
             call.state,
-            call.arguments[:_SHOWN_CHARACTERS],
-            call.result[:_SHOWN_CHARACTERS],
+            shortened(call.arguments, _SHOWN_CHARACTERS),
+            shortened(call.result, _SHOWN_CHARACTERS),
             max(len(call.arguments), len(call.result)) > _SHOWN_CHARACTERS,
             one.depth + 1,
             one.asked_at,
@@ -331,7 +332,7 @@ def title_of(text: str) -> str:
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     if len(line) <= _TITLE_CHARACTERS:
         return line
-    cut = line[:_TITLE_CHARACTERS]
+    cut = shortened(line, _TITLE_CHARACTERS)
     return (cut.rsplit(" ", 1)[0] or cut).rstrip() + "…"
 
 

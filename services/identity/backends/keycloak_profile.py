@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from services.chassis.shortening import shortened
 from services.identity.rules.users import GRANTABLE_ROLES, PROFILE_DEFAULTS, ROLE_USER, User
 
 Json = dict[str, Any]
@@ -44,7 +45,7 @@ def attributes_of(profile: Mapping[str, str]) -> dict[str, list[str]]:
 
 def first_name(display_name: str) -> str:
     """Return the name under which Keycloak's console shows and finds somebody."""
-    return _NOT_IN_NAMES.sub("", display_name)[:255]
+    return shortened(_NOT_IN_NAMES.sub("", display_name), 255)
 
 
 def is_person(shown: Json) -> bool:

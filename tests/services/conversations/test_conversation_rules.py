@@ -66,6 +66,8 @@ def _message(role: str, text: str) -> Message:
         ("word " * 20, ("word " * 12).strip() + "…"),
         ("word " * 10 + "extraordinary things", ("word " * 10).strip() + "…"),
         ("Xin chào các bạn", "Xin chào các bạn"),
+        ("x" * 58 + "👨‍👩‍👧‍👦 and more", "x" * 58 + "…"),
+        ("👍🏽" * 40, "👍🏽" * 30 + "…"),
     ],
 )
 def test_a_conversation_is_named_after_its_first_line(text: str, title: str) -> None:

@@ -54,7 +54,9 @@ Global___VariableType: _TypeAlias = VariableType  # noqa: Y015
 
 @_typing.final
 class Variable(_message.Message):
-    """A variable of a prompt: `{{name}}` in its text."""
+    """A variable of a prompt: `{{name}}` in its text. `\\{{name}}` is the text `{{name}}`; other braces, such as those of
+    JSON, are text as they are.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -33,7 +33,7 @@ class CreatePromptVersionRequest(_message.Message):
     prompt_id: _builtins.str
     """The prompt's id."""
     text: _builtins.str
-    """The text, with `{{name}}` where a variable goes."""
+    """The text, with `{{name}}` where a variable goes, and `\\{{name}}` for these very characters."""
     note: _builtins.str
     """Why this version is made."""
     request_id: _builtins.str
@@ -230,7 +230,7 @@ class DiffPromptVersionsResponse(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """How the texts differ, as a unified diff; empty when they do not."""
+    """How the texts differ, as `diff -u` prints it, line ends included; empty when they do not."""
     @_builtins.property
     def variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """How the variables differ, one line each, as `+ name: type = default` and `- name: type = default`."""

@@ -79,8 +79,7 @@ class PromptVersionServiceServicer:
     """
 
     def CreatePromptVersion(self, request, context):
-        """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-        its braces do not match.
+        """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

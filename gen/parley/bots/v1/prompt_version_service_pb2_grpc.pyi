@@ -36,9 +36,7 @@ class PromptVersionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PromptVersionServiceAsyncStub: ...
     CreatePromptVersion: _grpc.UnaryUnaryMultiCallable[_prompt_version_service_pb2.CreatePromptVersionRequest, _prompt_version_service_pb2.CreatePromptVersionResponse]
-    """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-    its braces do not match.
-    """
+    """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared."""
     ListPromptVersions: _grpc.UnaryUnaryMultiCallable[_prompt_version_service_pb2.ListPromptVersionsRequest, _prompt_version_service_pb2.ListPromptVersionsResponse]
     """Lists the versions, the newest first."""
     GetPromptVersion: _grpc.UnaryUnaryMultiCallable[_prompt_version_service_pb2.GetPromptVersionRequest, _prompt_version_service_pb2.GetPromptVersionResponse]
@@ -64,9 +62,7 @@ class PromptVersionServiceAsyncStub(PromptVersionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePromptVersion: _aio.UnaryUnaryMultiCallable[_prompt_version_service_pb2.CreatePromptVersionRequest, _prompt_version_service_pb2.CreatePromptVersionResponse]  # type: ignore[assignment]
-    """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-    its braces do not match.
-    """
+    """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared."""
     ListPromptVersions: _aio.UnaryUnaryMultiCallable[_prompt_version_service_pb2.ListPromptVersionsRequest, _prompt_version_service_pb2.ListPromptVersionsResponse]  # type: ignore[assignment]
     """Lists the versions, the newest first."""
     GetPromptVersion: _aio.UnaryUnaryMultiCallable[_prompt_version_service_pb2.GetPromptVersionRequest, _prompt_version_service_pb2.GetPromptVersionResponse]  # type: ignore[assignment]
@@ -95,9 +91,7 @@ class PromptVersionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prompt_version_service_pb2.CreatePromptVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prompt_version_service_pb2.CreatePromptVersionResponse, _abc.Awaitable[_prompt_version_service_pb2.CreatePromptVersionResponse]]:
-        """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared, or
-        its braces do not match.
-        """
+        """Adds a version. Fails with INVALID_ARGUMENT (TEMPLATE_INVALID) when the text uses a variable that is not declared."""
 
     @_abc_1.abstractmethod
     def ListPromptVersions(
