@@ -42,7 +42,7 @@ class PostgresInvitations:
 
     async def by_token(self, token_hash: bytes, now: datetime) -> Invitation | None:
         """See the port."""
-        statement = select(INVITATIONS).where(_INVITATIONS.token_hash == token_hash, _open(now)).with_for_update()
+        statement = select(INVITATIONS).where(_INVITATIONS.token_hash == token_hash, _open(now))
         async with self.work.connection() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else _invitation(row)

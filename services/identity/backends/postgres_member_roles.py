@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.identity.backends.postgres_work import PostgresWork
@@ -35,10 +35,6 @@ class PostgresMemberRoles:
             _ROLES.organization_id == organization_id, _ROLES.role == MemberRole.OWNER.name.lower()
         )
         async with self.work.connection() as connection:
-            # Not the rows: an owner who is being added has none to lock yet.
-            await connection.execute(
-                text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"owners:{organization_id}"}
-            )
             return set((await connection.scalars(statement)).all())
 
     async def set(self, organization_id: UUID, user_id: UUID, role: MemberRole) -> None:

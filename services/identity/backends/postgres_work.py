@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.database import Database
+
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('identity/' || :name, 0))")
 
 
 class PostgresWork:
@@ -28,6 +31,11 @@ class PostgresWork:
                 yield
             finally:
                 self._unit.reset(entered)
+
+    async def alone(self, name: str) -> None:
+        """See the port."""
+        async with self.connection() as connection:
+            await connection.execute(_ALONE, {"name": name})
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:

@@ -1,7 +1,7 @@
 """Keeping a journal: every change of an account becomes an audit event, stored with the change where it is ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -39,12 +39,19 @@ class Journal:
         self._late: list[AuditEvent] = []
 
     @asynccontextmanager
-    async def recording(self, action: str, subject_id: str = "", **details: str) -> AsyncIterator[Entry]:
-        """Hold what the block changes and the event that tells of it together; a refusal is recorded by reason."""
+    async def recording(
+        self, action: str, subject_id: str = "", *, alone: Sequence[str] = (), **details: str
+    ) -> AsyncIterator[Entry]:
+        """Hold what the block changes and the event that tells of it together; a refusal is recorded by reason.
+
+        `alone` names what no other block may change at the same time (see Work.alone), always in the same order.
+        """
         entry = Entry(subject_id, callers.current().user_id, dict(details))
         done: AuditEvent | None = None
         try:
             async with self._work.together():
+                for name in alone:
+                    await self._work.alone(name)
                 yield entry
                 done = self._event(action, entry, _OK)
                 await self._audit.add(done)

@@ -20,6 +20,8 @@ from services.identity.rules.organizations import (
     MemberRole,
     Organization,
     demand,
+    members_of,
+    membership_of,
 )
 from services.identity.rules.sessions import fingerprint
 
@@ -97,19 +99,27 @@ class KeepInvitations:
         user = await self.directory.users.get(user_id)
         if user is None:
             raise Unauthenticated(cause="the user is gone")
-        async with self.journal.recording("invitation.accept") as entry:
-            invitation = await self.invitations.by_token(fingerprint(token.strip()), self.clock())
+        invitation = await self.invitations.by_token(fingerprint(token.strip()), self.clock())
+        alone = [members_of(invitation.organization_id), membership_of(user_id)] if invitation else []
+        async with self.journal.recording("invitation.accept", alone=alone) as entry:
             if invitation is None or invitation.email.casefold() != user.email.casefold():
+                raise InvitationNotFound
+            # The one statement that decides: another acceptance or a revocation may have been first.
+            if not await self.invitations.close(invitation.invitation_id, invitation.organization_id, self.clock()):
                 raise InvitationNotFound
             organization_id = invitation.organization_id
             entry.subject_id = str(organization_id)
             organization = await self.directory.organizations.get(organization_id)
             if organization is None:
                 raise InvitationNotFound
+            was_member = await self._is_member(organization_id, user_id)
             await self.directory.organizations.add_member(organization_id, user_id)
             await self.directory.users.verify_email(user_id)
             # Who is a member already keeps the role: an invitation lowers nobody's.
-            if user.organization_id != organization_id and invitation.role is not MemberRole.MEMBER:
+            if not was_member and invitation.role is not MemberRole.MEMBER:
                 await self.roles.set(organization_id, user_id, invitation.role)
-            await self.invitations.close(invitation.invitation_id, organization_id, self.clock())
         return organization
+
+    async def _is_member(self, organization_id: UUID, user_id: UUID) -> bool:
+        user = await self.directory.users.get(user_id)
+        return user is not None and user.organization_id == organization_id

@@ -12,7 +12,7 @@ from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import MemberRoles
 from services.identity.ports.directory import Directory
-from services.identity.rules.organizations import Member, MemberRole
+from services.identity.rules.organizations import Member, MemberRole, members_of
 from services.identity.rules.users import User
 
 
@@ -45,10 +45,17 @@ class KeepMembers:
             LastOwner: there would be no owner left.
         """
         await self.admission.admit(organization_id, MemberRole.OWNER)
-        user = await self._member(organization_id, user_id)
+        await self._member(organization_id, user_id)
         async with self.journal.recording(
-            "member.role", str(user_id), organization_id=str(organization_id), role=role.name.lower()
+            "member.role",
+            str(user_id),
+            alone=[members_of(organization_id)],
+            organization_id=str(organization_id),
+            role=role.name.lower(),
         ):
+            # Again, for the caller may have been demoted or the user have left while this waited.
+            await self.admission.admit(organization_id, MemberRole.OWNER)
+            user = await self._member(organization_id, user_id)
             if role is not MemberRole.OWNER:
                 await self._keep_an_owner(organization_id, user_id)
             await self.roles.set(organization_id, user_id, role)
@@ -61,18 +68,24 @@ class KeepMembers:
             UserNotFound: the user is no member.
             LastOwner: there would be no owner left.
         """
+        await self._admit_to_remove(organization_id, user_id)
+        async with self.journal.recording(
+            "member.remove", str(user_id), alone=[members_of(organization_id)], organization_id=str(organization_id)
+        ):
+            await self._admit_to_remove(organization_id, user_id)
+            await self._keep_an_owner(organization_id, user_id)
+            await self.directory.organizations.remove_member(organization_id, user_id)
+            await self.roles.forget(organization_id, user_id)
+            ended = await self.directory.sessions.end_all(user_id)
+        await self.ending.announce(ended)
+
+    async def _admit_to_remove(self, organization_id: UUID, user_id: UUID) -> None:
         leaves = callers.current().user_id == str(user_id)
         _, mine = await self.admission.admit(organization_id, MemberRole.MEMBER if leaves else MemberRole.ADMIN)
         await self._member(organization_id, user_id)
         theirs = (await self.roles.of(organization_id, [user_id])).get(user_id, MemberRole.MEMBER)
         if theirs > mine:
             raise MemberRoleTooLow(needed=theirs.name.lower())
-        async with self.journal.recording("member.remove", str(user_id), organization_id=str(organization_id)):
-            await self._keep_an_owner(organization_id, user_id)
-            await self.directory.organizations.remove_member(organization_id, user_id)
-            await self.roles.forget(organization_id, user_id)
-            ended = await self.directory.sessions.end_all(user_id)
-        await self.ending.announce(ended)
 
     async def _member(self, organization_id: UUID, user_id: UUID) -> User:
         user = await self.directory.users.get(user_id)
@@ -83,5 +96,11 @@ class KeepMembers:
 
     async def _keep_an_owner(self, organization_id: UUID, without: UUID) -> None:
         owners = await self.roles.owners(organization_id)
-        if without in owners and owners == {without}:
-            raise LastOwner
+        if without not in owners:
+            return
+        for user_id in sorted(owners - {without}):
+            user = await self.directory.users.get(user_id)
+            # A directory may have lost a member without us, and who is disabled cannot act.
+            if user is not None and user.is_active and user.organization_id == organization_id:
+                return
+        raise LastOwner

@@ -12,7 +12,13 @@ from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import Invitations, MemberRoles, Requests
 from services.identity.ports.directory import Directory
-from services.identity.rules.organizations import MemberRole, Organization, organization_changes
+from services.identity.rules.organizations import (
+    MemberRole,
+    Organization,
+    members_of,
+    membership_of,
+    organization_changes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,10 @@ class KeepOrganizations:
         content = f"organization\n{name}\n{description}"
         if request_id is not None and (made := await self.requests.made(str(user_id), request_id, content)):
             return await self.get(made)
-        user = await self.directory.users.get(user_id)
-        if user is None:
-            raise Unauthenticated(cause="the user is gone")
-        if user.organization_id is not None:
-            raise AlreadyMember
-        async with self.journal.recording("organization.create", name=name) as entry:
+        await self._check_is_free(user_id)
+        async with self.journal.recording("organization.create", alone=[membership_of(user_id)], name=name) as entry:
+            # Again, for the user may have become a member while this waited.
+            await self._check_is_free(user_id)
             organization = await self.directory.organizations.create(name, description)
             entry.subject_id = str(organization.organization_id)
             await self.directory.organizations.add_member(organization.organization_id, user_id)
@@ -95,9 +99,12 @@ class KeepOrganizations:
         Raises OrganizationNotFound, MemberRoleTooLow.
         """
         await self.admission.admit(organization_id, MemberRole.OWNER)
-        members = await self._members(organization_id)
         ended: list[str] = []
-        async with self.journal.recording("organization.delete", str(organization_id)):
+        async with self.journal.recording(
+            "organization.delete", str(organization_id), alone=[members_of(organization_id)]
+        ):
+            await self.admission.admit(organization_id, MemberRole.OWNER)
+            members = await self._members(organization_id)
             if not await self.directory.organizations.delete(organization_id):
                 raise OrganizationNotFound(organization_id=organization_id)
             await self.roles.forget(organization_id)
@@ -105,6 +112,13 @@ class KeepOrganizations:
             for user_id in members:
                 ended.extend(await self.directory.sessions.end_all(user_id))
         await self.ending.announce(ended)
+
+    async def _check_is_free(self, user_id: UUID) -> None:
+        user = await self.directory.users.get(user_id)
+        if user is None:
+            raise Unauthenticated(cause="the user is gone")
+        if user.organization_id is not None:
+            raise AlreadyMember
 
     async def _members(self, organization_id: UUID) -> list[UUID]:
         page = await self.directory.organizations.members(organization_id, "", MAX_PAGE_SIZE)

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.chassis import caller as callers
-from services.chassis.errors import InvalidFields
+from services.chassis.errors import InvalidFields, PermissionDenied
 from services.chassis.pagination import PageTokens, page_size
 from services.identity.errors import OwnAccount, UserNotFound
+from services.identity.operations.callers import caller_id
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_api_keys import KeepApiKeys
 from services.identity.ports.directory import Directory
 from services.identity.rules.users import GRANTABLE_ROLES, ROLE_ADMIN, User, UserQuery
+
+_ADMINISTRATORS = "administrators"
+"""By which name changes that may lock an administrator out wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,8 @@ class ManageUsers:
 
     async def disable(self, user_id: UUID) -> User:
         """Let a user sign in no more and end all sessions and keys at once. Raises UserNotFound, OwnAccount."""
-        async with self.journal.recording("user.disable", str(user_id)):
-            _check_is_another(user_id)
+        async with self.journal.recording("user.disable", str(user_id), alone=[_ADMINISTRATORS]):
+            await self._check_may_lock_out(user_id)
             user = _found(await self.directory.users.set_active(user_id, is_active=False), user_id)
             ended = await self.directory.sessions.end_all(user_id)
         await self.ending.announce(ended)
@@ -55,25 +59,30 @@ class ManageUsers:
     async def revoke(self, user_id: UUID, role: str) -> User:
         """Take a role and end the sessions whose tokens show it. Raises InvalidFields, UserNotFound, OwnAccount."""
         _check(role)
-        async with self.journal.recording("role.revoke", str(user_id), role=role):
+        alone = [_ADMINISTRATORS] if role == ROLE_ADMIN else []
+        async with self.journal.recording("role.revoke", str(user_id), alone=alone, role=role):
             if role == ROLE_ADMIN:
-                _check_is_another(user_id)
+                await self._check_may_lock_out(user_id)
             user = _found(await self.directory.users.revoke_role(user_id, role), user_id)
             ended = await self.directory.sessions.end_all(user_id)
         await self.ending.announce(ended)
         return user
+
+    async def _check_may_lock_out(self, user_id: UUID) -> None:
+        # The caller stays an administrator, so there is one. The last one who was locked out could be let in by nobody.
+        caller = callers.current()
+        if caller.user_id == str(user_id):
+            raise OwnAccount(user_id=user_id)
+        # The directory is asked, not the token: two may lock each other out at the same moment.
+        me = await self.directory.users.get(caller_id(caller.user_id))
+        if me is None or not me.is_active or ROLE_ADMIN not in me.roles:
+            raise PermissionDenied(method="this", needed=f"the role {ROLE_ADMIN}")
 
 
 def _found(user: User | None, user_id: UUID) -> User:
     if user is None:
         raise UserNotFound(user_id=user_id)
     return user
-
-
-def _check_is_another(user_id: UUID) -> None:
-    # The last administrator who locks himself out could be let in again by nobody.
-    if callers.current().user_id == str(user_id):
-        raise OwnAccount(user_id=user_id)
 
 
 def _check(role: str) -> None:

@@ -106,7 +106,7 @@ class MemberRoles(Protocol):
         """Return the roles of users that are more than plain members."""
 
     async def owners(self, organization_id: UUID) -> set[UUID]:
-        """Return the owners, and let nobody else change them until the work at hand is done."""
+        """Return the owners; some of them may be members no more."""
 
     async def set(self, organization_id: UUID, user_id: UUID, role: MemberRole) -> None:
         """Give a role."""
@@ -125,7 +125,7 @@ class Invitations(Protocol):
         """Return an open one."""
 
     async def by_token(self, token_hash: bytes, now: datetime) -> Invitation | None:
-        """Return the open one with this token, and let nobody else take it until the work at hand is done."""
+        """Return the open one with this token."""
 
     async def page(self, organization_id: UUID, after: UUID | None, size: int, now: datetime) -> list[Invitation]:
         """Return at most `size` open ones of an organisation, in the order of their ids."""

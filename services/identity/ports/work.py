@@ -17,3 +17,9 @@ class Work(Protocol):
 
         A change in a directory that is not ours has happened at once.
         """
+
+    async def alone(self, name: str) -> None:
+        """Keep other work that asks for the same name waiting until the work at hand ends, in every process.
+
+        What is read from now on is what they left. Decide by that, not by what was read before.
+        """

@@ -53,6 +53,16 @@ class Invitation:
     expires_at: datetime
 
 
+def members_of(organization_id: UUID) -> str:
+    """Return by which name changes of an organisation's members wait for each other."""
+    return f"members/{organization_id}"
+
+
+def membership_of(user_id: UUID) -> str:
+    """Return by which name changes of where a user is a member wait for each other."""
+    return f"membership/{user_id}"
+
+
 def demand(role: MemberRole, needed: MemberRole) -> None:
     """Raise MemberRoleTooLow unless the caller's role is enough."""
     if role < needed:

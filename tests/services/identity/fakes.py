@@ -268,6 +268,9 @@ class MemoryWork:
     async def together(self) -> AsyncIterator[None]:
         yield
 
+    async def alone(self, name: str) -> None:
+        pass
+
 
 class MemoryAuditLog:
     def __init__(self) -> None:
