@@ -11,10 +11,15 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-from parley.conversations.v1.conversation_service_pb2 import CreateConversationRequest, GetConversationRequest
+from parley.conversations.v1.conversation_service_pb2 import (
+    CreateConversationRequest,
+    GetConversationRequest,
+    ListConversationsRequest,
+)
 from parley.conversations.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from parley.conversations.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
 from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
+from parley.conversations.v1.run_pb2 import RunState
 from parley.conversations.v1.run_service_pb2 import GetRunRequest
 from parley.conversations.v1.run_service_pb2_grpc import RunServiceStub
 
@@ -32,22 +37,23 @@ from tests.support.running_mesh import RunningMesh, running_mesh
 from tests.support.toxiproxy import Toxiproxy
 
 _CHANNELS = 4
+_PAGE = 1000
 _AT_ONCE = 64
 _PATIENCE_SECONDS = 600.0
 # With a worker dies what it is answering, and the model is asked again for each: a tenant has half of these at most.
 _ANSWERS_AT_ONCE = 40
 # What the logs say of a call of the model that has ended, and of a worker whose fence was no longer the highest.
 _GENERATE = '"method": "/parley.inference.v1.GenerationService/Generate"'
-_STALE = "lease lost, another worker goes on"
+STALE = "lease lost, another worker goes on"
 # What a client tries again: the request id makes that safe.
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+# No part that dies may be answered like this: it is tried again, and held against the house.
+_ERRORS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +136,28 @@ class Storm:
                 rpc = getattr(stub(self.channels[number % _CHANNELS]), method)
                 return await rpc(request, metadata=self.metadata, timeout=15)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in _PASSING:
+                if error.code() in _ERRORS:
+                    code, details = error.code().name, error.details()
+                    self.history.write("error", method=method, code=code, details=details)
+                elif error.code() not in _PASSING:
                     raise
                 self.refusals += 1
                 await asyncio.sleep(0.2)
+
+    async def open(self, number: int) -> str:
+        """Open a conversation and return its id."""
+        request = CreateConversationRequest(request_id=str(uuid4()))
+        made = await self.call(number, ConversationServiceStub, "CreateConversation", request)
+        self.history.write("opened", conversation=made.conversation.id)
+        return str(made.conversation.id)
+
+    async def send(self, number: int, conversation: str, text: str, request_id: str = "") -> None:
+        """Send a message; no two of a conversation may say the same."""
+        send = SendMessageRequest(conversation_id=conversation, text=text, request_id=request_id or str(uuid4()))
+        self.history.write("sending", conversation=conversation, text=text)
+        sent = await self.call(number, MessageServiceStub, "SendMessage", send)
+        self.history.write("accepted", conversation=conversation, text=text, run=sent.run.id)
+        self.runs.append((conversation, sent.run.id))
 
     async def send_all(self) -> None:
         """Send every message: the conversations beside each other, the messages of each one after the other."""
@@ -141,22 +165,23 @@ class Storm:
 
         async def talk(number: int) -> None:
             await asyncio.sleep(self.plan.pace * number / self.plan.conversations)
-            request = CreateConversationRequest(request_id=str(uuid4()))
             async with slots:
-                made = await self.call(number, ConversationServiceStub, "CreateConversation", request)
-            conversation = made.conversation.id
+                conversation = await self.open(number)
             for message in range(self.plan.messages):
                 if self.enough.is_set():
                     return
-                text = f"message {message} to {number}"
-                send = SendMessageRequest(conversation_id=conversation, text=text, request_id=str(uuid4()))
                 async with slots:
-                    sent = await self.call(number, MessageServiceStub, "SendMessage", send)
-                self.history.write("accepted", conversation=conversation, text=text)
-                self.runs.append((conversation, sent.run.id))
+                    await self.send(number, conversation, f"message {message} to {number}")
                 await asyncio.sleep(self.plan.pace)
 
         await asyncio.gather(*[talk(number) for number in range(self.plan.conversations)])
+
+    async def attempts(self, run_ids: list[str]) -> int:
+        """Return how often runs have been taken up, altogether."""
+        of = {run_id: conversation for conversation, run_id in self.runs}
+        requests = [GetRunRequest(conversation_id=of[run_id], run_id=run_id) for run_id in run_ids]
+        found = [await self.call(0, RunServiceStub, "GetRun", request) for request in requests]
+        return sum(one.run.attempt for one in found)
 
     async def wait_for_answers(self) -> None:
         """Return once every conversation has all of its answers, or patience ends: the checker tells what lacks."""
@@ -174,22 +199,43 @@ class Storm:
                         waiting.discard(conversation)
 
     async def record(self) -> None:
-        """Write down what is stored."""
-        for number, conversation in enumerate(dict.fromkeys(conversation for conversation, _ in self.runs)):
-            listing = ListMessagesRequest(conversation_id=conversation, page_size=1000)
-            listed = await self.call(number, MessageServiceStub, "ListMessages", listing)
-            said = [(message.role, message.text) for message in listed.messages]
-            self.history.write("stored", conversation=conversation, messages=said)
+        """Write down what is stored: every conversation that there is, whether anybody opened it or not."""
+        listing = ListConversationsRequest(page_size=_PAGE)
+        async for page in self._pages(ConversationServiceStub, "ListConversations", listing):
+            for one in page.conversations:
+                self.history.write("stored", conversation=one.id, messages=await self._messages(one.id))
         for number, (conversation, run_id) in enumerate(self.runs):
             request = GetRunRequest(conversation_id=conversation, run_id=run_id)
             run = (await self.call(number, RunServiceStub, "GetRun", request)).run
-            created, ended = run.create_time.ToMilliseconds() / 1000, run.end_time.ToMilliseconds() / 1000
             self.history.write(
-                "run", run=run_id, attempt=run.attempt, created=created, ended=ended, reason=run.error.reason
+                "run",
+                run=run.id,
+                conversation=run.conversation_id,
+                state=RunState.Name(run.state).removeprefix("RUN_STATE_").lower(),
+                reason=run.error.reason,
+                attempt=run.attempt,
+                created=run.create_time.ToMilliseconds() / 1000,
+                ended=run.end_time.ToMilliseconds() / 1000,
             )
         self.history.write("asked", count=self.mesh.log("services").count(_GENERATE))
-        refused = sum(path.read_text().count(_STALE) for path in self.logs.glob("worker-*.log"))
+        refused = sum(path.read_text().count(STALE) for path in self.logs.glob("worker-*.log"))
         self.history.write("refused", count=refused)
+
+    async def _messages(self, conversation: str) -> list[dict[str, object]]:
+        listing = ListMessagesRequest(conversation_id=conversation, page_size=_PAGE)
+        return [
+            {"sequence": message.sequence, "role": message.role, "text": message.text, "run": message.run_id}
+            async for page in self._pages(MessageServiceStub, "ListMessages", listing)
+            for message in page.messages
+        ]
+
+    async def _pages(self, stub: type, method: str, listing: Any) -> AsyncIterator[Any]:
+        while True:
+            page = await self.call(0, stub, method, listing)
+            yield page
+            if not page.next_page_token:
+                return
+            listing.page_token = page.next_page_token
 
 
 @asynccontextmanager

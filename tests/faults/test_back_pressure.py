@@ -7,12 +7,11 @@ import grpc
 import psutil
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from parley.conversations.v1.conversation_service_pb2 import CreateConversationRequest
-from parley.conversations.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from parley.conversations.v1.message_service_pb2 import SendMessageRequest
 from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
 
-from tests.faults.history import check, read
+from tests.faults.checker import check
+from tests.faults.history import read
 from tests.faults.storm import Plan, Storm, storm
 
 _MOST_GROWTH_BYTES = 64 * 1024 * 1024
@@ -41,8 +40,8 @@ async def test_messages_are_accepted_while_the_broker_is_away_and_answered_when_
 @pytest.mark.timeout(400)
 async def test_a_database_that_hangs_is_told_of_and_found_again(tmp_path: Path) -> None:
     async with storm(tmp_path, Plan(conversations=5, messages=2, pace=0)) as running:
-        made = await running.call(0, ConversationServiceStub, "CreateConversation", CreateConversationRequest())
-        send = SendMessageRequest(conversation_id=made.conversation.id, text="hi", request_id=str(uuid4()))
+        conversation = await running.open(0)
+        send = SendMessageRequest(conversation_id=conversation, text="hi", request_id=str(uuid4()))
         postgres = psutil.Process(running.mesh.pid("postgres"))
         hung = [postgres, *postgres.children(recursive=True)]
         for process in hung:
@@ -55,8 +54,7 @@ async def test_a_database_that_hangs_is_told_of_and_found_again(tmp_path: Path) 
         assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
         assert retry_seconds > 0
         # The same request again, and a few more: all of it is answered.
-        sent = await running.call(0, MessageServiceStub, "SendMessage", send)
-        assert sent.message.text == "hi"
+        await running.send(0, conversation, "hi", send.request_id)
         await running.send_all()
         await running.wait_for_answers()
         await running.record()

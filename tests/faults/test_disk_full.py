@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.history import check, read
+from tests.faults.checker import check
+from tests.faults.history import read
 from tests.faults.storm import Plan, storm
 
 _MIB = 1024 * 1024

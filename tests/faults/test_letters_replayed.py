@@ -12,7 +12,8 @@ import pytest
 from aio_pika.exceptions import QueueEmpty
 
 from services.chassis.rabbitmq import connect
-from tests.faults.history import check, read
+from tests.faults.checker import check
+from tests.faults.history import read
 from tests.faults.storm import Plan, Storm, storm
 from tests.support.callers import Json, Person, edge_of, eventually, refusal
 from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD

@@ -6,13 +6,16 @@ A fork server has imported what a worker needs: one that is forked off works aft
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from services.conversations.rules import Run
 from services.registry import CAPABILITIES
 
+_ANSWERS = "answers"
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["services.processes", "aio_pika", *CAPABILITIES.values()])
 
@@ -46,6 +49,16 @@ class Worker:
         return self.lives and "run ended" in self._told
 
     @property
+    def answering(self) -> list[str]:
+        """The runs of which it has said something, and not the end."""
+        words = [line.split() for line in self._told.splitlines() if line.startswith(_ANSWERS)]
+        return [run for run, count in Counter(line[-1] for line in words).items() if count == 1]
+
+    def has_told(self, what: str) -> bool:
+        """Whether something stands in its log."""
+        return what in self._told
+
+    @property
     def _told(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
@@ -68,6 +81,22 @@ def _work(environment: dict[str, str], log: str) -> None:
         os.dup2(descriptor, standard)
     os.environ.clear()
     os.environ.update(environment)
+    _tell_of_answers()
     from services.__main__ import main
 
     sys.exit(main(["work"]))
+
+
+def _tell_of_answers() -> None:
+    """Write into the log when an answer begins and when its run has ended: faults are to come in between."""
+    from services.conversations.operations import meters
+
+    def telling(note: Callable[[Run], None]) -> Callable[[Run], None]:
+        def told(run: Run) -> None:
+            print(_ANSWERS, run.run_id, flush=True)
+            note(run)
+
+        return told
+
+    for name in ("first_text", "ended"):
+        setattr(meters, name, telling(getattr(meters, name)))

@@ -1,9 +1,10 @@
 """Real PostgreSQL and Valkey for tests, from the same wheels as `parley up`."""
 
 import importlib.util
+import random
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
@@ -43,11 +44,18 @@ def running_valkey() -> Iterator[str]:
             process.wait(10)
 
 
+# Below the ports that kernels give to outgoing connections: one of those may take the port of a server that is killed
+# before it is started again.
+_PORTS = range(10_000, 32_000)
+
+
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on now."""
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback that nobody listens on now, and that no outgoing connection will take."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _answers(client: Redis) -> bool:
