@@ -17,12 +17,13 @@ _SERVING = _STATUS.ServingStatus.Name(_STATUS.SERVING)
 _REFUSALS = {grpc.StatusCode.NOT_FOUND: "SERVICE_UNKNOWN", grpc.StatusCode.UNIMPLEMENTED: "UNIMPLEMENTED"}
 
 PARTS = {
-    "/auth/health": "parley.identity.v1.AuthService",
-    "/chat/health": "parley.conversations.v1.ConversationService",
-    "/admin/health": "parley.identity.v1.UserService",
-    "/api/v1/ai/health": "parley.inference.v1.GenerationService",
+    "/health": ("parley.",),
+    "/auth/health": ("parley.identity.v1.AuthService",),
+    "/chat/health": ("parley.conversations.",),
+    "/admin/health": ("parley.identity.v1.UserAdminService", "parley.identity.v1.AuditService", "parley.operations."),
+    "/api/v1/ai/health": ("parley.inference.",),
 }
-"""The service that stands for each part of the product."""
+"""How the names of the services behind each page begin."""
 
 
 class HealthReader:
@@ -51,16 +52,15 @@ class HealthReader:
 
 
 def health_pages(services: set[str]) -> dict[str, Page]:
-    """Return the health pages, by path, of the parts whose service is among `services`."""
-    parts = _parts(services)
+    """Return the health pages, by path, of the parts that have some of `services`."""
 
     async def everything(request: Request) -> Response:
         reader: HealthReader = request.app.state.health
-        overall, states = await asyncio.gather(reader.state(""), reader.states(parts.values()))
+        overall, states = await asyncio.gather(reader.state(""), reader.states(_behind("/health", services)))
         return _answer(overall, states)
 
-    pages = {path: _part(service) for path, service in parts.items()}
-    return {"/health": everything, **pages}
+    pages = {path: _part(_behind(path, services)) for path in PARTS if _behind(path, services)}
+    return {**pages, "/health": everything}
 
 
 def gateway_health(path: str) -> dict[str, Page]:
@@ -71,18 +71,18 @@ def gateway_health(path: str) -> dict[str, Page]:
 def health_links(services: set[str]) -> dict[str, str]:
     """Return where the health pages are, by name."""
     return {"health": "/health"} | {
-        path.removeprefix("/api/v1").strip("/").replace("/", "_"): path for path in _parts(services)
+        path.removeprefix("/api/v1").strip("/").replace("/", "_"): path for path in PARTS if _behind(path, services)
     }
 
 
-def _parts(services: set[str]) -> dict[str, str]:
-    return {path: service for path, service in PARTS.items() if service in services}
+def _behind(path: str, services: set[str]) -> list[str]:
+    return sorted(service for service in services if service.startswith(PARTS[path]))
 
 
-def _part(service: str) -> Page:
+def _part(services: list[str]) -> Page:
     async def part(request: Request) -> Response:
         reader: HealthReader = request.app.state.health
-        return _answer(_SERVING, {service: await reader.state(service)})
+        return _answer(_SERVING, await reader.states(services))
 
     return part
 

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from services.registry import CAPABILITIES
 from services.settings_listing import settings_classes
 from tests.architecture.house import ROOT
 
@@ -96,3 +97,15 @@ def test_the_table_of_requirements_counts_its_rows() -> None:
         if int(count)
     }
     assert told == dict(rows)
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    assert "    make test " in readme
+    assert [line for line in ci.splitlines() if line and not line.startswith(("#", "set ", "cd "))] == ["make test"]
+
+
+def test_the_picture_of_the_architecture_has_every_capability() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    picture = page[page.index("```mermaid") :].partition("\n```")[0]
+    assert [capability for capability in CAPABILITIES if capability not in picture] == []

@@ -7,17 +7,15 @@ import pytest
 from tests.mesh import contract
 from tests.support.callers import Edge
 
-IDENTITY, CONVERSATIONS = "parley.identity.v1", "parley.conversations.v1"
+SERVICES = {method.containing_service.full_name for method in contract.methods()}
+IDENTITY = "parley.identity.v1"
 HEALTH = {
-    "/health": {
-        f"{IDENTITY}.AuthService",
-        f"{IDENTITY}.UserService",
-        f"{CONVERSATIONS}.ConversationService",
-        "parley.inference.v1.GenerationService",
-    },
+    "/health": SERVICES,
     "/auth/health": {f"{IDENTITY}.AuthService"},
-    "/chat/health": {f"{CONVERSATIONS}.ConversationService"},
-    "/admin/health": {f"{IDENTITY}.UserService"},
+    "/chat/health": {name for name in SERVICES if name.startswith("parley.conversations.")},
+    "/admin/health": {f"{IDENTITY}.AuditService", f"{IDENTITY}.UserAdminService"}
+    | {name for name in SERVICES if name.startswith("parley.operations.")},
+    "/api/v1/ai/health": {name for name in SERVICES if name.startswith("parley.inference.")},
 }
 
 

@@ -49,3 +49,9 @@ async def test_an_older_and_a_newer_schema_are_refused(empty: Database, revision
     with pytest.raises(SchemaNotCurrent, match=f"identity is at revision {revision}, this code needs 0"):
         await check_current(empty.engine, _ALL)
     await check_current(empty.engine, ["conversations"])
+
+
+@pytest.mark.parametrize("capability", _ALL)
+async def test_a_capability_makes_its_own_schema_and_no_other(empty: Database, capability: str) -> None:
+    await migrate(empty.engine, [capability])
+    assert {schema for schema, _ in await _tables(empty)} <= {capability}
