@@ -56,6 +56,16 @@ def access_rule(method: MethodDescriptor) -> access_pb2.AccessRule | None:
     return options.Extensions[access_pb2.access] if options.HasExtension(access_pb2.access) else None
 
 
+def max_request_bytes(method: MethodDescriptor) -> int | None:
+    """Return the most bytes of a request to an RPC, or None when the contract does not say."""
+    named = method.GetOptions().Extensions[access_pb2.max_request_bytes]
+    rule = access_rule(method)
+    if named or rule is None:
+        return named or None
+    level = access_pb2.Level.DESCRIPTOR.values_by_number.get(rule.level)
+    return (level and level.GetOptions().Extensions[access_pb2.default_max_request_bytes]) or None
+
+
 def resumption(method: MethodDescriptor) -> streaming_pb2.Resumption | None:
     """Return how a stream is numbered, or None when it cannot be resumed."""
     options = method.GetOptions()

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
-from adapters.rest.annotations import Binding
+from adapters.rest.annotations import Binding, max_request_bytes
 from adapters.rest.answer_options import AnswerOptionsInvalid, read_answer_options
 from adapters.rest.asgi import ClientGone, Receive, Scope, Send, read_body, respond
 from adapters.rest.binding import BindingInvalid, RequestBinder, ResponseShaper
@@ -69,7 +69,8 @@ class Gateway:
         self._errors = ErrorWriter(self._codec, descriptors.pool, dialect, self._outgoing)
         self.streams = OpenStreams()
         self.raw_uploads = dialect.raw_uploads
-        self._endpoints: list[Endpoint] = []
+        self._endpoints: dict[Endpoint, int] = {}
+        """Each with the most bytes of a body that it reads."""
         self._bindings: dict[str, list[Binding]] = {}
         self.router: Router[Endpoint] = Router(dialect.unescape)
         for rule in read_rules_of(descriptors, external or ExternalRules(), dialect):
@@ -154,9 +155,10 @@ class Gateway:
         """Return as much of the body as the endpoint reads, and the part of it that is a form."""
         binder = endpoint.binder
         takes_form = binder.reads_query and has_form(http_method, caller)
-        if endpoint.streams_in or not (caller.content_length > self._max_body_bytes or binder.reads_body or takes_form):
+        limit = self._endpoints[endpoint]
+        if endpoint.streams_in or not (caller.content_length > limit or binder.reads_body or takes_form):
             return b"", b""
-        body = await read_body(receive, caller.content_length, self._max_body_bytes)
+        body = await read_body(receive, caller.content_length, limit)
         if takes_form and (not binder.reads_body or wanted != http_method):
             return b"", body
         return body, b""
@@ -207,14 +209,15 @@ class Gateway:
             self._outgoing,
             read_answer_options(method),
         )
-        limits = UploadLimits(self._max_body_bytes, self._max_upload_bytes)
+        limit = min(self._max_body_bytes, max_request_bytes(method) or self._max_body_bytes)
+        limits = UploadLimits(limit, self._max_upload_bytes)
         if method.server_streaming:
             endpoint: Endpoint = StreamEndpoint(route, self._heartbeat, self.streams, limits, self._dialect)
         elif method.client_streaming:
             endpoint = ClientStreamEndpoint(route, limits)
         else:
             endpoint = UnaryEndpoint(route, self._default_timeout, self._dialect)
-        self._endpoints.append(endpoint)
+        self._endpoints[endpoint] = limit
         self.router.add(binding.http_method, template, endpoint)
 
 

@@ -1,4 +1,4 @@
-"""What Envoy needs to know of the contract, read from the descriptor set: capabilities, access and streams."""
+"""What Envoy needs to know of the contract, read from the descriptor set: capabilities, access, streams and limits."""
 
 import importlib.resources
 import re
@@ -55,6 +55,9 @@ class Rpc:
     level: int
     streams: bool
     rest: tuple[RestPath, ...]
+    max_request_bytes: int
+    uploads: bool = False
+    """Whether the client sends a stream: nobody waits for its end."""
 
     @property
     def is_public(self) -> bool:
@@ -87,16 +90,25 @@ def read_rpcs(descriptors: descriptor_pb2.FileDescriptorSet) -> list[Rpc]:
     )
 
 
+def default_max_bytes(level: int) -> int:
+    """Return the most bytes of a request to an RPC of the level that names no limit of its own."""
+    options = access_pb2.Level.DESCRIPTOR.values_by_number[level].GetOptions()
+    return int(options.Extensions[access_pb2.default_max_request_bytes])
+
+
 def _rpc(
     package: str, service: descriptor_pb2.ServiceDescriptorProto, method: descriptor_pb2.MethodDescriptorProto
 ) -> Rpc:
+    level = method.options.Extensions[access_pb2.access].level
     return Rpc(
         path=f"/{package}.{service.name}/{method.name}",
         package=package,
         capability=package.split(".")[1],
-        level=method.options.Extensions[access_pb2.access].level,
+        level=level,
         streams=method.server_streaming or method.client_streaming,
         rest=tuple(_rest_paths(method.options.Extensions[annotations_pb2.http])),
+        max_request_bytes=method.options.Extensions[access_pb2.max_request_bytes] or default_max_bytes(level),
+        uploads=method.client_streaming,
     )
 
 

@@ -30,3 +30,5 @@ LOCAL_REPLIES = {
     503: LocalReply(14, "The service cannot be reached now: try again later."),
     504: LocalReply(4, "The service did not answer in time."),
 }
+# Those for which Envoy knows no gRPC code.
+GRPC_REPLIES = (408, 413)

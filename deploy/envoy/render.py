@@ -10,18 +10,16 @@ from typing import Any
 
 import jinja2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from parley.access.v1 import access_pb2
 
-from deploy.envoy.contract import RestPath, Rpc, load_descriptors, read_rpcs
-from deploy.envoy.local_replies import LOCAL_REPLIES
+from deploy.envoy.contract import RestPath, Rpc, default_max_bytes, load_descriptors, read_rpcs
+from deploy.envoy.local_replies import GRPC_REPLIES, LOCAL_REPLIES
 from deploy.envoy.mesh_tls import MeshTls, write_secrets
 from deploy.envoy.settings import EnvoySettings
 
 # gRPC's own services, open to anyone at both listeners.
-INFRASTRUCTURE = (
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1.ServerReflection/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-)
+HEALTH = "/grpc.health.v1.Health/"
+REFLECTION = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 # Pages below /api/ that the REST adapter serves beside the RPCs.
 PUBLIC_PAGES = (
     r"/api(/v[0-9a-z]+(/(auth|chat|admin))?)?/(docs(/.*)?|openapi\.json)",
@@ -46,6 +44,8 @@ SECURITY_HEADERS = {
     "referrer-policy": "strict-origin-when-cross-origin",
 }
 HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
+MAX_BYTES = default_max_bytes(access_pb2.LEVEL_SIGNED_IN)
+MAX_PUBLIC_BYTES = default_max_bytes(access_pb2.LEVEL_PUBLIC)
 LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
 
@@ -65,11 +65,18 @@ def render(settings: EnvoySettings, descriptors: FileDescriptorSet) -> str:
         internal_streaming=[rpc for rpc in rpcs if rpc.is_internal and rpc.streams],
         public=[rpc for rpc in rpcs if rpc.is_public],
         streaming=[rpc for rpc in open_rpcs if rpc.streams],
-        streaming_paths=[path for rpc in open_rpcs if rpc.streams for path in rpc.rest],
+        streaming_paths=[
+            (path, 0 if rpc.uploads else rpc.max_request_bytes) for rpc in open_rpcs if rpc.streams for path in rpc.rest
+        ],
+        limited=[rpc for rpc in open_rpcs if not rpc.streams and rpc.max_request_bytes != MAX_BYTES],
+        limited_paths=limited_paths(open_rpcs),
+        max_bytes=MAX_BYTES,
+        max_public_bytes=MAX_PUBLIC_BYTES,
         rest_rules=rest_rules(open_rpcs),
         clusters={rpc.capability: settings.capabilities.get(rpc.capability, settings.services) for rpc in rpcs},
         packages={rpc.package: rpc.capability for rpc in rpcs},
-        infrastructure=INFRASTRUCTURE,
+        health=HEALTH,
+        reflection=REFLECTION,
         public_pages=PUBLIC_PAGES,
         keycloak_refused=KEYCLOAK_REFUSED,
         keycloak_served=KEYCLOAK_SERVED,
@@ -77,6 +84,7 @@ def render(settings: EnvoySettings, descriptors: FileDescriptorSet) -> str:
         # A proxy that is trusted says there who calls.
         untrusted_headers=(*UNTRUSTED_HEADERS, *(() if settings.trusted_hops else FORWARDED_FOR)),
         local_replies=LOCAL_REPLIES,
+        grpc_replies=GRPC_REPLIES,
         mesh_tls=MeshTls(settings.mesh_secrets),
         security_headers=SECURITY_HEADERS | (HSTS if settings.tls_certificate else {}),
         cors_patterns=cors_patterns(settings),
@@ -90,6 +98,14 @@ def rest_rules(rpcs: list[Rpc]) -> list[tuple[RestPath, bool]]:
     hidden = [path for path in private if any(other.hides(path) for other in public)]
     rules = [(path, True) for path in public] + [(path, False) for path in hidden]
     return sorted(rules, key=lambda rule: (-rule[0].literals, rule[1], rule[0].template, rule[0].method))
+
+
+def limited_paths(rpcs: list[Rpc]) -> list[tuple[RestPath, int]]:
+    """Return (path, most bytes of its body) in the order of trial, where the limit is not that of every RPC."""
+    limits = [(path, rpc.max_request_bytes) for rpc in rpcs for path in rpc.rest if not rpc.streams]
+    named = [(path, most) for path, most in limits if most != MAX_BYTES]
+    hidden = [(path, most) for path, most in limits if most == MAX_BYTES and any(one.hides(path) for one, _ in named)]
+    return sorted(named + hidden, key=lambda rule: (-rule[0].literals, rule[0].template, rule[0].method))
 
 
 def cors_patterns(settings: EnvoySettings) -> list[str]:

@@ -52,8 +52,11 @@ class EnvoySettings:
     """Folder of the files that tell Envoy where to look in that folder: beside the configuration."""
     access_log: str = "/dev/stdout"
     """Where the edge writes one JSON line per request."""
-    max_body_bytes: int = 10 * 1024 * 1024
-    """The largest body of a REST request; more answers 413."""
+    request_seconds: int = 30
+    """How long a request may take to arrive whole; the answer may take longer."""
+    max_heap_bytes: int = 384 * 1024 * 1024
+    """How much memory Envoy may allocate. From 85 % of it on, the streams that hold most of it are reset; at 95 %
+    requests and at 98 % connections are refused."""
     max_connections: int = 10_000
     """How many clients may be connected at once, and how many requests may wait on one cluster."""
     health_checks: bool = False

@@ -31,6 +31,8 @@ _DRAIN_SECONDS = 5.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Of 64 KiB that are compressed come 11 MiB: nobody may make us hold more than was sent.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.so_reuseport", 0),  # a port that is in use is an error, not a silent share
     # Envoy pings every 15 s to find hosts that hang. A server that took it ill would close connections that are idle.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from parley.access.v1 import access_pb2
 from parley.validation.v1 import validation_pb2
 
+from adapters.rest.annotations import max_request_bytes
 from services.chassis.method_options import AccessRuleMissing, access_rules
 from services.chassis.resources import open_resources
 from services.chassis.settings import ChassisSettings
@@ -85,6 +86,25 @@ def test_what_strangers_send_has_limits(rpc: Rpc) -> None:
         if (missing := _unlimited(field)) and not _IGNORED.search(comments.get(field.full_name, "").strip())
     ]
     assert wrong == []
+
+
+def _escaped_bytes(field: FieldDescriptor) -> int:
+    """Return how long the largest value is in JSON when each of its characters is escaped (`\\u1ed9`)."""
+    limits = field.GetOptions().Extensions[validation_pb2.limits]
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return limits.max_bytes * 4 // 3
+    if max(limits.max_length, limits.max_bytes) > 1_000_000:
+        # A document in JSON or YAML: quotes and line ends are escaped, and Cyrillic letters are by many libraries.
+        return max(limits.max_length * 2, limits.max_bytes * 3)
+    sizes = [size for size in (limits.max_bytes * 6, limits.max_length * 12) if size]
+    return min(sizes, default=0)
+
+
+@pytest.mark.parametrize("rpc", [rpc for rpc in rpcs() if rpc.level in _OPEN_LEVELS], ids=lambda rpc: rpc.name)
+def test_the_largest_value_of_a_field_fits_into_a_request(rpc: Rpc) -> None:
+    limit = max_request_bytes(rpc.method) or 0
+    largest = [(_escaped_bytes(field), path) for path, field in fields_below(rpc.method.input_type)]
+    assert max(largest, default=(0, ""))[0] + 4096 < limit
 
 
 @pytest.mark.parametrize("rpc", [rpc for rpc in rpcs() if rpc.method.name.startswith("List")], ids=lambda rpc: rpc.name)

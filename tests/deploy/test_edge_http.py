@@ -1,12 +1,15 @@
 """The edge listener, driven over HTTP with real traffic."""
 
+import asyncio
 import json
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.deploy.running_envoy import House
+from tests.deploy.rest_double import running_rest_double
+from tests.deploy.running_envoy import House, plan_house, running_envoy
 from tests.deploy.tokens import TokenMaker, bad_tokens
 from tests.support.polling import until
 
@@ -133,11 +136,24 @@ async def test_an_underscored_header_is_refused(edge: httpx.AsyncClient) -> None
     assert (await edge.get("/health", headers={"x_user": "root"})).status_code == 400
 
 
-async def test_a_body_over_the_limit_answers_413(edge: httpx.AsyncClient) -> None:
-    limit = 10 * 1024 * 1024
-    fits = await edge.post("/api/v1/auth/login", content=b"x" * limit)
+LIMITS = [
+    ("/api/v1/auth/login", 64 * 1024, ""),
+    ("/anything", 64 * 1024, ""),
+    ("/api/v1/chat/conversations", 1024 * 1024, "token"),
+    ("/api/v1/tools:importOpenApi", 4 * 1024 * 1024, "token"),
+    # Nobody has looked at the key when the body comes.
+    ("/api/v1/tools:importOpenApi", 1024 * 1024, "key"),
+]
+
+
+@pytest.mark.parametrize(("path", "limit", "shown"), LIMITS)
+async def test_a_body_over_the_limit_answers_413(
+    edge: httpx.AsyncClient, signed_in: dict[str, str], path: str, limit: int, shown: str
+) -> None:
+    headers = {"": {}, "token": signed_in, "key": {"authorization": f"Bearer pk_{'0' * 10}_{'a' * 43}"}}[shown]
+    fits = await edge.post(path, content=b"x" * limit, headers=headers)
     assert (fits.status_code, fits.json()["bytes"]) == (200, limit)
-    response = await edge.post("/api/v1/auth/login", content=b"x" * (limit + 1))
+    response = await edge.post(path, content=b"x" * (limit + 1), headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, 8)
 
 
@@ -160,3 +176,29 @@ def test_the_access_log_has_no_token(house: House, maker: TokenMaker) -> None:
     assert token not in log.read_text()
     line = next(json.loads(line) for line in log.read_text().splitlines() if "/api/logged" in line)
     assert (line["path"], line["status"], line["method"]) == ("/api/logged", 200, "GET")
+
+
+async def test_a_request_that_comes_too_slowly_is_given_up(tmp_path: Path, maker: TokenMaker) -> None:
+    house = plan_house(tmp_path)
+    with running_rest_double(house.rest, maker.key_set()), running_envoy(house, request_seconds=1):
+        for path, kind, sent in (
+            ("/api/v1/auth/login", "application/json", b"{"),
+            ("/parley.identity.v1.AuthService/Login", "application/grpc", b"\0\0\0"),
+        ):
+            answer = await _half_sent(house.edge, path, kind, sent)
+            if kind == "application/json":
+                assert b" 408 " in answer
+                assert b'"code":4' in answer
+            else:
+                assert b"grpc-status: 4\r\n" in answer
+
+
+async def _half_sent(port: int, path: str, kind: str, sent: bytes) -> bytes:
+    """Announce a body, send the beginning of it, and return what the edge says in the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {path} HTTP/1.1\r\nhost: edge\r\ncontent-type: {kind}\r\ncontent-length: 1000\r\n\r\n"
+    writer.write(head.encode() + sent)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    return answer

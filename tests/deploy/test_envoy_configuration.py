@@ -12,7 +12,7 @@ from parley.access.v1 import access_pb2
 
 from deploy.envoy.contract import RestPath, load_descriptors, read_rpcs
 from deploy.envoy.mesh_tls import write_secrets
-from deploy.envoy.render import main, render, rest_rules
+from deploy.envoy.render import limited_paths, main, render, rest_rules
 from deploy.envoy.settings import EnvoySettings
 from deploy.local.envoy import find_program
 
@@ -110,6 +110,22 @@ def test_a_private_path_stays_private_beside_a_public_template() -> None:
     assert [(path.template, is_public) for path, is_public in rules] == [
         ("/api/v1/toys/mine", False),
         ("/api/v1/toys/{id}", True),
+    ]
+
+
+def test_a_path_keeps_its_limit_beside_a_template_that_has_another() -> None:
+    descriptors = contract(
+        Show=(access_pb2.LEVEL_PUBLIC, "get", "/api/v1/toys/{id}"),
+        ShowMine=(access_pb2.LEVEL_SIGNED_IN, "get", "/api/v1/toys/mine"),
+        Paint=(access_pb2.LEVEL_SIGNED_IN, "post", "/api/v1/toys:paint"),
+        Other=(access_pb2.LEVEL_SIGNED_IN, "get", "/api/v1/games"),
+    )
+    descriptors.file[0].service[0].method[2].options.Extensions[access_pb2.max_request_bytes] = 2_000_000
+    limits = limited_paths(read_rpcs(descriptors))
+    assert [(path.template, most) for path, most in limits] == [
+        ("/api/v1/toys/mine", 1024 * 1024),
+        ("/api/v1/toys/{id}", 64 * 1024),
+        ("/api/v1/toys:paint", 2_000_000),
     ]
 
 

@@ -40,6 +40,16 @@ async def test_bad_tokens_are_unauthenticated(edge_channel: grpc.aio.Channel, ma
     assert failure.value.details()
 
 
+async def test_a_large_request_is_refused_before_it_reaches_anybody(edge_channel: grpc.aio.Channel) -> None:
+    stub = auth_service_pb2_grpc.AuthServiceStub(edge_channel)
+    fits = await stub.Login(auth_service_pb2.LoginRequest(login="a" * (64 * 1024 - 100)))
+    assert len(fits.access_token) == 64 * 1024 - 100
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await stub.Login(auth_service_pb2.LoginRequest(login="a" * (64 * 1024)))
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert failure.value.details() == "The body is too large."
+
+
 async def test_a_service_only_rpc_exists_in_the_mesh_alone(
     edge_channel: grpc.aio.Channel, mesh_channel: grpc.aio.Channel, maker: TokenMaker
 ) -> None:
