@@ -67,7 +67,7 @@ async def test_somebody_who_is_signed_in_holds_little_more(
 
 async def test_nobody_makes_a_small_message_large(edge: Edge) -> None:
     login = auth_service_pb2.LoginRequest(login="a" * MIB)
+    stub = auth_service_pb2_grpc.AuthServiceStub(edge.channel)
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        stub = auth_service_pb2_grpc.AuthServiceStub(edge.channel)
         await stub.Login(login, compression=grpc.Compression.Gzip)
     assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
