@@ -3,6 +3,7 @@
 `google.api.field_behavior = REQUIRED` and `parley.validation.v1.limits` are the sources; see those protos.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -118,6 +119,9 @@ def _checks(
         checks.append(_defined(field.enum_type))
     if field.type == FieldDescriptor.TYPE_STRING:
         checks.append(lambda value: texts.problem_of(value, text))  # type: ignore[arg-type]
+    if field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
+        # NaN is neither less nor more than a limit.
+        checks.append(_when(lambda v: not math.isfinite(v), "must be a finite number"))
     if limits.min_length:
         checks.append(_when(lambda v: len(v) < limits.min_length, f"must have at least {limits.min_length} characters"))
     if limits.max_length:

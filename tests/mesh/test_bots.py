@@ -1,5 +1,7 @@
 """Somebody makes a bot, tells it something else, and takes that back."""
 
+import pytest
+
 from tests.support.callers import Person, refusal
 
 
@@ -75,3 +77,11 @@ async def test_an_application_is_made_changed_and_deleted(ada: Person, stranger:
     assert changed.json()["disabled"]
     await ada.delete(f"/api/v1/applications/{made['id']}")
     refusal(await ada.ask("GET", f"/api/v1/applications/{made['id']}"), 404, 5, reason="APPLICATION_NOT_FOUND")
+
+
+@pytest.mark.parametrize("temperature", ["NaN", "Infinity", "-Infinity", 2.1, -0.1, 1e300])
+async def test_a_temperature_is_a_number_within_its_range(ada: Person, temperature: object) -> None:
+    response = await ada.ask(
+        "POST", "/api/v1/bots", json={"bot": {"name": "T", "parameters": {"temperature": temperature}}}
+    )
+    refusal(response, 400, 3, field="bot.parameters.temperature")

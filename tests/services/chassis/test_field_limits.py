@@ -1,5 +1,6 @@
 """The limits that protos declare, held against values at and beyond them."""
 
+import math
 from typing import Any
 from uuid import uuid4
 
@@ -11,11 +12,13 @@ from google.protobuf import (
     duration_pb2,
     field_mask_pb2,
     message_factory,
+    struct_pb2,
     timestamp_pb2,
 )
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+from parley.bots.v1.bot_pb2 import Bot, ModelParameters
 from parley.bots.v1.prompt_service_pb2 import RenderPromptRequest
 from parley.validation.v1 import validation_pb2
 
@@ -238,3 +241,12 @@ def test_a_request_that_is_wrong_everywhere_gets_a_short_answer() -> None:
     assert len(error.message) <= 1000
     assert all(len(text) <= 200 for violation in error.violations for text in violation)
     assert all(len(text) <= 1000 for text in error.fields.values())
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_breaks_every_limit(number: float) -> None:
+    bot = Bot(parameters=ModelParameters(temperature=number))
+    assert violations(bot) == [("parameters.temperature", "must be a finite number")]
+    settings = struct_pb2.Struct()
+    settings["number"] = number
+    assert violations(settings) == [("fields.number.number_value", "must be a finite number")]
