@@ -1,5 +1,7 @@
 """Calls of the tools `weather` and `order`, told in every way that providers have. With the results they say `Done.`"""
 
+from typing import Any
+
 from tests.support.model_server.answers import DONE, Answer, by_round, called, chunk, completion, events, function, well
 
 _ARGUMENTS = '{"city": "Huế"}'
@@ -15,7 +17,7 @@ def _at_once(*pieces: object) -> str:
 
 
 def _whole(call_id: object, name: object = "weather", arguments: object = _ARGUMENTS, index: object = 0) -> str:
-    given = {} if call_id is ... else {"id": call_id}
+    given: dict[str, Any] = {} if call_id is ... else {"id": call_id}
     return called(index, **given, type="function", function=function(name, arguments))
 
 
