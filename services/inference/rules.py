@@ -1,12 +1,12 @@
 """What a prompt is, and which messages of it fit a model."""
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 
+from services.chassis.strict_json import JsonRefused, read_json
 from services.inference.errors import ContextLengthExceeded
 
 SYSTEM = "system"
@@ -119,15 +119,11 @@ class Summary:
 
 
 def is_object(text: str) -> bool:
-    """Whether a text is a JSON object by the letter: no NaN, nothing behind it."""
+    """Whether a text is a JSON object as tools read it."""
     try:
-        return isinstance(json.loads(text, parse_constant=_refuse, parse_int=len), dict)
-    except (ValueError, RecursionError):
+        return isinstance(read_json(text), dict)
+    except JsonRefused:
         return False
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(word)
 
 
 def estimate(message: Message) -> int:
