@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from services.chassis import metrics
 from services.chassis.errors import ServiceError
 from services.inference.errors import ContextLengthExceeded, ModelNotFound
-from services.inference.normalising import normalised
 from services.inference.ports import PromptTooLong, ServedModel
-from services.inference.results import with_short_results
 from services.inference.rules import (
     Message,
     ModelStatus,
@@ -26,6 +24,8 @@ from services.inference.rules import (
     output_limit,
     tool_tokens,
 )
+from services.inference.rules.normalising import normalised
+from services.inference.rules.results import with_short_results
 
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics
 _MODEL = ("gen_ai_provider_name", "gen_ai_request_model")

@@ -7,7 +7,7 @@ from services.inference.backends.call_pieces import CallPieces
 from services.inference.backends.completion_chunks import Chunk, read_chunks
 from services.inference.backends.event_stream import Event
 from services.inference.rules import Summary, Tool, ToolCall
-from services.inference.thoughts import WithoutThoughts
+from services.inference.rules.thoughts import WithoutThoughts
 
 
 class ProviderFailed(Exception):

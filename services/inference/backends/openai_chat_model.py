@@ -16,7 +16,7 @@ from services.inference.backends.written_calls import described, forced, written
 from services.inference.errors import ContentFiltered, InferenceError, ModelRefused, ModelUnavailable
 from services.inference.ports import PromptTooLong
 from services.inference.rules import Message, Prompt, Summary, ToolCall
-from services.inference.turns import in_turns
+from services.inference.rules.turns import in_turns
 
 if TYPE_CHECKING:
     from openai import APIError

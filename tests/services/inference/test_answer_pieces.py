@@ -13,9 +13,9 @@ from services.inference.backends.call_pieces import CallPieces
 from services.inference.backends.completion_chunks import Unreadable, read_chunks
 from services.inference.backends.event_stream import MOST_EVENT_BYTES, Event, EventReader, EventTooLong
 from services.inference.backends.provider_errors import read_refusal
-from services.inference.normalising import normalised
 from services.inference.rules import Summary, ToolCall
-from services.inference.thoughts import WithoutThoughts, without_thoughts
+from services.inference.rules.normalising import normalised
+from services.inference.rules.thoughts import WithoutThoughts, without_thoughts
 
 _NAMES = st.text(max_size=3) | st.sampled_from(
     "choices delta message content tool_calls function name arguments index id finish_reason usage error".split()  # noqa: SIM905

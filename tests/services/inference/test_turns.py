@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from services.inference.backends.openai_chat_model import written
 from services.inference.rules import Message, ToolCall
-from services.inference.turns import in_turns
+from services.inference.rules.turns import in_turns
 from tests.support.model_server.turns import fault_of
 
 _TEXTS = st.one_of(st.sampled_from(["", " \n", "a", "<think>b</think>", "c</think>"]), st.text(max_size=5))

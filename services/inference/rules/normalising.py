@@ -5,13 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from uuid import uuid4
 
-from services.chassis import logs
 from services.chassis.storable_text import ends_in_half, storable
 from services.inference.rules import MAX_ARGUMENTS_CHARACTERS, MAX_CALLS, Summary, ToolCall
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """What is stored, sent and listed of one answer at most."""
-_log = logs.get(__name__)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _ID = re.compile(r"[A-Za-z0-9_.:|=-]{1,100}")
 _MOST_NAME_CHARACTERS = 64
@@ -37,7 +35,6 @@ async def normalised(
             text, held = storable(held), ""
         size = len(text.encode())
         if size > room:
-            _log.warning("the answer is cut", model=model_id, bytes=MAX_ANSWER_BYTES)
             yield text.encode()[:room].decode(errors="ignore")
             yield Summary(model_id, "length", 0, pieces + 1)
             return

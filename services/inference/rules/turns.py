@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from services.inference.rules import SYSTEM, TOOL, USER, Message, ToolCall, is_object
-from services.inference.thoughts import without_thoughts
+from services.inference.rules.thoughts import without_thoughts
 
 _ASSISTANT = "assistant"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
