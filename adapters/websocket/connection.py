@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -40,6 +41,7 @@ from adapters.websocket.watch import Watch
 _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 1.0
 _LAST_CALLS_SECONDS = 3.0
+_WATCH_AGAIN_SECONDS = (0.2, 1.5)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -65,6 +67,7 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, tuple[RunSubscription, asyncio.Task[None]]] = {}
+        self._session_watch: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def serve(self) -> None:
@@ -173,12 +176,25 @@ class Connection:
         user_id = await self._upstream.user_of(token, self._headers)
         if self._user_id not in ("", user_id):
             raise Disconnected(INVALID_TOKEN)
-        self._user_id, self._token = user_id, token
+        self._user_id, before, self._token = user_id, self._token, token
+        if before is None or before.session_id != token.session_id:
+            self._watch_session()
         self._watch.token_shown(token)
         result = {"client": self.client_id, "version": "parley", "expires": True, "ttl": token.ttl(time.time())}
         if command.kind == "connect":
             result |= {"ping": self._settings.ping_seconds, "pong": True}
         await self._outbox.put(reply(command.id, command.kind, result))
+
+    def _watch_session(self) -> None:
+        if self._session_watch is not None:
+            self._session_watch.cancel()
+        self._session_watch = self._start(self._end_with_session)
+
+    async def _end_with_session(self) -> None:
+        while True:
+            await self._upstream.watch_session(self._shown, self._headers)
+            # Not all at once when the services come back.
+            await asyncio.sleep(random.uniform(*_WATCH_AGAIN_SECONDS))  # noqa: S311 -- no secret
 
     def _subscribe(self, command: Command) -> None:
         channel = read_channel(command)

@@ -7,6 +7,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+_CLIENT_ADDRESS = "x-envoy-external-address"
 PATH = "/connection/websocket"
 _LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
@@ -49,14 +50,15 @@ class Handshake:
 
 
 def forwarded(socket: ServerConnection) -> dict[str, str]:
-    """Return the metadata that tells services where the client is."""
-    request = socket.request
-    steps = request.headers.get_all("X-Forwarded-For") if request is not None else []
+    """Return the metadata that tells services where the client is and what it is, as the edge saw it."""
+    headers = socket.request.headers if socket.request is not None else Headers()
     address = socket.remote_address
-    if address:
-        steps.append(str(address[0]))
-    chain = ", ".join(steps)
-    return {"x-forwarded-for": chain} if chain and chain.isascii() and chain.isprintable() else {}
+    steps = [*headers.get_all("X-Forwarded-For"), *([str(address[0])] if address else [])]
+    # The edge takes away what clients send under this name.
+    seen = {_CLIENT_ADDRESS: headers.get_all(_CLIENT_ADDRESS), "x-forwarded-for": steps}
+    seen["grpcgateway-user-agent"] = headers.get_all("User-Agent")
+    joined = {name: ", ".join(values) for name, values in seen.items()}
+    return {name: value for name, value in joined.items() if value and value.isascii() and value.isprintable()}
 
 
 def _json(status: HTTPStatus, body: bytes) -> Response:

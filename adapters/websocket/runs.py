@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,8 @@ import grpc
 
 from adapters.websocket.codes import (
     BROKEN_OFF,
-    EXPIRED,
-    INVALID_TOKEN,
     NO_LONGER_PERMITTED,
     RUN_ENDED,
-    Disconnected,
     internal,
     permission_denied,
     unknown_channel,
@@ -23,7 +19,7 @@ from adapters.websocket.codes import (
 from adapters.websocket.commands import Command
 from adapters.websocket.replies import publication, reply, unsubscribed
 from adapters.websocket.tokens import Token
-from adapters.websocket.upstream import Upstream
+from adapters.websocket.upstream import Upstream, refused
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CHANNEL = re.compile(rf"run:({_UUID})/({_UUID})")
@@ -115,7 +111,7 @@ class RunSubscription:
 
     async def _fail(self, code: grpc.StatusCode, token: Token) -> None:
         if code is grpc.StatusCode.UNAUTHENTICATED:
-            raise Disconnected(EXPIRED if token.expires_at <= time.time() else INVALID_TOKEN)
+            raise refused(token)
         if not self.is_answered:
             raise permission_denied() if code in _REFUSALS else internal()
         await self._put(unsubscribed(self.channel.name, NO_LONGER_PERMITTED if code in _REFUSALS else BROKEN_OFF))

@@ -17,10 +17,11 @@ class TokenMalformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as it was shown, and when it ends in seconds since 1970."""
+    """A token as it was shown, when it ends in seconds since 1970, and of which session it is."""
 
     text: str
     expires_at: float
+    session_id: str = ""
 
     def ttl(self, now: float) -> int:
         """Return for how many whole seconds it is good, at least one."""
@@ -43,4 +44,4 @@ def read_token(text: str) -> Token:
     expires_at = claims.get("exp") if isinstance(claims, dict) else None
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
         raise TokenMalformed("it has no end")
-    return Token(text, float(expires_at))
+    return Token(text, float(expires_at), str(claims.get("sid", "")))

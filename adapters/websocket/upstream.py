@@ -1,5 +1,6 @@
 """The mesh, as a connection sees it: who holds a token, the RPCs by name, the events of a run."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -14,15 +15,18 @@ from adapters.rest.descriptors import DescriptorSet, message_class
 from adapters.rest.dialect import PARLEY
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.scalars import ToJson
-from adapters.websocket.codes import INVALID_TOKEN, Disconnected, Refusal, internal, method_not_found
+from adapters.websocket.codes import EXPIRED, INVALID_TOKEN, Disconnected, Refusal, internal, method_not_found
 from adapters.websocket.tokens import Token
 
 Metadata = tuple[tuple[str, str], ...]
 
 WHO_AM_I = "parley.identity.v1.AuthService/GetMe"
+WATCH_SESSION = "parley.identity.v1.AuthService/WatchSession"
 STREAM_RUN = "parley.conversations.v1.RunService/StreamRun"
 
 _CHECK_SECONDS = 5.0
+# The mesh ends every stream after an hour.
+_WATCH_SECONDS = 3000
 _OPEN_LEVELS = (access_pb2.LEVEL_PUBLIC, access_pb2.LEVEL_SIGNED_IN, access_pb2.LEVEL_ROLES)
 _TEMPORARY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
@@ -84,6 +88,23 @@ class Upstream:
             raise refusal_of(error) from None
         return self._codec.encoder(method.output_type)(answer)
 
+    async def watch_session(self, token: Token, headers: Mapping[str, str]) -> None:
+        """Return when the stream that watches the token's session breaks off; then it may be watched again.
+
+        Raises:
+            Disconnected: the session has ended, or the token counts no more.
+        """
+        request = message_class(self._methods[WATCH_SESSION].input_type)(max_seconds=_WATCH_SECONDS)
+        call = self._stubs[WATCH_SESSION](request, metadata=_metadata(token, headers))
+        try:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise refused(token) from None
+        finally:
+            call.cancel()
+
     def stream_run(
         self, conversation_id: str, run_id: str, after: int, token: Token, headers: Mapping[str, str]
     ) -> Any:
@@ -92,6 +113,11 @@ class Upstream:
             conversation_id=conversation_id, run_id=run_id, after=after
         )
         return self._stubs[STREAM_RUN](request, metadata=_metadata(token, headers))
+
+
+def refused(token: Token) -> Disconnected:
+    """Return how a connection ends whose token is accepted no more: by its time, or because its session has ended."""
+    return Disconnected(EXPIRED if token.expires_at <= time.time() else INVALID_TOKEN)
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:

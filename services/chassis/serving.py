@@ -21,6 +21,7 @@ from services.chassis.key_sets import RemoteKeySet
 from services.chassis.mesh_tls import server_credentials
 from services.chassis.method_options import access_rules
 from services.chassis.module import Module
+from services.chassis.open_sessions import OpenSessions
 from services.chassis.resources import Resources
 from services.chassis.revocations import RevokedSessions
 from services.chassis.supervision import keep_running
@@ -53,7 +54,9 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
         CannotExpose: the address of PARLEY_METRICS_LISTEN cannot be had.
         CertificateMissing: the mesh is to be mTLS, and there is no certificate.
     """
-    server, health_servicer, names = build_server(modules, resources)
+    revoked = RevokedSessions(resources.valkey)
+    sessions = OpenSessions(revoked.ended_among)
+    server, health_servicer, names = build_server(modules, resources, sessions)
     listen = resources.settings.serve_listen
     certificates = resources.custody.mesh_certificates
     try:
@@ -68,7 +71,12 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with metrics.exposed(resources.settings.metrics_listen), _background(modules):
+
+    async def end_streams() -> None:
+        await sessions.follow(revoked.announcements())
+
+    loops = [end_streams, *(loop for module in modules for loop in module.background)]
+    async with metrics.exposed(resources.settings.metrics_listen), _background(loops):
         await server.start()
         for name in ("", *names):
             await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -84,7 +92,7 @@ async def serve(modules: Sequence[Module], resources: Resources) -> None:
 
 
 def build_server(
-    modules: Sequence[Module], resources: Resources
+    modules: Sequence[Module], resources: Resources, sessions: OpenSessions | None = None
 ) -> tuple[grpc.aio.Server, health.HealthServicer, list[str]]:
     """Return the server with everything registered, its health servicer, and the names of the modules' services."""
     served = [item for module in modules for item in module.served]
@@ -92,7 +100,9 @@ def build_server(
     infrastructure = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     if resources.settings.environment != "production":
         infrastructure.append(reflection.SERVICE_NAME)
-    chain = InterceptorChain(interceptors(_verify(resources)), access_rules([*names, *infrastructure]))
+    revoked = RevokedSessions(resources.valkey)
+    around = interceptors(_verify(resources, revoked), sessions or OpenSessions(revoked.ended_among))
+    chain = InterceptorChain(around, access_rules([*names, *infrastructure]))
     server = grpc.aio.server(interceptors=[chain], options=_OPTIONS)
     for item in served:
         item.add_to_server(item.servicer, server)
@@ -103,9 +113,8 @@ def build_server(
     return server, health_servicer, names
 
 
-def _verify(resources: Resources) -> Callable[[str], Awaitable[Caller]]:
+def _verify(resources: Resources, revoked: RevokedSessions) -> Callable[[str], Awaitable[Caller]]:
     settings = resources.settings
-    revoked = RevokedSessions(resources.valkey)
     keys = ApiKeyVerifier(resources.mesh, revoked)
     tokens = TokenVerifier(
         issuer=settings.issuer,
@@ -122,8 +131,7 @@ def _verify(resources: Resources) -> Callable[[str], Awaitable[Caller]]:
 
 
 @contextlib.asynccontextmanager
-async def _background(modules: Sequence[Module]):  # type: ignore[no-untyped-def]
-    loops = [loop for module in modules for loop in module.background]
+async def _background(loops: Sequence[Callable[[], Awaitable[None]]]):  # type: ignore[no-untyped-def]
     tasks = [asyncio.create_task(keep_running(loop.__qualname__, loop)) for loop in loops]
     try:
         yield

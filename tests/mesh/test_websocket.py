@@ -14,7 +14,7 @@ from centrifuge.contexts import DisconnectedContext, PublicationContext, Subscri
 from centrifuge.handlers import ClientEventHandler, SubscriptionEventHandler  # type: ignore[import-untyped]
 from websockets.asyncio.client import connect
 
-from tests.support.callers import Edge, Event, Person
+from tests.support.callers import PASSWORD, Edge, Event, Person
 from tests.support.polling import until
 from tests.support.running_mesh import RunningMesh
 
@@ -247,3 +247,20 @@ async def test_who_does_not_read_is_cut_off_and_nobody_else_waits(mesh: RunningM
             assert reader.offsets == list(range(1, 15))
         said = f"client {client_id} is disconnected: 3008 slow"
         await asyncio.to_thread(until, lambda: said in mesh.log("websocket"), seconds=10, what=said)
+
+
+async def test_services_see_where_the_client_of_a_socket_is(edge: Edge, ada: Person) -> None:
+    forged = dict.fromkeys(("x-envoy-external-address", "x-forwarded-for", "x-real-ip"), "203.0.113.9")
+    login = {"login": ada.user["email"], "password": PASSWORD}
+    for place in ("127.0.0.7", "127.0.0.8"):
+        async with (
+            connect(address(edge), proxy=None, local_addr=(place, 0), additional_headers=forged) as opened,
+            asyncio.timeout(20),
+        ):
+            await opened.send(json.dumps({"id": 1, "connect": {"token": ada.token}}))
+            await opened.recv()
+            call = {"method": "parley.identity.v1.AuthService/Login", "data": login}
+            await opened.send(json.dumps({"id": 2, "rpc": call}))
+            assert "accessToken" in json.loads(await opened.recv())["rpc"]["data"]
+    listed = (await ada.get("/api/v1/auth/sessions"))["sessions"]
+    assert {session["address"] for session in listed} == {"127.0.0.1", "127.0.0.7", "127.0.0.8"}

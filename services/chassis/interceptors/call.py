@@ -39,7 +39,26 @@ class Call:
     metadata: dict[str, str]
     request_id: str = ""
     caller: Caller = ANONYMOUS
+    is_stream: bool = False
     request_checks: list[Callable[[Message], None]] = field(default_factory=list)
+    is_broken_off: bool = False
+    is_sending: bool = False
+    """Whether a response is on its way: then it is gRPC that waits, and not the servicer."""
+
+    def break_off(self, task: asyncio.Task[Any]) -> None:
+        """End the stream that runs in the task: the servicer is cancelled where it waits, or after this response."""
+        self.is_broken_off = True
+        if not self.is_sending:
+            task.cancel()
+
+    async def sending(self, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """Yield the responses, until the stream is broken off."""
+        async for response in responses:
+            self.is_sending = True
+            yield response
+            self.is_sending = False
+            if self.is_broken_off:
+                raise asyncio.CancelledError
 
     def check(self, request: Any) -> Any:
         """Return `request` once all checks have passed."""
@@ -90,10 +109,11 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         access = self._access_rules[method]
+        is_stream = handler.request_streaming or handler.response_streaming
 
         async def enter(stack: AsyncExitStack, context: Any) -> Call:
             metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-            call = Call(method, access, context, metadata)
+            call = Call(method, access, context, metadata, is_stream=is_stream)
             for interceptor in self._interceptors:
                 await stack.enter_async_context(interceptor(call))
             return call
@@ -133,7 +153,7 @@ def _unary_stream(handler: Any, enter: Enter) -> Callable[[Any, Any], AsyncItera
     async def behave(request: Any, context: Any) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             call = await enter(stack, context)
-            async for response in _responses(handler.unary_stream(call.check(request), context)):
+            async for response in call.sending(_responses(handler.unary_stream(call.check(request), context))):
                 yield response
 
     return behave
@@ -152,7 +172,7 @@ def _stream_stream(handler: Any, enter: Enter) -> Callable[[Any, Any], AsyncIter
     async def behave(requests: AsyncIterable[Any], context: Any) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             call = await enter(stack, context)
-            async for response in _responses(handler.stream_stream(_checked(call, requests), context)):
+            async for response in call.sending(_responses(handler.stream_stream(_checked(call, requests), context))):
                 yield response
 
     return behave

@@ -11,11 +11,13 @@ from services.chassis.interceptors.error_status import answer_errors
 from services.chassis.interceptors.logging import log_call
 from services.chassis.interceptors.metering import meter_call
 from services.chassis.interceptors.request_id import identify_request
+from services.chassis.interceptors.session_end import end_with_session
 from services.chassis.interceptors.trace import continue_trace
 from services.chassis.interceptors.validation import validate
+from services.chassis.open_sessions import OpenSessions
 
 
-def interceptors(verify: Callable[[str], Awaitable[Caller]]) -> tuple[Interceptor, ...]:
+def interceptors(verify: Callable[[str], Awaitable[Caller]], sessions: OpenSessions) -> tuple[Interceptor, ...]:
     """Return the interceptors, the outermost first. `verify` turns a bearer token into its caller."""
     return (
         identify_request,  # first: logs and errors carry the id
@@ -26,5 +28,6 @@ def interceptors(verify: Callable[[str], Awaitable[Caller]]) -> tuple[Intercepto
         answer_errors,  # outside of all that may refuse
         authenticate_with(verify),
         authorize,  # needs the caller; before validation, so that strangers learn nothing about fields
+        end_with_session(sessions),  # needs the caller; only admitted streams are watched
         validate,  # last: only admitted callers make us read their request
     )

@@ -1,5 +1,7 @@
 """People sign up, in and out, and keep their passwords and sessions."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,6 +77,13 @@ class AuthServicer(auth_grpc.AuthServiceServicer):
         current = caller.current().session_id
         sessions = await self._auth.ending.of_user(_caller())
         return pb.ListSessionsResponse(sessions=[session_to(one, current) for one in sessions])
+
+    async def WatchSession(
+        self, request: pb.WatchSessionRequest, context: Any
+    ) -> AsyncIterator[pb.WatchSessionResponse]:
+        yield pb.WatchSessionResponse(session_id=caller.current().session_id)
+        # The chassis ends every stream with its session.
+        await asyncio.sleep(request.max_seconds)
 
     async def RevokeSession(self, request: pb.RevokeSessionRequest, context: Any) -> pb.RevokeSessionResponse:
         await self._auth.ending.revoke(_caller(), request.session_id)

@@ -1,7 +1,7 @@
 """A service with every call shape, made at test time, behind the chassis's interceptors."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from services.chassis.interceptors import request_id
 from services.chassis.interceptors.call import InterceptorChain
 from services.chassis.interceptors.chain import interceptors
 from services.chassis.method_options import access_rules
+from services.chassis.open_sessions import OpenSessions
 
 SERVICE = "chassis.trial.v1.Trial"
 SHAPES = {"Unary": (False, False), "Down": (False, True), "Up": (True, False), "Both": (True, True)}
@@ -86,6 +87,11 @@ class Servicer:
     seen: list[str] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: list[str] = field(default_factory=list)
+
+    async def ended_among(self, session_ids: list[str]) -> list[str]:
+        """Return those of the sessions that have ended."""
+        return [one for one in session_ids if one in self.ended]
 
     async def one(self, request: Any, _context: Any) -> Any:
         """Answer one order."""
@@ -94,6 +100,11 @@ class Servicer:
     async def down(self, request: Any, _context: Any) -> AsyncIterator[Any]:
         """Answer one order twice; `half` fails in between."""
         yield await self._serve(request)
+        if request.item == "flood":
+            while True:
+                yield Order(item="x" * 10_000)
+        if request.item == "wait":
+            yield await self._serve(Order(item="hang"))
         if request.item == "half":
             raise SoldOut(item="half")
         yield await self._serve(request)
@@ -131,6 +142,16 @@ class Trial:
 
     servicer: Servicer
     channel: grpc.aio.Channel
+    sessions: OpenSessions
+
+    async def announce(self, *session_ids: str | None) -> None:
+        """Say which sessions have ended."""
+
+        async def said() -> AsyncGenerator[str | None, None]:
+            for session_id in session_ids:
+                yield session_id
+
+        await self.sessions.follow(said())
 
     def start(
         self,
@@ -186,10 +207,12 @@ async def running_trial() -> AsyncIterator[Trial]:
         )
         for name in (*SHAPES, *_LEVELS)
     }
-    server = grpc.aio.server(interceptors=[InterceptorChain(interceptors(verify), access_rules([SERVICE]))])
+    sessions = OpenSessions(servicer.ended_among)
+    chain = InterceptorChain(interceptors(verify, sessions), access_rules([SERVICE]))
+    server = grpc.aio.server(interceptors=[chain])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Trial(servicer, channel)
+        yield Trial(servicer, channel, sessions)
     await server.stop(None)

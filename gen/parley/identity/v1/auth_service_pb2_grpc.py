@@ -70,6 +70,11 @@ class AuthServiceStub:
                 request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
                 response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
                 _registered_method=True)
+        self.WatchSession = channel.unary_stream(
+                '/parley.identity.v1.AuthService/WatchSession',
+                request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.WatchSessionRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.WatchSessionResponse.FromString,
+                _registered_method=True)
         self.ChangePassword = channel.unary_unary(
                 '/parley.identity.v1.AuthService/ChangePassword',
                 request_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
@@ -153,6 +158,14 @@ class AuthServiceServicer:
 
     def RevokeSession(self, request, context):
         """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSession(self, request, context):
+        """Watches the caller's session: answers once, says nothing more, and fails with UNAUTHENTICATED as soon as the session
+        ends. For adapters that hold a connection open for somebody.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,6 +255,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.RevokeSession,
                     request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.FromString,
                     response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.SerializeToString,
+            ),
+            'WatchSession': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSession,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.WatchSessionRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_auth__service__pb2.WatchSessionResponse.SerializeToString,
             ),
             'ChangePassword': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangePassword,
@@ -464,6 +482,33 @@ class AuthService:
             '/parley.identity.v1.AuthService/RevokeSession',
             parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
             parley_dot_identity_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/parley.identity.v1.AuthService/WatchSession',
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.WatchSessionRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_auth__service__pb2.WatchSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,10 @@ class AuthServiceStub:
     """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
     RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]
     """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too."""
+    WatchSession: _grpc.UnaryStreamMultiCallable[_auth_service_pb2.WatchSessionRequest, _auth_service_pb2.WatchSessionResponse]
+    """Watches the caller's session: answers once, says nothing more, and fails with UNAUTHENTICATED as soon as the session
+    ends. For adapters that hold a connection open for somebody.
+    """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
     """Replaces the caller's password and ends the caller's other sessions.
     Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
@@ -99,6 +103,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
     RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
     """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too."""
+    WatchSession: _aio.UnaryStreamMultiCallable[_auth_service_pb2.WatchSessionRequest, _auth_service_pb2.WatchSessionResponse]  # type: ignore[assignment]
+    """Watches the caller's session: answers once, says nothing more, and fails with UNAUTHENTICATED as soon as the session
+    ends. For adapters that hold a connection open for somebody.
+    """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Replaces the caller's password and ends the caller's other sessions.
     Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
@@ -185,6 +193,16 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RevokeSessionResponse, _abc.Awaitable[_auth_service_pb2.RevokeSessionResponse]]:
         """Ends one of the caller's sessions at once. Fails with NOT_FOUND (SESSION_NOT_FOUND), for others' sessions too."""
+
+    @_abc_1.abstractmethod
+    def WatchSession(
+        self,
+        request: _auth_service_pb2.WatchSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_auth_service_pb2.WatchSessionResponse], _abc.AsyncIterator[_auth_service_pb2.WatchSessionResponse]]:
+        """Watches the caller's session: answers once, says nothing more, and fails with UNAUTHENTICATED as soon as the session
+        ends. For adapters that hold a connection open for somebody.
+        """
 
     @_abc_1.abstractmethod
     def ChangePassword(
