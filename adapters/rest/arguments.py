@@ -11,6 +11,8 @@ _TEXTS = {
     "unescape": ("MODE", "legacy, all-except-reserved, all-except-slash or all-characters"),
     "repeated-separator": ("csv|pipes|ssv|tsv", "between the values of a repeated field in a path"),
     "max-body-bytes": ("N", "the largest request body, and the largest message of an upload stream"),
+    "max-url-bytes": ("N", "the longest path with its query"),
+    "max-header-bytes": ("N", "how long the headers of a request may be together"),
     "max-upload-bytes": ("N", "the largest raw, multipart or compressed body of an upload stream, decoded"),
     "incoming-headers": ("NAMES", "headers that go to the upstream under their own names: x-tenant,x-b3-*"),
     "outgoing-headers": ("NAMES", "metadata that becomes headers without Grpc-Metadata-"),

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from adapters.rest.annotations import Binding
-from adapters.rest.codec import Codec, JsonInvalid, dump_json, escaped, parse_json
+from adapters.rest.codec import Codec, JsonInvalid, dump_json, escaped, parse_json, refuse_half_pairs
 from adapters.rest.decoding import Fill
 from adapters.rest.descriptors import message_class
 from adapters.rest.dialect import PARLEY, Dialect
@@ -48,6 +48,7 @@ class RequestBinder:
         ]
         self._decode: Fill | None = None
         self._body_path: tuple[str, ...] = ()
+        self._body_field: FieldDescriptor | None = None
         self._owner: Callable[[Any], Any] = lambda message: message
         self._body_type: Descriptor | None = None
         if binding.body == _WHOLE:
@@ -74,17 +75,26 @@ class RequestBinder:
         message = self._request_class()
         if self._decode is not None and body.strip(b" \t\r\n"):
             self._read_body(message, body)
-        elif self._body_path and self._body_type is not None and self._dialect.fills_from_empty_bodies:
-            getattr(self._owner(message), self._body_path[-1]).SetInParent()
-            if self._mask is not None:
-                getattr(message, self._mask.name).SetInParent()
+        elif self._body_path and self._dialect.fills_from_empty_bodies:
+            self._fill_from_nothing(message)
         self.put_path(message, values)
         if (query or form) and self.reads_query:
-            given = parse_query(form.decode("latin-1")) if form else {}
-            for key, texts in parse_query(query.decode("latin-1")).items():
+            given = parse_query(form) if form else {}
+            for key, texts in parse_query(query).items():
                 given.setdefault(key, []).extend(texts)
             self._query.fill(message, given)
         return message
+
+    def _fill_from_nothing(self, message: Any) -> None:
+        owner, field = self._owner(message), self._body_field
+        if field is None or field.is_repeated:
+            return
+        if field.message_type is not None:
+            getattr(owner, field.name).SetInParent()
+        elif field.has_presence and field.enum_type is None:
+            setattr(owner, field.name, field.default_value)
+        if self._mask is not None:
+            getattr(message, self._mask.name).SetInParent()
 
     def put_path(self, message: Message, values: Sequence[str]) -> None:
         """Put the values of the path into a request.
@@ -131,6 +141,7 @@ class RequestBinder:
         message = self._request_class()
         try:
             self._whole(message, parse_json(text))
+            refuse_half_pairs(text)
         except JsonInvalid as error:
             raise invalid_field("", str(error), go=error.go) from None
         except ValueInvalid as error:
@@ -140,6 +151,7 @@ class RequestBinder:
     def _bind_body_field(self, request: Descriptor, path: str, codec: Codec) -> None:
         fields = walk(request, path)
         self._body_path = tuple(field.name for field in fields)
+        self._body_field = fields[-1]
         self._owner = _reaching(fields[:-1])
         self._decode = codec.field_decoder(fields[-1])
         self._body_type = None if fields[-1].is_repeated else fields[-1].message_type
@@ -149,6 +161,7 @@ class RequestBinder:
             content = parse_json(body)
             if self._decode is not None:
                 self._decode(self._owner(message), content)
+            refuse_half_pairs(body)
             if self._mask is not None and self._body_type is not None:
                 mask: Any = getattr(message, self._mask.name)
                 if not mask.paths:
@@ -163,7 +176,7 @@ class RequestBinder:
 class _PathParameter:
     def __init__(self, request: Descriptor, path: str, separator: str) -> None:
         fields = walk(request, path)
-        put = put_text(fields[-1], any_base=len(fields) == 1)
+        put = put_text(fields[-1], in_path=len(fields) == 1)
         if put is None:
             raise BindingInvalid(f"{request.full_name}.{path} cannot stand in a path")
         self.names = tuple(field.name for field in fields)

@@ -1,15 +1,16 @@
 """JSON <-> protobuf for one descriptor set, compiled per type when the gateway is built."""
 
 import json
+import re
 from typing import Any
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from adapters.rest.decoding import Decoders, Fill, guarded
+from adapters.rest.decoding import Decoders, Fill, guarded, takes_null
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import Dialect
-from adapters.rest.duplicate_keys import second_place
+from adapters.rest.duplicate_keys import Doubled
 from adapters.rest.encoding import Encoders
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.go_json import syntax_error
@@ -26,8 +27,11 @@ _ESCAPES = {
 }
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
 class JsonInvalid(ValueError):
-    """The text holds no JSON value, or one that has a key twice."""
+    """The text holds no JSON value."""
 
     def __init__(self, problem: str, go: str = "") -> None:
         """Take what is wrong, and how Go's encoding/json would put it."""
@@ -61,13 +65,17 @@ class Codec:
         return self._decoders.of(descriptor)
 
     def field_decoder(self, field: FieldDescriptor) -> Fill:
-        """Return what puts parsed JSON into a message's field; it raises ValueInvalid, seen from that field."""
+        """Return what puts the parsed JSON of a whole body into a field; it raises ValueInvalid, seen from there."""
         if not applies_to(field):
-            return self._decoders.of_field(field)
+            fill_field = self._decoders.of_field(field)
+            if field.is_repeated or takes_null(field):
+                return fill_field
+            return lambda message, value: fill_field(message, _present(value))
         convert, name = plain_decoder(field), field.name
 
         def fill(message: Any, value: Any) -> None:
             if value is None:
+                _put_nothing(message, field)
                 return
             converted = convert(value)
             if field.is_repeated:
@@ -79,6 +87,20 @@ class Codec:
 
     def _encode_special(self, descriptor: Descriptor) -> ToJson | None:
         return self._any if descriptor.full_name == ANY else encode_well_known(descriptor)
+
+
+def _present(value: Any) -> Any:
+    if value is None:
+        raise ValueInvalid("expected an object", go="proto: syntax error (line 1:1): unexpected token null")
+    return value
+
+
+def _put_nothing(message: Any, field: FieldDescriptor) -> None:
+    if field.enum_type is not None and not field.is_repeated:
+        raise ValueInvalid("expected the number of an enum value")
+    oneof = field.containing_oneof
+    if oneof is not None and oneof.name != f"_{field.name}":  # not the one that `optional` makes
+        setattr(message, field.name, field.default_value)
 
 
 def dump_json(value: Any) -> bytes:
@@ -96,8 +118,10 @@ def escaped(text: bytes) -> bytes:
 def parse_json(data: bytes) -> Any:
     """Return the first JSON value of a body; what follows it is ignored, as grpc-gateway does.
 
+    An object with a key twice is a `Doubled`.
+
     Raises:
-        JsonInvalid: there is no value, or an object has a key twice.
+        JsonInvalid: there is no value.
     """
     try:
         text = data.decode()
@@ -109,23 +133,35 @@ def parse_json(data: bytes) -> Any:
     except RecursionError:
         raise JsonInvalid("malformed JSON: nested too deeply") from None
     except ValueInvalid as error:
-        go = error.go.replace("proto: ", f"proto: {second_place(data.decode())}", 1)
-        raise JsonInvalid(f"malformed JSON: {error.problem}", syntax_error(data) or go) from None
+        raise JsonInvalid(f"malformed JSON: {error.problem}", syntax_error(data) or error.go) from None
     except ValueError:
         raise JsonInvalid("malformed JSON: a number has too many digits") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def refuse_half_pairs(data: bytes) -> None:
+    """Look at the escapes of a body that was read without complaint: half a surrogate pair is none, even in a name.
+
+    Raises:
+        JsonInvalid: there is one.
+    """
+    if b"\\u" not in data or not _SURROGATE.search(data):
+        return
+    text = data.decode()
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    end = _decoder.raw_decode(text, start)[1]
+    try:
+        orjson.loads(text[start:end])
+    except orjson.JSONDecodeError as error:
+        raise JsonInvalid(f"malformed JSON: {error.msg}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueInvalid(f'"{twice[:100]}" is given twice', go=f'proto: duplicate field "{twice[:100]}"')
-    return result
+    return result if len(result) == len(pairs) else Doubled(pairs)
 
 
 def _refuse(name: str) -> Any:
     raise ValueInvalid(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse)

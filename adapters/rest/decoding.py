@@ -1,11 +1,12 @@
 """Compiles, per message type, what fills a message from JSON. Unknown fields are ignored, wrong ones are named."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from adapters.rest.dialect import Dialect
+from adapters.rest.duplicate_keys import Doubled, refuse
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import enum_of, is_map, map_fields, message_of
 from adapters.rest.scalars import FromJson, scalar_from_json
@@ -63,7 +64,7 @@ class Decoders:
 
         def fill_message(message: Any, value: Any) -> None:
             if type(value) is not dict:
-                raise ValueInvalid("expected an object")
+                _check_doubled(value, table)
             for name, item in value.items():
                 entry = table.get(name)
                 if entry is None:
@@ -139,7 +140,7 @@ class Decoders:
 
         def fill_map(message: Any, value: Any) -> None:
             if type(value) is not dict:
-                raise ValueInvalid("expected an object")
+                _check_doubled(value, None)
             target = getattr(message, name)
             for text, item in value.items():
                 try:
@@ -153,6 +154,15 @@ class Decoders:
         if field.type == FieldDescriptor.TYPE_ENUM:
             return enum_from_json(enum_of(field), self._dialect)
         return scalar_from_json(field)
+
+
+def _check_doubled(value: Any, known: Container[str] | None) -> None:
+    """Let an object pass whose doubled keys are not among the known ones; without those, every key is known."""
+    if not isinstance(value, Doubled):
+        raise ValueInvalid("expected an object")
+    for name in value.names:
+        if known is None or name in known:
+            raise refuse(name)
 
 
 def takes_null(field: FieldDescriptor) -> bool:

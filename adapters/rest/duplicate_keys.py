@@ -1,9 +1,41 @@
-"""Finds the key that a JSON text has twice, to say where as Go's protojson does. Runs only after a refusal."""
+"""JSON objects that have a key twice, which protojson refuses unless nobody reads them."""
 
 import json
 import re
+from typing import Any
+
+from adapters.rest.failures import ValueInvalid
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+
+
+class Doubled(dict[str, Any]):
+    """An object with a key that was there before."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        """Take the keys and the values in their order; the last one of a key counts."""
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.names = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def refuse(name: str) -> ValueInvalid:
+    """Return the refusal of a key that is there twice."""
+    text = name[:100].encode(errors="replace").decode()
+    return ValueInvalid(f'"{text}" is given twice', go=f'proto: duplicate field "{text}"')
+
+
+def refuse_any(value: Any) -> None:
+    """Look through a value.
+
+    Raises:
+        ValueInvalid: an object in it has a key twice.
+    """
+    if isinstance(value, Doubled):
+        raise refuse(value.names[0])
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            refuse_any(item)
 
 
 def second_place(text: str) -> str:

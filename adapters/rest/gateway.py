@@ -32,7 +32,7 @@ from adapters.rest.rules import RuleInvalid, read_rules_of
 from adapters.rest.streaming import StreamEndpoint
 from adapters.rest.trailers import EXTENSION
 from adapters.rest.unary import UnaryEndpoint
-from adapters.rest.unescaping import has_bad_escape
+from adapters.rest.unescaping import has_bad_escape, is_utf8
 
 _log = logging.getLogger(__name__)
 _TEXT_AND_CLOSE = ((b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"))
@@ -141,6 +141,8 @@ class Gateway:
             raise PathMalformed
         if not path.startswith("/"):
             raise Failure(grpc.StatusCode.INVALID_ARGUMENT, "Bad Request")
+        if "\ufffd" in path and not is_utf8(raw_path):
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, "the path is not UTF-8")
         try:
             return self.router.find(http_method, path, raw_path.decode("latin-1"))
         except MethodNotAllowed as error:

@@ -1,13 +1,12 @@
 """HTTP headers <-> gRPC metadata, with grpc-gateway's prefixes."""
 
-import base64
-import binascii
 import os
 import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from adapters.rest.failures import invalid_field
+from adapters.rest.go_numbers import decode_base64
 from adapters.rest.go_texts import corrupt_base64
 from services.chassis.trace_ids import is_traceparent, new_traceparent
 
@@ -35,8 +34,10 @@ _OF_THE_WAY = frozenset(
     b"content-length content-encoding keep-alive proxy-connection trailer upgrade x-forwarded-host".split()
 )
 _FORBIDDEN = bytes(code for code in (*range(32), 127) if code != 9)
-_TIMEOUT = re.compile(r"([0-9]{1,19})([HMSmun])")
-_LONGEST_SECONDS = 2.0**33
+_TIMEOUT = re.compile(r"0*([0-9]{1,20})([HMSmun])")
+# gRPC counts nanoseconds since 1970 in 63 bits: a deadline later than 2262 would be one in the past.
+_LONGEST_SECONDS = 100 * 365 * 86400.0
+_MAX_UINT64 = 2**64 - 1
 _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -85,7 +86,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
     forwarded: list[str] = []
     renames, beginnings, traces = wanted
     for name, raw in headers:
-        value = raw.decode("latin-1")
+        value = raw.decode("latin-1").strip(" \t")
         if name in _OWN:
             own.setdefault(name, value)
         if name == b"x-forwarded-for":
@@ -105,10 +106,11 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
         request_id = given if _SAFE_ID.fullmatch(given) else os.urandom(16).hex()
         metadata = _traced(metadata, request_id, own.get(b"traceparent", ""))
     length = own.get(b"content-length", "0")
+    timeout_text = own.get(b"grpc-timeout")
     return Caller(
         metadata,
         request_id,
-        _timeout(own[b"grpc-timeout"]) if b"grpc-timeout" in own else None,
+        _timeout(timeout_text) if timeout_text else None,
         own.get(b"accept", ""),
         own.get(b"last-event-id"),
         int(length) if length.isdecimal() else 0,
@@ -154,9 +156,8 @@ def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
         return
     if name.endswith("-bin"):
         try:
-            padded = value + "=" * (-len(value) % 4)
-            metadata.append((name, base64.b64decode(padded.encode("latin-1"), validate=True)))
-        except binascii.Error:
+            metadata.append((name, decode_base64(value, url_safe=False, padded=len(value) % 4 == 0)))
+        except ValueError:
             header = f"Grpc-Metadata-{name}"
             canonical = "-".join(part.capitalize() for part in header.split("-"))
             text = f"invalid binary header {canonical}: {corrupt_base64(value)}"
@@ -167,7 +168,7 @@ def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
 
 def _timeout(text: str) -> float:
     match = _TIMEOUT.fullmatch(text)
-    if not match:
+    if not match or int(match[1]) > _MAX_UINT64:
         message = f"invalid grpc-timeout: {text[:100]}"
         raise invalid_field("grpc-timeout", message, go=message)
     return min(int(match[1]) * _UNIT_SECONDS[match[2]], _LONGEST_SECONDS)

@@ -3,8 +3,6 @@
 So a 64-bit integer is a number, an enum is read as a number only, and a list is read and written item by item.
 """
 
-import base64
-import binascii
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import is_map
+from adapters.rest.go_numbers import decode_base64
 from adapters.rest.scalars import ToJson, integer_range, scalar_from_json, scalar_to_json
 
 _F = FieldDescriptor
@@ -107,8 +106,8 @@ def _bytes(value: Any) -> bytes:
     if type(value) is not str:
         raise ValueInvalid("expected a base64 string", go=_cannot(value, "[]uint8"))
     try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64(value, url_safe=False)
+    except ValueError:
         raise ValueInvalid("expected a base64 string") from None
 
 

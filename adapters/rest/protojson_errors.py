@@ -5,6 +5,7 @@ import re
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from adapters.rest.duplicate_keys import second_place
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import is_map
 from adapters.rest.query import field_named
@@ -19,6 +20,8 @@ _decoder = json.JSONDecoder()
 
 def explain(error: ValueInvalid, data: bytes, body_type: Descriptor | None) -> str:
     """Return protojson's text for a value that was refused, unless the refusal has a Go text of its own."""
+    if error.go.startswith("proto: duplicate field"):
+        return error.go.replace("proto: ", f"proto: {second_place(data.decode('utf-8', 'replace'))}", 1)
     if error.go != error.problem or body_type is None or error.problem.startswith("could not find field"):
         return error.go
     text = data.decode("utf-8", "replace")

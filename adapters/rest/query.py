@@ -15,30 +15,29 @@ from adapters.rest.text_values import Put, put_text
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _MAP_KEY = re.compile(r"(.*)\[(.*)\]")
 
+_KEEPING = "surrogateescape"
+
 FieldPath = tuple[str, ...]
 
 
-def parse_query(query: str) -> dict[str, list[str]]:
-    """Return the values by key, in their order.
+def parse_query(query: bytes) -> dict[str, list[str]]:
+    """Return the values by key, in their order. Bytes that are no UTF-8 become lone surrogates.
 
     Raises:
-        Failure: a semicolon, a bad escape or bytes that are no UTF-8.
+        Failure: a semicolon or a bad escape.
     """
     values: dict[str, list[str]] = {}
-    for part in query.split("&"):
+    for part in query.decode(errors=_KEEPING).split("&"):
         if not part:
             continue
         if ";" in part:
-            raise invalid_field(part.partition("=")[0], "invalid semicolon separator in query")
+            raise invalid_field(_shown(part.partition("=")[0]), "invalid semicolon separator in query")
         key, _, value = part.partition("=")
         bad = _BAD_ESCAPE.search(part)
         if bad:
-            problem = f'invalid URL escape "{part[bad.start() :][:3]}"'
-            raise invalid_field(key, f'query parameter "{key}": {problem}', go=problem)
-        try:
-            values.setdefault(unquote_plus(key, errors="strict"), []).append(unquote_plus(value, errors="strict"))
-        except UnicodeDecodeError:
-            raise invalid_field(key, f'query parameter "{key}": not UTF-8') from None
+            problem = f'invalid URL escape "{_shown(part[bad.start() :][:3])}"'
+            raise invalid_field(_shown(key), f'query parameter "{_shown(key)}": {problem}', go=problem)
+        values.setdefault(unquote_plus(key, errors=_KEEPING), []).append(unquote_plus(value, errors=_KEEPING))
     return values
 
 
@@ -66,7 +65,7 @@ class QueryBinder:
                 text = f'parsing field "{path}": {error.problem}'
                 raise invalid_field(path, text, go=error.go) from None
             except _Refused as error:
-                raise invalid_field(path, str(error)) from None
+                raise invalid_field(_shown(path), str(error)) from None
 
     def _put(self, message: Any, parts: Sequence[str], texts: list[str]) -> None:
         descriptor = self._descriptor
@@ -79,18 +78,28 @@ class QueryBinder:
             field = field_named(descriptor, part)
             if field is None:
                 if self._strict:
-                    raise _Refused(f'unknown query parameter "{".".join(parts)}"')
+                    raise _Refused(f'unknown query parameter "{_shown(".".join(parts))}"')
                 # grpc-gateway makes the parents on its way, even when the end is unknown.
                 if walked and not self._is_covered(walked):
                     _descend(message, walked).SetInParent()
                 return
             walked.append(field)
         if not self._is_covered(walked):
+            if not all(map(_is_text, texts)):
+                raise _Refused(f'query parameter "{".".join(parts)}": not UTF-8')
             _put_values(_descend(message, walked[:-1]), walked[-1], texts)
 
     def _is_covered(self, walked: list[FieldDescriptor]) -> bool:
         names = tuple(field.name for field in walked)
         return any(names[:length] in self._covered for length in range(1, len(names) + 1))
+
+
+def _shown(name: str) -> str:
+    return name.encode(errors="replace").decode()
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\udc80" <= character <= "\udcff" for character in value)
 
 
 class _Refused(Exception):
@@ -109,7 +118,7 @@ def _names(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
 
 @cache
 def _put_for(field: FieldDescriptor) -> Put | None:
-    return put_text(field, any_base=False)
+    return put_text(field, in_path=False)
 
 
 def _descend(message: Any, walked: Sequence[FieldDescriptor]) -> Any:
@@ -135,10 +144,14 @@ def _put_values(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
         raise _Refused(f'field already set for oneof "{oneof.name}"')
     kind = "list" if field.is_repeated else "field"
     for text in texts:
-        try:
-            put(message, text)
-        except ValueInvalid as error:
-            raise ValueInvalid(error.problem, error.path, f'parsing {kind} "{field.name}": {error.go}') from None
+        _put_part(put, message, text, f'{kind} "{field.name}"')
+
+
+def _put_part(put: Put, message: Any, text: str, what: str) -> None:
+    try:
+        put(message, text)
+    except ValueInvalid as error:
+        raise ValueInvalid(error.problem, error.path, f"parsing {what}: {error.go}") from None
 
 
 def _put_entry(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
@@ -149,8 +162,8 @@ def _put_entry(message: Any, field: FieldDescriptor, texts: list[str]) -> None:
     if put_key is None or put_value is None:
         raise _Refused(f'parsing field "{field.name}": unsupported message type')
     entry = getattr(message, field.name).GetEntryClass()()
-    put_key(entry, texts[0])
-    put_value(entry, texts[1])
+    _put_part(put_key, entry, texts[0], f'map key "{field.name}"')
+    _put_part(put_value, entry, texts[1], f'map value "{field.name}"')
     target = getattr(message, field.name)
     if value_field.message_type is not None:
         target[entry.key].CopyFrom(entry.value)

@@ -1,11 +1,11 @@
 """Turns single values into JSON and back, by the rules of protobuf's JSON mapping as Go writes it."""
 
 import base64
-import binascii
 import math
 import re
 import struct
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import enum_of
+from adapters.rest.go_numbers import decode_base64
 
 ToJson = Callable[[Any], Any]
 FromJson = Callable[[Any], Any]
@@ -103,7 +104,7 @@ def _as_float32(value: float) -> float:
 def _go_digits(value: float) -> str:
     mantissa, _, exponent = repr(value).partition("e")
     if 1e-6 <= abs(value) < 1e21:
-        return str(int(value)) if abs(value) >= 1 else _fixed(value)
+        return f"{Decimal(repr(value)):f}" if abs(value) >= 1 else _fixed(value)
     if not exponent:
         mantissa, _, exponent = f"{value:e}".partition("e")
     power = int(exponent)
@@ -148,9 +149,8 @@ def bytes_from_json(value: Any) -> bytes:
     if type(value) is not str:
         raise ValueInvalid("expected a base64 string")
     try:
-        plain = value.replace("-", "+").replace("_", "/").encode()
-        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
+        return decode_base64(value, url_safe="-" in value or "_" in value, padded=len(value) % 4 == 0)
+    except ValueError:
         raise ValueInvalid("expected a base64 string") from None
 
 
@@ -181,7 +181,7 @@ def float_from_json(value: Any) -> float:
         result = float(number)
     except OverflowError:
         raise ValueInvalid("the number is too large") from None
-    if math.isinf(result) and type(value) is not str:
+    if math.isinf(result) and not (type(value) is str and value in _NOT_FINITE):
         raise ValueInvalid("the number is too large")
     return result
 
@@ -189,9 +189,14 @@ def float_from_json(value: Any) -> float:
 def float32_from_json(value: Any) -> float:
     """Return the same as `float_from_json`, for a 32-bit float."""
     result = float_from_json(value)
-    if math.isfinite(result) and abs(result) >= _FLOAT_LIMIT:
+    if not fits_float32(result):
         raise ValueInvalid("the number is too large")
     return result
+
+
+def fits_float32(value: float) -> bool:
+    """Return whether a number stays finite as a 32-bit float, or is not finite anyway."""
+    return not math.isfinite(value) or abs(value) < _FLOAT_LIMIT
 
 
 def _number(text: str) -> int | float:

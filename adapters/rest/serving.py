@@ -18,10 +18,10 @@ from adapters.rest.compression import Compression
 from adapters.rest.descriptors import DescriptorSetInvalid
 from adapters.rest.external_rules import RulesInvalid
 from adapters.rest.hosting import RestApplication
+from adapters.rest.http_protocol import HeadLimits, protocol_with
 from adapters.rest.listening import ListenInvalid, open_sockets
 from adapters.rest.rules import RuleInvalid
 from adapters.rest.settings import RestSettings
-from adapters.rest.trailers import TrailersProtocol
 from services.chassis import garbage
 
 _GOODBYE_SECONDS = 1
@@ -90,7 +90,7 @@ def _config(app: RestApplication, settings: RestSettings) -> uvicorn.Config:
     return uvicorn.Config(
         Compression(app) if settings.compress else app,
         loop="uvloop",
-        http=TrailersProtocol,
+        http=protocol_with(HeadLimits(settings.max_url_bytes, settings.max_header_bytes)),
         ws="none",
         lifespan="on",
         # The address of the peer goes to the upstream as it is; who may set X-Forwarded-For is Envoy's matter.

@@ -51,6 +51,10 @@ class RestSettings(BaseSettings):
     """Whose REST face to show; when not set, Parley's for its own descriptors and grpc-gateway's for others."""
     max_body_bytes: int = 10 * 1024 * 1024
     """The largest request body; a larger one answers 413."""
+    max_url_bytes: int = Field(default=64 * 1024, ge=1024)
+    """The longest path with its query; a longer one answers 414."""
+    max_header_bytes: int = Field(default=64 * 1024, ge=1024)
+    """How long the names and values of a request's headers may be together; longer ones answer 431."""
     default_timeout_seconds: float = 60.0
     """The deadline of a unary call that brings no Grpc-Timeout; 0 for none, as grpc-gateway has by default."""
     heartbeat_seconds: float = 15.0

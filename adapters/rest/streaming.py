@@ -121,7 +121,7 @@ class StreamEndpoint:
         low, high = integer_range(field.type) or (0, 0)
         if not last.isascii() or not last.isdecimal() or len(last) > 20 or not low <= int(last) <= high:
             raise invalid_field("Last-Event-ID", "Last-Event-ID: expected the id of an event of this stream")
-        keys = parse_query(incoming.query.decode("latin-1")) if self.binder.reads_query else {}
+        keys = parse_query(incoming.query) if self.binder.reads_query else {}
         if field.name not in keys and field.json_name not in keys:
             setattr(request, field.name, int(last))
 

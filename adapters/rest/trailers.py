@@ -14,7 +14,7 @@ class TrailersProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if any(name == b"te" for name, _ in cycle.scope["headers"]) and cycle.scope["http_version"] == "1.1":
-            cycle.scope["extensions"] = {EXTENSION: {}}
+            cycle.scope.setdefault("extensions", {})[EXTENSION] = {}
             app = _with_trailers(cycle, app)
         super()._start_asgi_task(cycle, app)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from adapters.rest.dialect import Unescape
 
@@ -17,6 +17,15 @@ _ANY_SLASH = re.compile(r"/|%2F")
 def has_bad_escape(raw_path: bytes) -> bool:
     """Return whether a path has a percent sign that starts no escape."""
     return b"%" in raw_path and _BAD_ESCAPE.search(raw_path) is not None
+
+
+def is_utf8(raw_path: bytes) -> bool:
+    """Return whether a path is a text once its percent-encoding is undone."""
+    try:
+        unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def split_raw(raw_path: str, mode: Unescape) -> list[str]:

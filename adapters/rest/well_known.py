@@ -9,8 +9,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from adapters.rest.decoding import Fill
 from adapters.rest.descriptors import message_class
+from adapters.rest.duplicate_keys import refuse_any
 from adapters.rest.encoding import Encoders
 from adapters.rest.failures import ValueInvalid
+from adapters.rest.go_times import parse_json_duration, parse_json_time
 from adapters.rest.scalars import ToJson, float_to_json, scalar_from_json, scalar_to_json
 
 WRAPPERS = {
@@ -19,6 +21,7 @@ WRAPPERS = {
 }
 _TEXTS = {f"google.protobuf.{kind}" for kind in ("Timestamp", "Duration", "FieldMask")}
 ANY = "google.protobuf.Any"
+_MOMENTS = {"google.protobuf.Timestamp": parse_json_time, "google.protobuf.Duration": parse_json_duration}
 _EXPECTED = {
     "google.protobuf.Timestamp": "expected an RFC 3339 time such as 2026-01-31T12:00:00Z",
     "google.protobuf.Duration": "expected seconds such as 1.5s",
@@ -110,12 +113,15 @@ def fill_well_known(pool: DescriptorPool) -> Any:
                 message.value = convert(value)
 
             return fill_wrapper
+        if name in _MOMENTS:
+            return _fill_moment(name)
         if name not in _TEXTS and name not in _FREE_FORM and name != ANY:
             return None
 
         def fill(message: Any, value: Any) -> None:
             if not _is_finite(value):
                 raise ValueInvalid("a number in it is too large")
+            refuse_any(value)
             try:
                 json_format.ParseDict(value, message, ignore_unknown_fields=True, descriptor_pool=pool)
             except (json_format.ParseError, ValueError, TypeError, AttributeError, OverflowError):
@@ -124,6 +130,18 @@ def fill_well_known(pool: DescriptorPool) -> Any:
         return fill
 
     return find
+
+
+def _fill_moment(name: str) -> Fill:
+    parse = _MOMENTS[name]
+
+    def fill(message: Any, value: Any) -> None:
+        try:
+            message.seconds, message.nanos = parse(value)
+        except (ValueError, TypeError):
+            raise ValueInvalid(_EXPECTED[name]) from None
+
+    return fill
 
 
 def _is_finite(value: Any) -> bool:

@@ -25,7 +25,8 @@ MOST = 10
 """How many violations are told of: they travel in trailers, which have little room."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s.]+(\.[^@\s.]+)+")
+# Of RFC 5321 without quoted local parts and address literals. Who keeps an address, looks closer.
+_EMAIL = re.compile(r"""[^@\s"(),:;<>\[\]\\]{1,64}@[^@\s."(),:;<>\[\]\\]+(\.[^@\s."(),:;<>\[\]\\]+)+""")
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 

@@ -59,6 +59,12 @@ class IdentitySettings(BaseSettings):
     """Within which time; the right password begins it anew."""
     mails_per_hour: int = Field(default=5, ge=1)
     """How many codes and invitations an e-mail address is sent within an hour."""
+    mails_per_client_per_hour: int = Field(default=100, ge=1)
+    """How many codes one network address has sent within an hour, to whomever they go."""
+    invitations_per_hour: int = Field(default=20, ge=1)
+    """How many invitations one user sends within an hour."""
+    invitations_per_organization_per_day: int = Field(default=200, ge=1)
+    """How many invitations the members of one organization send within a day."""
     mail_from: str = Field(default="Parley <parley@localhost>", max_length=320)
     """The sender of mails."""
     smtp_host: str = ""

@@ -39,3 +39,11 @@ class ModelRefused(InferenceError):
     kind = Kind.FAILED_PRECONDITION
     reason = "MODEL_REFUSED"
     template = "the provider of the model {model} refused the request (status {status})"
+
+
+class ContentFiltered(InferenceError):
+    """The provider's content filter took the request to the model `model` for one that is not to be answered."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CONTENT_FILTERED"
+    template = "the content filter of the model {model} refused the request"

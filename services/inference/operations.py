@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from services.chassis import metrics
 from services.chassis.errors import ServiceError
-from services.inference.errors import ModelNotFound
-from services.inference.ports import ServedModel
+from services.inference.errors import ContextLengthExceeded, ModelNotFound
+from services.inference.ports import PromptTooLong, ServedModel
 from services.inference.rules import (
     Message,
     ModelStatus,
@@ -17,12 +17,15 @@ from services.inference.rules import (
     Question,
     Summary,
     ToolCall,
+    estimate,
     fit,
     input_budget,
     most_tokens,
     output_limit,
     tool_tokens,
 )
+from services.inference.rules.normalising import normalised
+from services.inference.rules.results import with_short_results
 
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics
 _MODEL = ("gen_ai_provider_name", "gen_ai_request_model")
@@ -44,6 +47,8 @@ _TOKENS = metrics.histogram(
     (*_MODEL, "gen_ai_token_type"),
     [4**power for power in range(11)],  # as the conventions have it: up to a million
 )
+_MOST_TRIES = 3
+_MOST_SHORTENINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,31 @@ async def generate(
     Raises:
         ModelNotFound: there is no such model.
         ContextLengthExceeded: the last message and the system messages do not fit the model's context.
-        ModelUnavailable, ModelRefused: as in the port ChatModel.
+        ModelUnavailable, ModelRefused, ContentFiltered: as in the port ChatModel.
     """
     model = catalogue.find(question.model_id)
-    prompt = await _prompt(model, defaults, question)
-    async with aclosing(model.chat.stream(prompt)) as parts, aclosing(_metered(model, parts)) as answer:
+    context_tokens = model.context_tokens
+    for tried in range(_MOST_TRIES):
+        prompt = await _prompt(model, context_tokens, defaults, question)
+        try:
+            async with aclosing(_answer(model, prompt)) as answer:
+                async for part in answer:
+                    yield part
+            return
+        except PromptTooLong as told:
+            # The provider knows better what fits than our settings and estimates: it is given less.
+            used = sum(map(estimate, prompt.messages)) + tool_tokens(prompt.tools)
+            fits = told.context_tokens if told.context_tokens and not tried else used // 2 + prompt.max_output_tokens
+            context_tokens = min(fits, context_tokens or fits)
+    raise ContextLengthExceeded(tokens=used, limit=context_tokens)
+
+
+async def _answer(model: ServedModel, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    async with (
+        aclosing(model.chat.stream(prompt)) as parts,
+        aclosing(_metered(model, parts)) as metered,
+        aclosing(normalised(metered, model.model_id)) as answer,
+    ):
         async for part in answer:
             yield part
 
@@ -130,20 +155,31 @@ def list_statuses(catalogue: Catalogue) -> list[ModelStatus]:
     return sorted(statuses, key=lambda status: not status.is_default)
 
 
-async def _prompt(model: ServedModel, defaults: Defaults, question: Question) -> Prompt:
+async def _prompt(model: ServedModel, context_tokens: int, defaults: Defaults, question: Question) -> Prompt:
     max_output = question.max_output_tokens or defaults.max_output_tokens
     temperature = defaults.temperature if question.temperature is None else question.temperature
     messages: Sequence[Message] = question.messages
-    if model.context_tokens:
+    if context_tokens:
         tools = tool_tokens(question.tools)
-        budget = input_budget(model.context_tokens, max_output) - tools
+        budget = input_budget(context_tokens, max_output) - tools
         used = most_tokens(messages)
         # Counting may cost a request; most conversations are short enough to do without.
         if used > budget:
-            counts = await model.counter.count(messages)
-            kept = fit(messages, counts, budget)
-            messages = [messages[index] for index in kept]
-            used = sum(counts[index] for index in kept)
-        max_output = output_limit(model.context_tokens, max_output, used + tools)
+            messages, used = await _fitting(model, messages, budget)
+        max_output = output_limit(context_tokens, max_output, used + tools)
     required = question.tool_required and bool(question.tools)
     return Prompt(tuple(messages), max_output, temperature, question.tools, required)
+
+
+async def _fitting(model: ServedModel, messages: Sequence[Message], budget: int) -> tuple[list[Message], int]:
+    """Return the messages that fit, results of tools shortened if need be, and their tokens."""
+    counts = await model.counter.count(messages)
+    # A shorter text may have more tokens a byte: the second time they are counted, they are nearly right.
+    for _ in range(_MOST_SHORTENINGS):
+        short = with_short_results(messages, counts, budget)
+        if short == list(messages):
+            break
+        messages = short
+        counts = await model.counter.count(messages)
+    kept = fit(messages, counts, budget)
+    return [messages[index] for index in kept], sum(counts[index] for index in kept)

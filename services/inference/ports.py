@@ -7,6 +7,14 @@ from typing import Protocol
 from services.inference.rules import Condition, Message, Prompt, Summary, ToolCall
 
 
+class PromptTooLong(Exception):
+    """A provider says that a prompt does not fit its model; `context_tokens` is how many do, 0 when it does not say."""
+
+    def __init__(self, context_tokens: int) -> None:
+        super().__init__("the prompt does not fit the model")
+        self.context_tokens = context_tokens
+
+
 class ChatModel(Protocol):
     """A model that answers prompts."""
 
@@ -17,7 +25,8 @@ class ChatModel(Protocol):
 
         Raises:
             ModelUnavailable: the model could not be reached, was too slow or broke off.
-            ModelRefused: asking again does not help.
+            ModelRefused, ContentFiltered: asking again does not help.
+            PromptTooLong: a shorter prompt may help.
         """
 
 

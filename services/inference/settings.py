@@ -38,6 +38,12 @@ class InferenceSettings(BaseSettings):
     """The provider's name of the model."""
     openai_context_tokens: int = Field(default=32768, ge=0)
     """How many tokens one request to the provider may hold, its answer included; 0 leaves trimming to the provider."""
+    openai_omit: str = ""
+    """Parameters that are not sent to the provider, such as `temperature, stream_options`; others are learnt."""
+    openai_max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the provider calls the most tokens of an answer; the other name is tried when it refuses this one."""
+    show_thoughts: str = ""
+    """Ids of models whose thoughts (`<think>`, `reasoning_content`) are part of the answer; `*` for all."""
     scripted_delay_ms: float = Field(default=0, ge=0)
     """Milliseconds between the words of a scripted answer."""
     local_context_tokens: int = Field(default=4096, ge=512)
@@ -48,3 +54,7 @@ class InferenceSettings(BaseSettings):
     """Threads of a local model. More than the free cores makes it slower; the default leaves one core free."""
     local_start_seconds: float = Field(default=60.0, gt=0)
     """How long a local model may take to load."""
+
+    def shows_thoughts(self, model_id: str) -> bool:
+        """Whether what the model `model_id` thinks is part of its answers."""
+        return not {model_id, "*"}.isdisjoint(self.show_thoughts.replace(",", " ").split())

@@ -11,10 +11,11 @@ from services.chassis.module import Module, Served
 from services.chassis.resources import Resources
 from services.chassis.secrets import SecretMissing, SecretStore
 from services.inference.backends.cpu_instructions import missing_here
+from services.inference.backends.dialects import Dialect
 from services.inference.backends.estimating_token_counter import EstimatingTokenCounter
 from services.inference.backends.llama_server_process import LlamaServerProcess, ServerOptions
 from services.inference.backends.llama_token_counter import LlamaTokenCounter
-from services.inference.backends.openai_chat_model import OpenAIChatModel, Patience
+from services.inference.backends.openai_chat_model import Manner, OpenAIChatModel, Patience
 from services.inference.backends.openai_connection import Endpoint, OpenAIConnection
 from services.inference.backends.scripted_chat_model import ScriptedChatModel
 from services.inference.errors import ModelNotFound
@@ -112,7 +113,13 @@ class _LocalModels:
                 model_id=model.id,
                 provider="local",
                 context_tokens=options.context_tokens,
-                chat=OpenAIChatModel(model.id, model.id, connection, _patience(settings), by_grammar=True),
+                chat=OpenAIChatModel(
+                    model.id,
+                    model.id,
+                    connection,
+                    _patience(settings),
+                    Manner(by_grammar=True, shows_thoughts=settings.shows_thoughts(model.id)),
+                ),
                 counter=LlamaTokenCounter(model.id, connection),
                 condition=process.condition,
             )
@@ -120,11 +127,14 @@ class _LocalModels:
 
 def _remote(settings: InferenceSettings, connection: OpenAIConnection) -> ServedModel:
     name = settings.openai_model
+    omitted = frozenset(settings.openai_omit.replace(",", " ").split())
+    dialect = Dialect(omitted, settings.openai_max_tokens_name)
+    manner = Manner(shows_thoughts=settings.shows_thoughts(name), dialect=dialect)
     return ServedModel(
         model_id=name,
         provider="openai",
         context_tokens=settings.openai_context_tokens,
-        chat=OpenAIChatModel(name, name, connection, _patience(settings)),
+        chat=OpenAIChatModel(name, name, connection, _patience(settings), manner),
         counter=EstimatingTokenCounter(),
         condition=lambda: Condition(ModelState.READY),
     )

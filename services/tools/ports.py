@@ -183,6 +183,28 @@ class Schemas(Protocol):
         """Return arguments, read from JSON, that are as a schema wants them. Raises ArgumentsInvalid, SandboxBusy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An operation of a document that no tool can do."""
+
+    operation: str
+    reason: str
+
+
+class Documents(Protocol):
+    """OpenAPI documents, as strangers write them: reading one is bounded in time and memory."""
+
+    async def tools(
+        self, document: str, operation_ids: Sequence[str], server_url: str, owner: str
+    ) -> tuple[list[Tool], list[Skipped]]:
+        """Return a tool for each wanted operation, each one of the document when none is named, and what was left out.
+
+        Arguments are the parameters in path, query and headers and what a JSON body or a form holds. What changes
+        something needs approval, until the owner says otherwise. Raises DocumentInvalid, also when an operation that
+        was named cannot be taken; SandboxBusy.
+        """
+
+
 class Egress(Protocol):
     """The guard of what leaves the house."""
 

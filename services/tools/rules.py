@@ -19,6 +19,7 @@ from services.tools.errors import (
 DEFAULT_TIMEOUT_SECONDS = 30
 MAX_CLAIMS = 5
 """A repeatable call that was taken up this often and never ended fails."""
+WITHOUT_BODY = ("GET", "DELETE")
 _IN_URL = re.compile(r"\{([^{}]*)\}")
 
 
@@ -57,6 +58,9 @@ class HttpSource:
     url: str
     query: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    header_arguments: tuple[str, ...] = ()
+    body_argument: str = ""
+    form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,9 @@ def check_source(source: Source, has_secrets: bool) -> None:
             if not split.netloc or "{" in split.scheme + split.netloc + split.query + split.fragment:
                 # Else a model would choose which host gets the secrets.
                 raise SourceInvalid(cause="arguments may stand in the path of the url only")
-            if any(name.lower() in _OURS for name, _ in source.headers):
+            if source.body_argument and (source.form or source.method in WITHOUT_BODY):
+                raise SourceInvalid(cause="body_argument needs a JSON body: no form, GET or DELETE")
+            if any(name.lower() in _OURS for name in (*dict(source.headers), *source.header_arguments)):
                 raise SourceInvalid(cause=f"the headers {', '.join(sorted(_OURS))} are set by Parley")
         case GrpcSource():
             if not source.target or not source.method or not source.descriptor_set:

@@ -59,14 +59,15 @@ class ToolServicer(tool_grpc.ToolServiceServicer):
         return tool_pb.DeleteToolResponse()
 
     async def ImportOpenApi(self, request: tool_pb.ImportOpenApiRequest, context: Any) -> tool_pb.ImportOpenApiResponse:
-        made = await self._imports.openapi(
+        made, skipped = await self._imports.openapi(
             who(),
             request.document,
             list(request.operation_ids),
             request.server_url,
             secret_headers_from(request.secret_headers),
         )
-        return tool_pb.ImportOpenApiResponse(tools=map(tool_to, made))
+        left_out = [tool_pb.SkippedOperation(operation=one.operation, reason=one.reason) for one in skipped]
+        return tool_pb.ImportOpenApiResponse(tools=map(tool_to, made), skipped=left_out)
 
     async def ImportMcp(self, request: tool_pb.ImportMcpRequest, context: Any) -> tool_pb.ImportMcpResponse:
         made = await self._imports.mcp(

@@ -66,7 +66,15 @@ def _source_from(proto: tool_pb2.Tool) -> Source:
             return mcp_from(proto.mcp)
         case _:
             http = proto.http
-            return HttpSource(http.method, http.url, tuple(http.query), tuple(sorted(http.headers.items())))
+            return HttpSource(
+                http.method,
+                http.url,
+                tuple(http.query),
+                tuple(sorted(http.headers.items())),
+                tuple(http.header_arguments),
+                http.body_argument,
+                http.form,
+            )
 
 
 def tool_to(tool: Tool) -> tool_pb2.Tool:
@@ -75,7 +83,15 @@ def tool_to(tool: Tool) -> tool_pb2.Tool:
     match tool.source:
         case HttpSource() as http:
             proto.http.CopyFrom(
-                tool_pb2.HttpSource(method=http.method, url=http.url, query=http.query, headers=dict(http.headers))
+                tool_pb2.HttpSource(
+                    method=http.method,
+                    url=http.url,
+                    query=http.query,
+                    headers=dict(http.headers),
+                    header_arguments=http.header_arguments,
+                    body_argument=http.body_argument,
+                    form=http.form,
+                )
             )
         case GrpcSource() as grpc:
             proto.grpc.CopyFrom(

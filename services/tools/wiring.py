@@ -22,6 +22,7 @@ from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.grpc_caller import GrpcCaller
 from services.tools.backends.http_caller import HttpCaller
 from services.tools.backends.mcp_caller import McpCaller
+from services.tools.backends.openapi_documents import OpenApiDocuments
 from services.tools.backends.postgres_transactions import PostgresTransactions
 from services.tools.backends.stored_secrets import StoredSecrets
 from services.tools.backends.tables import OUTBOX
@@ -51,7 +52,8 @@ async def assemble(resources: Resources) -> Module:
     endings = ValkeyEndings(resources.valkey, wake_ups)
     secrets = StoredSecrets(resources.custody.secrets)
     mcp = McpCaller(guard, settings.max_answer_bytes, settings.mcp_commands)
-    schemas = BoundedSchemas(Sandbox())
+    sandbox = Sandbox()
+    schemas = BoundedSchemas(sandbox)
     tools = KeepTools(transactions, resources.page_tokens, guard, schemas)
     limits = Limits(settings.max_depth, settings.approval_seconds)
     calls = RequestCalls(transactions, resources.page_tokens, endings, limits, schemas)
@@ -77,7 +79,7 @@ async def assemble(resources: Resources) -> Module:
         served=(
             Served(
                 tool_service_pb2_grpc.add_ToolServiceServicer_to_server,
-                ToolServicer(tools, ImportTools(tools, mcp, secrets, guard)),
+                ToolServicer(tools, ImportTools(tools, OpenApiDocuments(sandbox), mcp, secrets, guard)),
                 tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"].full_name,
             ),
             Served(

@@ -15,6 +15,7 @@ from adapters.rest.binding import RequestBinder
 from adapters.rest.codec import Codec, JsonInvalid, dump_json, parse_json
 from adapters.rest.descriptors import DescriptorSet, message_class
 from adapters.rest.dialect import GRPC_GATEWAY
+from adapters.rest.duplicate_keys import second_place
 from adapters.rest.failures import Failure, ValueInvalid
 from adapters.rest.path_template import parse_template
 from adapters.rest.scalars import float_to_json, shortest_float
@@ -116,7 +117,7 @@ def test_reads_and_writes_what_json_format_does(codec: Codec, trial_types: Descr
     message = message_class(kind)()
     codec.decoder(kind)(message, parse_json(dump_json(content)))
     assert message.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
-    written = json.loads(dump_json(codec.encoder(kind)(message)))
+    written = json.loads(dump_json(codec.encoder(kind)(message)), parse_int=float)
     reference = json_format.MessageToDict(
         message, always_print_fields_with_no_presence=True, descriptor_pool=trial_types.pool
     )
@@ -197,7 +198,7 @@ def test_grpc_gateway_ignores_unknown_enum_names(trial_types: DescriptorSet) -> 
     assert codec.encoder(kind)(message)["colors"] == ["COLOR_RED"]
 
 
-@pytest.mark.parametrize("text", [b"", b"  ", b"{", b'{"a":1,"a":2}', b"nul", b"1" * 5000])
+@pytest.mark.parametrize("text", [b"", b"  ", b"{", b"nul", b"1" * 5000])
 def test_what_is_no_json(text: bytes) -> None:
     with pytest.raises(JsonInvalid):
         parse_json(text)
@@ -209,9 +210,8 @@ def test_what_is_no_json(text: bytes) -> None:
         ('{"a":1,"a":2}', "1:8"),
         ('{"é":1,\n  "b":{"c":"}\\"", "c":1}}', "2:19"),
         ('[{"a":1},{"a":1,"\\u0061" : 2}]', "1:17"),
+        ('{"a":1}', ""),
     ],
 )
 def test_a_key_that_is_there_twice_is_shown_in_its_place(text: str, place: str) -> None:
-    with pytest.raises(JsonInvalid) as caught:
-        parse_json(text.encode())
-    assert caught.value.go.startswith(f"proto: (line {place}): duplicate field ")
+    assert second_place(text) == (f"(line {place}): " if place else "")

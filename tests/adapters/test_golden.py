@@ -46,7 +46,15 @@ async def gateway(golden_set: Path, golden_upstream: str) -> AsyncIterator[Face]
 async def ask(port: int, line: str, headers: tuple[str, ...], body: str) -> tuple[int, list[str], str]:
     """Send one request over a bare connection; trailers follow the body, each after a bar."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = [f"{line} HTTP/1.1", "Host: a", "Connection: close", f"Content-Length: {len(body)}", *headers, "", ""]
+    head = [
+        f"{line} HTTP/1.1",
+        "Host: a",
+        "Connection: close",
+        f"Content-Length: {len(body.encode())}",
+        *headers,
+        "",
+        "",
+    ]
     writer.write("\r\n".join(head).encode() + body.encode())
     raw = (await asyncio.wait_for(reader.read(), 10)).decode()
     writer.close()

@@ -176,3 +176,38 @@ async def test_an_accepted_invitation_verifies_the_address(school: School) -> No
     me = await school.member.get("/api/v1/auth/me")
     assert me["emailVerified"]
     assert me["organizationId"] == school.path.rpartition("/")[2]
+
+
+async def test_an_organization_sends_no_mass_of_mails_to_strangers(school: School) -> None:
+    path = f"{school.path}/invitations"
+    answers = [
+        await school.owner.ask("POST", path, json={"email": f"{uuid4().hex}@victims.example"}) for _ in range(22)
+    ]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [200] * statuses.count(200) + [429] * statuses.count(429)
+    # The fixture has sent one of the twenty.
+    assert statuses.count(200) <= 20
+    refusal(answers[-1], 429, 8, reason="TOO_MANY_ATTEMPTS")
+    assert int(answers[-1].headers["retry-after"]) > 60
+
+
+async def test_an_invitation_goes_to_one_address(school: School) -> None:
+    locals_ = ("a0,victim", "a b", '"a,b"', "a@b", "a..b", ".a", "a;b", "<a", "a:b", "a(x)", "")
+    domains = ("example", "[127.0.0.1]", "-example.org", "exam_ple.org", "example..org", "a.org,b.org")
+    for email in (*(f"{one}@example.org" for one in locals_), *(f"a@{one}" for one in domains)):
+        answer = await school.owner.ask("POST", f"{school.path}/invitations", json={"email": email})
+        refusal(answer, 400, 3, field="email")
+
+
+async def test_the_name_of_an_organization_brings_no_link_into_a_mail(
+    school: School, edge: Edge, mailbox: Mailbox
+) -> None:
+    name = f"Win at https://evil.example/{uuid4().hex[:8]} now"
+    await school.owner.ask("PATCH", school.path, json={"name": name})
+    guest = await edge.register()
+    await school.owner.post(f"{school.path}/invitations", email=guest.user["email"])
+    mailbox.wait_for(guest.user["email"], 2)
+    text = next(text for text in mailbox.texts(guest.user["email"]) if "invited" in text)
+    assert "“Win at https evil example " in text
+    assert "evil.example" not in text
+    assert "//" not in text

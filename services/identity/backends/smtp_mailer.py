@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email import policy
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, make_msgid, parseaddr
 from typing import Literal
 
 import aiosmtplib
@@ -35,6 +37,9 @@ class SmtpMailer:
         try:
             await aiosmtplib.send(
                 message_of(mail, self.sender),
+                # Said in full: whom it goes to is not read out of a header.
+                sender=parseaddr(self.sender)[1],
+                recipients=[mail.to],
                 hostname=self.host,
                 port=self.port,
                 username=self.username or None,
@@ -49,10 +54,12 @@ class SmtpMailer:
 
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:
-    """Return the message of a mail."""
-    message = EmailMessage()
+    """Return the message of a mail. Raises ValueError for a line break in a header, and for more than one address."""
+    message = EmailMessage(policy=policy.default.clone(utf8=not mail.to.isascii()))
     message["From"] = sender
-    message["To"] = mail.to
+    message["To"] = Address(addr_spec=mail.to) if mail.to.isascii() else mail.to
+    if [address.addr_spec for address in message["To"].addresses] != [mail.to]:
+        raise ValueError("a mail goes to one address")
     message["Subject"] = mail.subject
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">"))

@@ -14,6 +14,7 @@ from services.identity.operations.limit_attempts import LimitAttempts
 from services.identity.ports.accounts import Invitations, MailQueue, MemberRoles, Requests
 from services.identity.ports.directory import Directory
 from services.identity.ports.work import Clock
+from services.identity.rules.identifiers import canonical_email, canonical_login, deliverable_email
 from services.identity.rules.organizations import (
     INVITATION_LIFETIME,
     Invitation,
@@ -48,7 +49,7 @@ class KeepInvitations:
 
         Raises:
             MemberRoleTooLow: for a role above the caller's own, too.
-            TooManyAttempts: the address was sent too many mails.
+            TooManyAttempts: the address was sent too many mails, or caller or organisation have sent too many.
             RequestIdReused: the request id came before with something else, or its invitation is no longer open.
         """
         _, mine = await self.admission.admit(organization_id, MemberRole.ADMIN)
@@ -60,10 +61,13 @@ class KeepInvitations:
             if found is None:
                 raise RequestIdReused(request_id=request_id)
             return found
-        await self.limits.of_mails(email)
-        invitation = Invitation(new_id(), organization_id, email.strip(), role, now, now + INVITATION_LIFETIME)
+        form = canonical_email(email)
+        await self.limits.of_invitations(user_id, organization_id)
+        await self.limits.of_mails(form)
+        address = deliverable_email(email)
+        invitation = Invitation(new_id(), organization_id, address, role, now, now + INVITATION_LIFETIME)
         async with self.journal.recording(
-            "invitation.create", str(organization_id), email=email, role=role.name.lower()
+            "invitation.create", str(organization_id), email=form, role=role.name.lower()
         ) as entry:
             entry.details["invitation_id"] = str(invitation.invitation_id)
             await self.invitations.add(invitation)
@@ -102,7 +106,7 @@ class KeepInvitations:
         invitation = await self.invitations.by_token(fingerprint(token.strip()), self.clock())
         alone = [members_of(invitation.organization_id), membership_of(user_id)] if invitation else []
         async with self.journal.recording("invitation.accept", alone=alone) as entry:
-            if invitation is None or invitation.email.casefold() != user.email.casefold():
+            if invitation is None or canonical_login(invitation.email) != canonical_login(user.email):
                 raise InvitationNotFound
             # The one statement that decides: another acceptance or a revocation may have been first.
             if not await self.invitations.close(invitation.invitation_id, invitation.organization_id, self.clock()):

@@ -50,6 +50,7 @@ class KeepPasswords:
     async def forget(self, email: str) -> None:
         """Have a code sent. Whether anybody has the address, is asked after the answer: nobody can time it."""
         await self.limits.of_address()
+        await self.limits.of_mails_asked_for()
         await self.limits.of_mails(email)
         async with self.journal.recording("password.forget", email=email):
             await self.mails.code(Purpose.RESET_PASSWORD, email)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
+from uuid import UUID
 
 from services.chassis.interceptors import client_address
 from services.identity.errors import TooManyAttempts
@@ -20,6 +21,12 @@ class LimitAttempts:
     per_address: Limit
     per_account: Limit
     mails: Limit
+    """Of mails to one e-mail address."""
+    mails_asked_for: Limit
+    """Of mails that one network address asks for, to whomever they go."""
+    invitations: Limit
+    """Of one sender."""
+    invitations_of_organization: Limit
 
     async def of_address(self) -> None:
         """Count a try of this RPC's client. Raises TooManyAttempts, AttemptsNotCounted."""
@@ -37,6 +44,16 @@ class LimitAttempts:
     async def of_mails(self, email: str) -> None:
         """Count a mail to an address, whether anybody has it or not. Raises TooManyAttempts, AttemptsNotCounted."""
         await self._add(f"mail:{email.strip().casefold()}", self.mails)
+
+    async def of_mails_asked_for(self) -> None:
+        """Count a mail that this RPC's client asks for. Raises TooManyAttempts, AttemptsNotCounted."""
+        if address := client_address.current():
+            await self._add(f"mails-asked-for:{_network(address)}", self.mails_asked_for)
+
+    async def of_invitations(self, user_id: str, organization_id: UUID) -> None:
+        """Count an invitation for its sender and the organisation. Raises TooManyAttempts, AttemptsNotCounted."""
+        await self._add(f"invitations:{user_id}", self.invitations)
+        await self._add(f"invitations-of:{organization_id}", self.invitations_of_organization)
 
     async def _add(self, bucket: str, limit: Limit) -> None:
         if wait := await self.attempts.add(bucket, limit):

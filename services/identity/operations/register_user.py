@@ -32,6 +32,8 @@ class RegisterUser:
         await self.limits.of_address()
         if fault := password_fault(password, email, username):
             raise InvalidFields([("password", fault)])
+        # The address may be anybody's: nobody has shown to read it.
+        await self.limits.of_mails_asked_for()
         async with self.journal.recording("user.register") as entry:
             user = await self.users.create(NewUser(email, username, password, display_name))
             entry.actor_id = entry.subject_id = str(user.user_id)

@@ -4,18 +4,19 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.chassis import logs
+from services.chassis.errors import InvalidFields
 from services.identity.ports.accounts import Codes, Invitations, Mailer
 from services.identity.ports.directory import Directory
 from services.identity.ports.work import Clock
 from services.identity.rules.accounts import Mail, Purpose
+from services.identity.rules.identifiers import deliverable_email
+from services.identity.rules.mails import code_mail, invitation_mail, notice_mail
 from services.identity.rules.notices import Notice, words_of
 from services.identity.rules.sessions import fingerprint
 
+_log = logs.get(__name__)
 _TOKEN_BYTES = 32
-_SUBJECTS = {
-    Purpose.VERIFY_EMAIL: "Your code to verify your e-mail address",
-    Purpose.RESET_PASSWORD: "Your code to set a new password",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,7 @@ class SendMails:
         if user is None or not user.is_active or (purpose is Purpose.VERIFY_EMAIL and user.email_verified):
             return
         code = await self.codes.make(purpose, email)
-        text = (
-            f"Hello {user.display_name},\n\nyour code is {code}. It is good for ten minutes and one use.\n\n"
-            "If you did not ask for it, you need not do anything.\n"
-        )
-        await self.mailer.send(Mail(user.email, _SUBJECTS[purpose], text))
+        await self._send(code_mail(user.email, purpose, code))
 
     async def invitation(self, invitation_id: UUID) -> None:
         """Send an invitation that is still open. Sending it again makes the token of the mail before useless."""
@@ -50,11 +47,7 @@ class SendMails:
             return
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         await self.invitations.set_token(invitation_id, fingerprint(token))
-        text = (
-            f"Hello,\n\nyou are invited to join {organization.name}. Register or sign in with this e-mail address and "
-            f"accept with this token:\n\n{token}\n\nIt is good until {invitation.expires_at:%d %B %Y}.\n"
-        )
-        await self.mailer.send(Mail(invitation.email, f"Invitation to {organization.name}", text))
+        await self._send(invitation_mail(invitation.email, organization.name, token, invitation.expires_at))
 
     async def notice(self, notice: Notice) -> None:
         """Send a notice to its user, to a disabled one too; nothing when the user is gone or the kind has no words."""
@@ -62,5 +55,13 @@ class SendMails:
         user = await self.directory.users.get(notice.user_id) if words else None
         if words is None or user is None:
             return
-        subject, text = words
-        await self.mailer.send(Mail(user.email, subject, f"Hello {user.display_name},\n\n{text}\n"))
+        await self._send(notice_mail(user.email, *words))
+
+    async def _send(self, mail: Mail) -> None:
+        try:
+            deliverable_email(mail.to)
+        except InvalidFields:
+            # Kept from the time before addresses had a strict grammar; trying again would not help.
+            _log.warning("mail not sent: its address is none", subject=mail.subject)
+            return
+        await self.mailer.send(mail)

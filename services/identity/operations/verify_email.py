@@ -38,6 +38,7 @@ class VerifyEmail:
     async def resend(self, email: str) -> None:
         """Have another code sent. Whether anybody has the address, is asked after the answer: nobody can time it."""
         await self.limits.of_address()
+        await self.limits.of_mails_asked_for()
         await self.limits.of_mails(email)
         async with self.journal.recording("email.resend", email=email):
             await self.mails.code(Purpose.VERIFY_EMAIL, email)

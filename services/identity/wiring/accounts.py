@@ -149,6 +149,9 @@ def _limits(settings: IdentitySettings, resources: Resources) -> LimitAttempts:
         per_address=Limit(settings.attempts_per_address, _MINUTE),
         per_account=Limit(settings.attempts_per_account, settings.attempts_per_account_seconds),
         mails=Limit(settings.mails_per_hour, _HOUR),
+        mails_asked_for=Limit(settings.mails_per_client_per_hour, _HOUR),
+        invitations=Limit(settings.invitations_per_hour, _HOUR),
+        invitations_of_organization=Limit(settings.invitations_per_organization_per_day, 24 * _HOUR),
     )
 
 

@@ -9,6 +9,7 @@ import httpx2
 
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.guarded_http import AnswerEncoded, AnswerTooLarge, guarded_client
+from services.tools.backends.http_content import body_of, in_headers
 from services.tools.ports import CallFailed
 from services.tools.rules import HttpSource, Source, filled_url, path_arguments
 
@@ -33,14 +34,19 @@ class HttpCaller:
     ) -> str:
         """See the port. An answer other than 2xx fails; a redirect is an answer other than 2xx."""
         assert isinstance(source, HttpSource)  # noqa: S101 - chosen by the type of the source
-        url, query, body = _placed(source, arguments)
+        in_header, others = in_headers(source, arguments)
+        url, query, left = _placed(source, others)
+        body, kind = body_of(source, left)
         # Looked at here too, although the connection is guarded: it says more, and secrets are kept off plain HTTP.
         secret = any(name.lower() != "idempotency-key" for name in headers)
         await self._guard.check_url(url, has_secrets=secret)
-        sent = {**dict(source.headers), **headers}
+        # What stands later wins: no argument takes the place of a secret.
+        sent = httpx2.Headers({**kind, **in_header})
+        sent.update(dict(source.headers))
+        sent.update(headers)
         async with guarded_client(self._guard, self._max_answer_bytes, sent, seconds) as client:
             try:
-                response = await client.request(source.method, url, params=query or None, json=body)
+                response = await client.request(source.method, url, params=query or None, content=body)
             except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
                 raise CallFailed("UNREACHABLE", "the server cannot be reached", done=False, passing=True) from None
             except AnswerTooLarge:

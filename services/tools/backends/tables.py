@@ -88,7 +88,10 @@ def _source(stored: tuple[str, dict[str, Any]]) -> Source:
     if kind == "mcp":
         return McpSource(**values)
     headers = tuple((name, value) for name, value in values["headers"])
-    return HttpSource(values["method"], values["url"], tuple(values["query"]), headers)
+    # Tools that were made before these could be said hold nothing of them.
+    in_headers = tuple(values.get("header_arguments", ()))
+    whole_body, is_form = values.get("body_argument", ""), values.get("form", False)
+    return HttpSource(values["method"], values["url"], tuple(values["query"]), headers, in_headers, whole_body, is_form)
 
 
 def stored_tool(tool: Tool) -> dict[str, Any]:

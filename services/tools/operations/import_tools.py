@@ -1,16 +1,14 @@
 """Make tools of the operations of an OpenAPI document, or of what an MCP server can do."""
 
-import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who
 from services.tools.errors import ServerUnusable
 from services.tools.operations.keep_tools import KeepTools
-from services.tools.operations.read_openapi import tools_of
-from services.tools.ports import CallFailed, Egress, McpServers, Secrets
+from services.tools.ports import CallFailed, Documents, Egress, McpServers, Secrets, Skipped
 from services.tools.rules import McpSource, SecretHeader, Tool
 
 
@@ -19,22 +17,24 @@ class ImportTools:
     """The operations that register several tools at once, all of them or none."""
 
     tools: KeepTools
+    documents: Documents
     servers: McpServers
     secrets: Secrets
     egress: Egress
 
     async def openapi(
         self, who: Who, document: str, operation_ids: Sequence[str], server_url: str, headers: tuple[SecretHeader, ...]
-    ) -> list[Tool]:
-        """Register operations of an OpenAPI 3 document and return the tools.
+    ) -> tuple[list[Tool], list[Skipped]]:
+        """Register operations of an OpenAPI 3 document and return the tools, and the operations that were left out.
 
         Raises:
             DocumentInvalid: the document cannot be read, or lacks one of the operations.
+            SandboxBusy: it cannot be read now.
             and what KeepTools.create raises.
         """
-        # A large document takes a while to read.
-        wanted = await asyncio.to_thread(tools_of, document, operation_ids, server_url, headers)
-        return await self.tools.create_all(who, wanted)
+        found, skipped = await self.documents.tools(document, operation_ids, server_url, who.owner)
+        wanted = [replace(tool, secret_headers=headers) for tool in found]
+        return await self.tools.create_all(who, wanted), skipped
 
     async def mcp(
         self, who: Who, server: McpSource, names: Sequence[str], headers: tuple[SecretHeader, ...]

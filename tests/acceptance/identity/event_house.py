@@ -124,7 +124,8 @@ async def event_house(
     database: Database, postgres_url: str, valkey: Redis, valkey_url: str, home: Path, events_url: str, **identity: str
 ) -> AsyncIterator[EventHouse]:
     """Serve identity with its background loops, listen beside it, and have a worker; `identity` are its settings."""
-    given = {"ATTEMPTS_PER_ADDRESS": "1000000", "ADMIN_EMAIL": ADMIN, "ADMIN_PASSWORD": PASSWORD, **identity}
+    many = {"ATTEMPTS_PER_ADDRESS": "1000000", "MAILS_PER_CLIENT_PER_HOUR": "1000000"}
+    given = {**many, "ADMIN_EMAIL": ADMIN, "ADMIN_PASSWORD": PASSWORD, **identity}
     chosen = {f"PARLEY_IDENTITY_{name}": value for name, value in given.items()}
     published = b""
     with serving_key_set(lambda: published) as jwks_url:

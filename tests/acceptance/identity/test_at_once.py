@@ -67,7 +67,9 @@ class School:
 
     async def person(self) -> UUID:
         """Return somebody new."""
-        return (await self.directory.users.create(newcomer())).user_id
+        user_id = (await self.directory.users.create(newcomer())).user_id
+        await self.directory.users.verify_email(user_id)
+        return user_id
 
     async def founded(self, *more: MemberRole) -> tuple[UUID, list[UUID]]:
         """Return an organisation and its people: an owner, and one for each role."""
@@ -105,7 +107,7 @@ def school(directory: Directory, database: Database, valkey: Redis) -> School:
     roles, offers, requests = PostgresMemberRoles(work), PostgresInvitations(work), PostgresRequests(work)
     admission = AdmitToOrganization(directory, roles)
     much = Limit(10_000, 60)
-    limits = LimitAttempts(ValkeyAttempts(valkey), much, much, much)
+    limits = LimitAttempts(ValkeyAttempts(valkey), *[much] * 6)
     queue = OutboxMailQueue(work, Outbox(database, OUTBOX))
     keys = KeepApiKeys(PostgresApiKeys(work), requests, directory.users, ended, journal, pages, frozenset(), now)
     return School(

@@ -13,13 +13,14 @@ from services.chassis.database import Database
 from services.chassis.interceptors.client_address import METADATA_KEY
 from tests.acceptance.identity.test_service import PASSWORD, Client, running
 
-PER_ADDRESS, PER_ACCOUNT = 6, 4
+PER_ADDRESS, PER_ACCOUNT, PER_CLIENT = 6, 4, 5
 
 
 @pytest.fixture
 async def client(database: Database, valkey: Redis, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """A client of a server with low limits."""
     limits = {"ATTEMPTS_PER_ADDRESS": PER_ADDRESS, "ATTEMPTS_PER_ACCOUNT": PER_ACCOUNT, "MAILS_PER_HOUR": 2}
+    limits |= {"MAILS_PER_CLIENT_PER_HOUR": PER_CLIENT}
     async with running(database, valkey, tmp_path_factory.mktemp("home"), **limits) as client:
         yield client
 
@@ -42,6 +43,12 @@ class Guesser:
         """Ask for a code and return how that ended."""
         request = auth_pb.ForgotPasswordRequest(email=email)
         return await self.ended(self._client.auth.ForgotPassword(request, metadata=self.metadata))
+
+    async def register(self) -> str:
+        """Register a stranger's address and return how that ended."""
+        name = f"ann-{uuid4().hex}"
+        request = auth_pb.RegisterRequest(email=f"{name}@victims.example", username=name, password=PASSWORD)
+        return await self.ended(self._client.auth.Register(request, metadata=self.metadata))
 
     async def ended(self, call: Awaitable[object]) -> str:
         try:
@@ -109,3 +116,13 @@ async def test_the_refusal_says_when_to_come_back(client: Client) -> None:
     retry = error_details_pb2.RetryInfo()
     assert status.details[-1].Unpack(retry)
     assert 0 < retry.retry_delay.ToTimedelta().total_seconds() <= 900
+
+
+async def test_one_address_has_only_so_many_mails_sent_to_whomever_they_go(client: Client) -> None:
+    sender = Guesser(client)
+    ends = [await sender.register() for _ in range(PER_CLIENT + 1)]
+    assert ends == ["OK"] * PER_CLIENT + ["RESOURCE_EXHAUSTED"]
+    assert await Guesser(client).register() == "OK"
+    other = Guesser(client)
+    ends = [await other.forget(f"{somebody()}@a.org") for _ in range(PER_CLIENT + 1)]
+    assert ends == ["OK"] * PER_CLIENT + ["RESOURCE_EXHAUSTED"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from email import message_from_bytes, policy
+from email.errors import HeaderParseError
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ class Inbox:
 
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
         self.is_full = False
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:
         if self.is_full:
             return "452 4.2.2 mailbox full"
+        self.recipients.append(list(envelope.rcpt_tos))
         self.taken.append(message_from_bytes(envelope.content or b"", policy=policy.default))  # type: ignore[arg-type]
         return "250 OK"
 
@@ -127,3 +130,41 @@ async def test_a_folder_keeps_mails_for_their_owner_only(tmp_path: Path, capsys:
     shown = capsys.readouterr()
     assert "12345678" not in shown.out + shown.err
     assert "12345678" not in repr(MAIL)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a0,victim@example.com",
+        "ann@example.com, victim@example.com",
+        "ann@example.com\r\nBcc: victim@example.com",
+        "ann@example.com\nBcc: victim@example.com",
+        "Ann <ann@example.com>",
+        "all: ann@example.com, victim@example.com;",
+        "ann@example.com (x",
+        "ann@[127.0.0.1], victim@example.com",
+        "ánn@example.com, victim@example.com",
+        "",
+        "ann",
+    ],
+)
+async def test_a_mail_goes_to_one_address(inbox: Inbox, port: int, to: str) -> None:
+    with pytest.raises((ValueError, IndexError, HeaderParseError)):
+        await mailer(port).send(Mail(to, "Your code", "12345678"))
+    assert inbox.taken == []
+
+
+@pytest.mark.parametrize("subject", ["a\r\nBcc: victim@example.com", "a\nb", "a\rb"])
+async def test_nothing_gets_into_a_header_by_a_line_break(inbox: Inbox, port: int, subject: str) -> None:
+    with pytest.raises(ValueError, match=r"(?i)header"):
+        await mailer(port).send(Mail(MAIL.to, subject, "12345678"))
+    assert inbox.taken == []
+
+
+async def test_the_text_of_a_mail_begins_no_header_and_no_other_mail(inbox: Inbox, port: int) -> None:
+    text = "Bcc: victim@example.com\r\n.\r\nMAIL FROM:<x@example.com>\r\n\r\nend\n"
+    await mailer(port).send(Mail(MAIL.to, "Your code", text))
+    (message,) = inbox.taken
+    assert message["Bcc"] is None
+    assert message.get_content().splitlines() == text.splitlines()
+    assert inbox.recipients == [[MAIL.to]]

@@ -92,7 +92,9 @@ async def running(database: Database, valkey: Redis, home: Path, **limits: int) 
         )
         with pytest.MonkeyPatch.context() as environment:
             # All the people of these tests come from one address.
-            for name, value in ({"ATTEMPTS_PER_ADDRESS": 1_000_000} | limits).items():
+            for name, value in (
+                {"ATTEMPTS_PER_ADDRESS": 1_000_000, "MAILS_PER_CLIENT_PER_HOUR": 1_000_000} | limits
+            ).items():
                 environment.setenv(f"PARLEY_IDENTITY_{name}", str(value))
             module = await assemble(resources)
         await module.prepare()

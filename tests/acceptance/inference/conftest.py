@@ -7,7 +7,7 @@ import pytest
 
 from services.inference.backends.cpu_instructions import missing_here
 from services.inference.backends.llama_server_process import LlamaServerProcess, ServerOptions
-from services.inference.backends.openai_chat_model import OpenAIChatModel, Patience
+from services.inference.backends.openai_chat_model import Manner, OpenAIChatModel, Patience
 from services.inference.backends.openai_connection import OpenAIConnection
 from services.inference.weights import read_lock
 
@@ -41,5 +41,5 @@ async def local_connection(local_process: LlamaServerProcess) -> AsyncIterator[O
 def local_model(local_connection: OpenAIConnection) -> OpenAIChatModel:
     """SmolLM2 as `PARLEY_INFERENCE_PROVIDER=local` runs it."""
     return OpenAIChatModel(
-        "smollm2-135m-instruct", "smollm2-135m-instruct", local_connection, PATIENCE, by_grammar=True
+        "smollm2-135m-instruct", "smollm2-135m-instruct", local_connection, PATIENCE, Manner(by_grammar=True)
     )

@@ -19,7 +19,7 @@ from services.inference.rules import Message, Prompt, Summary
 from services.inference.settings import InferenceSettings
 from services.inference.wiring import provider_connection
 from tests.acceptance.inference.conftest import PATIENCE
-from tests.acceptance.inference.provider import Answer, chunk, providing, refusing, streaming
+from tests.support.model_server import Answer, chunk, providing, refusing, streaming
 from tests.support.stores import free_port
 
 _PROMPT = Prompt((Message("user", "Hello"),), 100, 0.5)

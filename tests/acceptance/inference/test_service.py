@@ -27,7 +27,7 @@ from services.chassis.settings import ChassisSettings
 from services.chassis.tokens import ServiceTokens
 from services.inference.errors import ModelNotFound
 from services.inference.wiring import assemble
-from tests.acceptance.inference.provider import chunk, providing, streaming
+from tests.support.model_server import chunk, providing, streaming
 from tests.support.scrapes import scraped
 from tests.support.stores import free_port
 

@@ -13,7 +13,7 @@ from services.inference.ports import ChatModel
 from services.inference.rules import Message, Prompt, Summary, Tool, ToolCall, fit
 from services.tools.backends.bounded_schemas import BoundedSchemas
 from tests.acceptance.inference.conftest import PATIENCE
-from tests.acceptance.inference.provider import providing, streaming
+from tests.support.model_server import providing, streaming
 
 TOOLS = (Tool("weather", "Tells the weather.", '{"type": "object"}'), Tool("order", "", '{"type": "object"}'))
 

@@ -18,8 +18,8 @@ from services.chassis.database import Database
 from services.chassis.migrations import migrate
 from services.chassis.tokens import ServiceTokens
 from services.registry import CAPABILITIES
-from tests.acceptance.inference.provider import providing, refusing
 from tests.acceptance.secrets.conftest import open_session
+from tests.support.model_server import providing, refusing
 from tests.support.polling import until
 from tests.support.running_vault import RunningVault
 from tests.support.stores import free_port

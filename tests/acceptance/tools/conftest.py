@@ -20,6 +20,7 @@ from services.tools.backends.bounded_schemas import BoundedSchemas
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.http_caller import HttpCaller
 from services.tools.backends.mcp_caller import McpCaller
+from services.tools.backends.openapi_documents import OpenApiDocuments
 from services.tools.backends.postgres_transactions import PostgresTransactions
 from services.tools.backends.stored_secrets import StoredSecrets
 from services.tools.backends.tables import OUTBOX
@@ -53,7 +54,7 @@ class House:
         self.tools = KeepTools(self.transactions, tokens, self.guard, self.schemas)
         self.secrets = StoredSecrets(SecretStore(EnvironmentSecrets(), 60))
         mcp = McpCaller(self.guard, 100_000, {})
-        self.imports = ImportTools(self.tools, mcp, self.secrets, self.guard)
+        self.imports = ImportTools(self.tools, OpenApiDocuments(self.sandbox), mcp, self.secrets, self.guard)
         self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0), self.schemas)
         callers: dict[type[Source], Caller] = {HttpSource: HttpCaller(self.guard, 100_000)}
         self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings, self.schemas)

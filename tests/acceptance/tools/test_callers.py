@@ -51,6 +51,37 @@ async def test_arguments_go_into_path_query_and_body() -> None:
     assert seen.requests[1][3] == b""
 
 
+async def test_arguments_go_into_headers_forms_and_whole_bodies() -> None:
+    seen = Seen()
+    async with serving(web(seen)) as port:
+        caller, url = HttpCaller(guard(port), LIMIT), f"http://127.0.0.1:{port}/a"
+        form = HttpSource("POST", url, ("q",), (), ("X-Trace", "X-Flags"), "", True)
+        arguments = {
+            "q": "1",
+            "X-Trace": "t 1",
+            "X-Flags": [True, 2],
+            "name": "Huế & co",
+            "tag": ["a", "b"],
+            "no": None,
+        }
+        await caller.call(form, arguments, {**KEY, "x-trace": "secret"}, 5)
+        await caller.call(HttpSource("POST", url, body_argument="items"), {"items": [1, "ế"]}, KEY, 5)
+        await caller.call(HttpSource("POST", url, body_argument="items"), {}, KEY, 5)
+        for wrong in ("a\r\nHost: b", "ế", {"a": 1}, "x" * 9_000):
+            with pytest.raises(CallFailed, match="X-Trace"):
+                await caller.call(form, {"X-Trace": wrong}, KEY, 5)
+        with pytest.raises(CallFailed, match="name"):
+            await caller.call(form, {"name": {"a": 1}}, KEY, 5)
+    (_, path, headers, body), (_, _, whole_headers, whole), (_, _, _, none) = seen.requests
+    assert path == "/a?q=1"
+    # No argument takes the place of a secret.
+    assert (headers["x-trace"], headers["x-flags"]) == ("secret", "true,2")
+    assert headers["content-type"] == "application/x-www-form-urlencoded"
+    assert body == b"name=Hu%E1%BA%BF+%26+co&tag=a&tag=b"
+    assert (whole_headers["content-type"], json.loads(whole)) == ("application/json", [1, "ế"])
+    assert none == b""
+
+
 @pytest.mark.parametrize("value", ["", ".", ".."])
 async def test_an_argument_cannot_choose_another_path(value: str) -> None:
     seen = Seen()

@@ -11,6 +11,7 @@ from services.chassis.identifiers import new_id
 from services.chassis.owners import Who
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.mcp_caller import McpCaller
+from services.tools.backends.openapi_documents import OpenApiDocuments
 from services.tools.errors import (
     DocumentInvalid,
     EgressRefused,
@@ -137,8 +138,9 @@ async def test_a_tool_is_changed_by_its_owner_who_read_it(house: House, ann: Who
 async def test_operations_of_a_document_become_tools(house: House, ann: Who, write: object) -> None:
     assert callable(write)
     server = f"http://127.0.0.1:{house.port}/api/v1"
-    made = await house.imports.openapi(ann, write(DOCUMENT), [], server, ())
+    made, skipped = await house.imports.openapi(ann, write(DOCUMENT), [], server, ())
     tools = {tool.name: tool for tool in made}
+    assert skipped == []
     assert set(tools) == {"getPet", "putPet", "delete_pets_petId", "addPet"}
     assert tools["getPet"].source == HttpSource("GET", f"{server}/pets/{{petId}}", ("full",))
     assert (tools["getPet"].idempotent, tools["getPet"].needs_approval) == (True, False)
@@ -173,7 +175,7 @@ async def test_operations_of_a_document_become_tools(house: House, ann: Who, wri
             "too deep",
         ),
         (json.dumps({**DOCUMENT, "paths": {"/a": []}}), "no operation|not as OpenAPI"),
-        ("a: &a [x, x]\nopenapi: '3.0'\nb: [*a, *a]\n", "aliases"),
+        ("openapi: '3.0'\na: &a [*a]\n", "the alias a stands in what it stands for"),
         ("!!python/object/apply:os.system ['true']", "neither JSON nor YAML"),
     ],
 )
@@ -201,7 +203,9 @@ async def test_tools_of_an_mcp_server_are_registered(house: House, ann: Who) -> 
     async with serving(mcp_server().streamable_http_app()) as port:
         guard = EgressGuard([80, 443], [f"127.0.0.1:{port}"])
         tools = replace(house.tools, egress=guard)
-        imports = ImportTools(tools, McpCaller(guard, 100_000, {}), house.secrets, guard)
+        imports = ImportTools(
+            tools, OpenApiDocuments(house.sandbox), McpCaller(guard, 100_000, {}), house.secrets, guard
+        )
         server = McpSource(f"http://127.0.0.1:{port}/mcp", "", "")
         made = {tool.name: tool for tool in await imports.mcp(ann, server, ["forecast", "order.umbrella"], ())}
         assert set(made) == {"forecast", "order_umbrella"}

@@ -55,7 +55,7 @@ class House:
         self.audit = MemoryAuditLog()
         self.mails = MemoryMailQueue()
         journal = Journal(MemoryWork(), self.audit, self.clock, directory_is_ours=True)
-        limits = LimitAttempts(MemoryAttempts(), Limit(100, 60), Limit(5, 900), Limit(3, 3600))
+        limits = LimitAttempts(MemoryAttempts(), Limit(100, 60), Limit(5, 900), Limit(3, 3600), *[Limit(100, 60)] * 3)
         # No test with fakes asks for an organisation: theirs are in PostgreSQL, and tested there.
         directory = Directory(self.directory_users, self.sessions, cast("OrganizationDirectory", None))
         self.registering = RegisterUser(self.directory_users, self.mails, limits, journal)

@@ -103,7 +103,9 @@ class MessageMetadata(_message.Message):
     output_tokens: _builtins.int
     """The tokens that the model wrote."""
     finish_reason: _builtins.str
-    """Why the model stopped: `stop`, `length` or `cancelled`."""
+    """Why the model stopped: `stop`, `length` (at a limit), `content_filter` (the provider withheld the rest), `other` (a
+    reason of the provider's own), `unknown` (the provider did not say), or `cancelled`.
+    """
     def __init__(
         self,
         *,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&parley/inference/v1/error_reason.proto\x12\x13parley.inference.v1*\xbb\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12(\n$ERROR_REASON_CONTEXT_LENGTH_EXCEEDED\x10\x01\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x02\x12\"\n\x1e\x45RROR_REASON_MODEL_UNAVAILABLE\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_MODEL_REFUSED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&parley/inference/v1/error_reason.proto\x12\x13parley.inference.v1*\xde\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12(\n$ERROR_REASON_CONTEXT_LENGTH_EXCEEDED\x10\x01\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x02\x12\"\n\x1e\x45RROR_REASON_MODEL_UNAVAILABLE\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_MODEL_REFUSED\x10\x04\x12!\n\x1d\x45RROR_REASON_CONTENT_FILTERED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.inference.v1.error_r
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=64
-  _globals['_ERRORREASON']._serialized_end=251
+  _globals['_ERRORREASON']._serialized_end=286
 # @@protoc_insertion_point(module_scope)

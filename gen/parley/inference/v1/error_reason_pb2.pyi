@@ -40,6 +40,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the provider refused the request, such as for a wrong key. Trying again does not help.
     Sample: {"reason": "MODEL_REFUSED", "domain": "inference.parley", "metadata": {"model": "gpt-4o", "status": "401"}}
     """
+    ERROR_REASON_CONTENT_FILTERED: _ErrorReason.ValueType  # 5
+    """FAILED_PRECONDITION: the provider's content filter refused the request. Say it differently.
+    Sample: {"reason": "CONTENT_FILTERED", "domain": "inference.parley", "metadata": {"model": "gpt-4o"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -63,5 +67,9 @@ Sample: {"reason": "MODEL_UNAVAILABLE", "domain": "inference.parley", "metadata"
 ERROR_REASON_MODEL_REFUSED: ErrorReason.ValueType  # 4
 """FAILED_PRECONDITION: the provider refused the request, such as for a wrong key. Trying again does not help.
 Sample: {"reason": "MODEL_REFUSED", "domain": "inference.parley", "metadata": {"model": "gpt-4o", "status": "401"}}
+"""
+ERROR_REASON_CONTENT_FILTERED: ErrorReason.ValueType  # 5
+"""FAILED_PRECONDITION: the provider's content filter refused the request. Say it differently.
+Sample: {"reason": "CONTENT_FILTERED", "domain": "inference.parley", "metadata": {"model": "gpt-4o"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -62,7 +62,7 @@ class ToolCall(_message.Message):
     name: _builtins.str
     """The tool's name."""
     arguments: _builtins.str
-    """The arguments, in JSON, as the model wrote them."""
+    """The arguments, as the model wrote them: JSON of an object, unless it went wrong."""
     def __init__(
         self,
         *,
@@ -213,7 +213,9 @@ class GenerationSummary(_message.Message):
     model: _builtins.str
     """The model that answered."""
     finish_reason: _builtins.str
-    """Why it stopped: `stop`, `length` or `tool_calls`."""
+    """Why it stopped: `stop`, `length` (at a limit), `tool_calls`, `content_filter` (the provider withheld the rest),
+    `other` (a reason of the provider's own) or `unknown` (the provider did not say).
+    """
     input_tokens: _builtins.int
     """The tokens that it read."""
     output_tokens: _builtins.int

@@ -51,7 +51,8 @@ Global___SecretHeader: _TypeAlias = SecretHeader  # noqa: Y015
 
 @_typing.final
 class HttpSource(_message.Message):
-    """An HTTP request. Arguments named in the URL as `{name}` go there, those of `query` into the query, the rest into a JSON body;
+    """An HTTP request. Arguments named in the URL as `{name}` go there, those of `query` into the query, those of `header_arguments`
+    into headers, the rest into a JSON body;
     with GET, HEAD and DELETE the rest goes into the query too.
     """
 
@@ -81,10 +82,17 @@ class HttpSource(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    HEADER_ARGUMENTS_FIELD_NUMBER: _builtins.int
+    BODY_ARGUMENT_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """GET, POST, PUT, PATCH or DELETE."""
     url: _builtins.str
     """The URL, with `{name}` in its path where an argument goes."""
+    body_argument: _builtins.str
+    """The argument that is the whole JSON body, such as a list, instead of an object of the arguments that go nowhere else."""
+    form: _builtins.bool
+    """Whether the body is a form (`application/x-www-form-urlencoded`) instead of JSON."""
     @_builtins.property
     def query(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The arguments that go into the query."""
@@ -93,6 +101,10 @@ class HttpSource(_message.Message):
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers that are sent as they are."""
 
+    @_builtins.property
+    def header_arguments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The arguments that go into headers of their names. Numbers and truth values are written as in JSON, a list with commas."""
+
     def __init__(
         self,
         *,
@@ -100,10 +112,13 @@ class HttpSource(_message.Message):
         url: _builtins.str = ...,
         query: _abc.Iterable[_builtins.str] | None = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        header_arguments: _abc.Iterable[_builtins.str] | None = ...,
+        body_argument: _builtins.str = ...,
+        form: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers", "method", b"method", "query", b"query", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_argument", b"body_argument", "form", b"form", "header_arguments", b"header_arguments", "headers", b"headers", "method", b"method", "query", b"query", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

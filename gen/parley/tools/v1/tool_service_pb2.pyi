@@ -284,7 +284,7 @@ class ImportOpenApiRequest(_message.Message):
     SERVER_URL_FIELD_NUMBER: _builtins.int
     SECRET_HEADERS_FIELD_NUMBER: _builtins.int
     document: _builtins.str
-    """The document, in JSON or YAML."""
+    """The document, in JSON or YAML. At most 200000 values, with YAML aliases written out, and 100 levels."""
     server_url: _builtins.str
     """Where the server is, instead of what the document says."""
     @_builtins.property
@@ -312,24 +312,56 @@ class ImportOpenApiRequest(_message.Message):
 Global___ImportOpenApiRequest: _TypeAlias = ImportOpenApiRequest  # noqa: Y015
 
 @_typing.final
+class SkippedOperation(_message.Message):
+    """An operation of an OpenAPI document that became no tool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    operation: _builtins.str
+    """Its `operationId`, or its method and path when it has none, such as `post/pets`."""
+    reason: _builtins.str
+    """Why, such as `it needs a body of multipart/form-data, which cannot be sent`."""
+    def __init__(
+        self,
+        *,
+        operation: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedOperation: _TypeAlias = SkippedOperation  # noqa: Y015
+
+@_typing.final
 class ImportOpenApiResponse(_message.Message):
     """Answers ToolService.ImportOpenApi."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOOLS_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[_tool_pb2.Tool]:
-        """The new tools."""
+        """The new tools. What a schema refers to stands in its place, or under `$defs` when it is large or refers to itself."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedOperation]:
+        """The operations that were left out, the first 200 of them."""
 
     def __init__(
         self,
         *,
         tools: _abc.Iterable[_tool_pb2.Tool] | None = ...,
+        skipped: _abc.Iterable[Global___SkippedOperation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["skipped", b"skipped", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -119,8 +119,9 @@ class ToolServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportOpenApi(self, request, context):
-        """Registers operations of an OpenAPI 3 document as tools, all of them or none.
-        Fails with INVALID_ARGUMENT (DOCUMENT_INVALID) or ALREADY_EXISTS (TOOL_NAME_TAKEN).
+        """Registers operations of an OpenAPI 3 document as tools, all of them or none. An operation that no tool can do, such as one
+        whose body is a file, is left out and named in `skipped`; when `operation_ids` names it the import fails.
+        Fails with INVALID_ARGUMENT (DOCUMENT_INVALID), ALREADY_EXISTS (TOOL_NAME_TAKEN) or RESOURCE_EXHAUSTED (SANDBOX_BUSY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,8 +46,9 @@ class ToolServiceStub:
     DeleteTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _tool_service_pb2.DeleteToolResponse]
     """Deletes a tool. Calls that wait for it fail."""
     ImportOpenApi: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.ImportOpenApiRequest, _tool_service_pb2.ImportOpenApiResponse]
-    """Registers operations of an OpenAPI 3 document as tools, all of them or none.
-    Fails with INVALID_ARGUMENT (DOCUMENT_INVALID) or ALREADY_EXISTS (TOOL_NAME_TAKEN).
+    """Registers operations of an OpenAPI 3 document as tools, all of them or none. An operation that no tool can do, such as one
+    whose body is a file, is left out and named in `skipped`; when `operation_ids` names it the import fails.
+    Fails with INVALID_ARGUMENT (DOCUMENT_INVALID), ALREADY_EXISTS (TOOL_NAME_TAKEN) or RESOURCE_EXHAUSTED (SANDBOX_BUSY).
     """
     ImportMcp: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.ImportMcpRequest, _tool_service_pb2.ImportMcpResponse]
     """Asks an MCP server for its tools and registers them, all of them or none.
@@ -74,8 +75,9 @@ class ToolServiceAsyncStub(ToolServiceStub):
     DeleteTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _tool_service_pb2.DeleteToolResponse]  # type: ignore[assignment]
     """Deletes a tool. Calls that wait for it fail."""
     ImportOpenApi: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.ImportOpenApiRequest, _tool_service_pb2.ImportOpenApiResponse]  # type: ignore[assignment]
-    """Registers operations of an OpenAPI 3 document as tools, all of them or none.
-    Fails with INVALID_ARGUMENT (DOCUMENT_INVALID) or ALREADY_EXISTS (TOOL_NAME_TAKEN).
+    """Registers operations of an OpenAPI 3 document as tools, all of them or none. An operation that no tool can do, such as one
+    whose body is a file, is left out and named in `skipped`; when `operation_ids` names it the import fails.
+    Fails with INVALID_ARGUMENT (DOCUMENT_INVALID), ALREADY_EXISTS (TOOL_NAME_TAKEN) or RESOURCE_EXHAUSTED (SANDBOX_BUSY).
     """
     ImportMcp: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.ImportMcpRequest, _tool_service_pb2.ImportMcpResponse]  # type: ignore[assignment]
     """Asks an MCP server for its tools and registers them, all of them or none.
@@ -135,8 +137,9 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_service_pb2.ImportOpenApiRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_service_pb2.ImportOpenApiResponse, _abc.Awaitable[_tool_service_pb2.ImportOpenApiResponse]]:
-        """Registers operations of an OpenAPI 3 document as tools, all of them or none.
-        Fails with INVALID_ARGUMENT (DOCUMENT_INVALID) or ALREADY_EXISTS (TOOL_NAME_TAKEN).
+        """Registers operations of an OpenAPI 3 document as tools, all of them or none. An operation that no tool can do, such as one
+        whose body is a file, is left out and named in `skipped`; when `operation_ids` names it the import fails.
+        Fails with INVALID_ARGUMENT (DOCUMENT_INVALID), ALREADY_EXISTS (TOOL_NAME_TAKEN) or RESOURCE_EXHAUSTED (SANDBOX_BUSY).
         """
 
     @_abc_1.abstractmethod

@@ -32,7 +32,7 @@ class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Format.ValueTy
     FORMAT_UUID: _Format.ValueType  # 1
     """A UUID in its canonical form of 36 characters."""
     FORMAT_EMAIL: _Format.ValueType  # 2
-    """An e-mail address: one `@`, a domain with a dot, no spaces."""
+    """An e-mail address: one `@`, a domain with a dot, no spaces, and none of `"(),:;<>[\\]`."""
     FORMAT_URL: _Format.ValueType  # 3
     """An absolute http or https URL."""
 
@@ -44,7 +44,7 @@ FORMAT_UNSPECIFIED: Format.ValueType  # 0
 FORMAT_UUID: Format.ValueType  # 1
 """A UUID in its canonical form of 36 characters."""
 FORMAT_EMAIL: Format.ValueType  # 2
-"""An e-mail address: one `@`, a domain with a dot, no spaces."""
+"""An e-mail address: one `@`, a domain with a dot, no spaces, and none of `"(),:;<>[\\]`."""
 FORMAT_URL: Format.ValueType  # 3
 """An absolute http or https URL."""
 Global___Format: _TypeAlias = Format  # noqa: Y015

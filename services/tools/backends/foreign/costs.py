@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 _ENOUGH = 10**9
 _MOST_CHAIN = 150
@@ -101,7 +102,7 @@ def pointed_to(root: Any, reference: str) -> Any:
         return None
     found = root
     for part in reference[2:].split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
+        name = unquote(part).replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and name in found:
             found = found[name]
         elif isinstance(found, list) and name.isdecimal() and len(name) < 9 and int(name) < len(found):

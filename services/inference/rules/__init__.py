@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 
+from services.chassis.strict_json import JsonRefused, read_json
 from services.inference.errors import ContextLengthExceeded
 
 SYSTEM = "system"
@@ -17,6 +18,10 @@ MESSAGE_OVERHEAD_TOKENS = 8
 TEMPLATE_OVERHEAD_TOKENS = 48
 """What a chat template adds once: the opening of the answer, and a system message of its own when there is none."""
 _BYTES_PER_TOKEN = 3
+MAX_CALLS = 64
+"""How many calls a model may ask for at once; the contract takes no more."""
+MAX_ARGUMENTS_CHARACTERS = 100_000
+"""How long the arguments of a call may be; the service of tools takes no longer ones."""
 
 
 class ModelState(Enum):
@@ -102,12 +107,23 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a generation went. `finish_reason` is `stop`, `length` or `tool_calls`."""
+    """How a generation went.
+
+    `finish_reason` is `stop`, `length`, `tool_calls`, `content_filter`, `other`, or `unknown` when nothing was told.
+    """
 
     model_id: str
     finish_reason: str
     input_tokens: int
     output_tokens: int
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object as tools read it."""
+    try:
+        return isinstance(read_json(text), dict)
+    except JsonRefused:
+        return False
 
 
 def estimate(message: Message) -> int:
