@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.benchmarks import memory, road, unary
+from tests.benchmarks.bare import running_bare_server
 from tests.benchmarks.http_client import HttpConnection
 from tests.support.callers import edge_of
 from tests.support.running_mesh import running_mesh
@@ -23,10 +24,11 @@ async def main() -> None:
         async with HttpConnection(HOST, mesh.port, token) as connection:
             _, body = await connection.call("POST", "/api/v1/chat/conversations", {})
         conversation_id = json.loads(body)["id"]
-        bare = f"{HOST}:{mesh.port_of('services')}"
+        service = f"{HOST}:{mesh.port_of('services')}"
         print("\nA unary RPC with a token check and a query:")
-        for line in await unary.compare(bare, HOST, mesh.port, token, conversation_id):
-            print(f"  {line}")
+        async with running_bare_server() as bare:
+            for line in await unary.compare(bare, service, HOST, mesh.port, token, conversation_id):
+                print(f"  {line}")
         print(f"\nThe road of a message, {road.MESSAGES} messages in {road.CONVERSATIONS} conversations by REST:")
         for name, rate in (await road.measure(HOST, mesh.port, token)).items():
             print(f"  {name.replace('_', ' ')}: {rate:.0f}")

@@ -1,4 +1,4 @@
-"""What the way through the edge costs: the same RPC on the bare gRPC server, through Envoy, and through REST."""
+"""What each part of the way costs: an RPC on a bare gRPC server, on our service, through Envoy, and through REST."""
 
 import asyncio
 import statistics
@@ -60,20 +60,26 @@ async def measure(calls: list[Call]) -> tuple[float, float]:
     return len(times) / (time.perf_counter() - began), statistics.median(times) * 1000
 
 
-async def compare(bare: str, edge_host: str, edge_port: int, token: str, conversation_id: str) -> list[str]:
+async def compare(
+    bare: str, service: str, edge_host: str, edge_port: int, token: str, conversation_id: str
+) -> list[str]:
     """Return the lines of the report."""
     lines = []
     for connections in CONNECTIONS:
         floor = 0.0
-        for name in ("bare grpc.aio server", "edge gRPC (Envoy)", "edge REST (Envoy, adapter, mesh)"):
+        for name, target in (
+            ("bare grpc.aio server", bare),
+            ("the service itself", service),
+            ("edge gRPC (Envoy)", f"{edge_host}:{edge_port}"),
+            ("edge REST (Envoy, adapter, mesh)", ""),
+        ):
             async with AsyncExitStack() as stack:
                 calls = []
                 for _ in range(connections):
-                    if name.startswith("edge REST"):
-                        way = over_rest(edge_host, edge_port, token, conversation_id)
-                    else:
-                        target = bare if name.startswith("bare") else f"{edge_host}:{edge_port}"
+                    if target:
                         way = over_grpc(target, token, conversation_id)
+                    else:
+                        way = over_rest(edge_host, edge_port, token, conversation_id)
                     calls.append(await stack.enter_async_context(way))
                 rate, median = await measure(calls)
             floor = floor or rate

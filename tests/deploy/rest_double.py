@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,10 +9,14 @@ from typing import Any
 
 
 class RestDouble(ThreadingHTTPServer):
-    """Answers every path with what it received; `keys` is what it publishes, None for 503."""
+    """Answers every path with what it received; `keys` is what it publishes, None for 503.
+
+    A stream sends an event only after the one before it was read: somebody has called /api/read.
+    """
 
     daemon_threads = True
     keys: dict[str, Any] | None = None
+    was_read: threading.Semaphore
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -27,6 +30,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/.well-known/jwks.json":
             self._answer(200 if self.server.keys else 503, self.server.keys or {})
         else:
+            if self.path == "/api/read":
+                self.server.was_read.release()
             seen = {"method": self.command, "path": self.path, "bytes": len(body), "headers": dict(self.headers)}
             self._answer(404 if self.path.startswith("/unknown") else 200, seen)
 
@@ -47,10 +52,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for number in range(3):
-            event = f"id: {number}\ndata: {time.time()}\n\n".encode()
+            event = f"id: {number}\ndata: {number}\n\n".encode()
             self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
             self.wfile.flush()
-            time.sleep(0.3)  # what a model does between two words
+            # The next one is sent when this one was read.
+            if not self.server.was_read.acquire(timeout=30):
+                return
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
@@ -61,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
 def running_rest_double(port: int, keys: dict[str, Any] | None) -> Iterator[RestDouble]:
     """Serve on the loopback port until the end of the block."""
     server = RestDouble(("127.0.0.1", port), _Handler)
-    server.keys = keys
+    server.keys, server.was_read = keys, threading.Semaphore(0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -1,13 +1,16 @@
 """Several hosts of a capability behind a real Envoy: one that dies, hangs or is sick is passed by."""
 
 import asyncio
+import math
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 import grpc
@@ -101,8 +104,23 @@ async def replicas(tmp_path: Path) -> AsyncIterator[Replicas]:
             yield replicas
 
 
+def _fewest(calls: int, chance: float) -> int:
+    """Return below how many of so many fair calls one of two stays with less than a chance."""
+    below, count = Fraction(0), 0
+    while 2 * (below := below + Fraction(math.comb(calls, count), 2**calls)) < chance:
+        count += 1
+    return count
+
+
 async def test_calls_are_shared(replicas: Replicas) -> None:
     await replicas.settle(*_NAMES)
+    calls = 400
+    # Two are drawn, and the one with fewer calls is taken: one after the other, that is a fair coin.
+    fewest = _fewest(calls, 1e-9)
+    assert fewest > calls * 0.3
+    shares = Counter([await replicas.ask() for _ in range(calls)])
+    assert set(shares) == set(_NAMES)
+    assert min(shares.values()) >= fewest, shares
 
 
 async def test_a_replica_that_is_killed_costs_the_call_that_was_on_its_way_at_most(replicas: Replicas) -> None:

@@ -1,7 +1,6 @@
 """What the OpenAI-compatible backend makes of providers that fail, dawdle or differ."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -116,9 +115,10 @@ async def test_an_answer_that_breaks_off_is_unavailable(last: str | None) -> Non
     assert _KEY not in str(failure.value)
 
 
-@pytest.mark.parametrize("said", [(), (chunk("Hi"),)], ids=["never begins", "stops in the middle"])
-async def test_a_provider_that_falls_silent_is_unavailable(said: tuple[str, ...]) -> None:
-    patience = Patience(first_token_seconds=0.3, idle_seconds=0.2)
+@pytest.mark.parametrize(
+    ("said", "patience"), [((), Patience(0.3, 60)), ((chunk("Hi"),), Patience(60, 0.3))], ids=["at once", "half-way"]
+)
+async def test_a_provider_that_falls_silent_is_unavailable(said: tuple[str, ...], patience: Patience) -> None:
     with pytest.raises(ModelUnavailable, match="too long"):
         await _ask(streaming(*said, then_hangs=True), patience)
 
@@ -130,10 +130,9 @@ async def test_closing_an_answer_hangs_up_on_the_provider_at_once() -> None:
     ):
         async with aclosing(model.stream(_PROMPT)) as parts:
             assert await anext(parts) == "Hi"
-            closed_at = time.perf_counter()
-        async with asyncio.timeout(2):
+        # The provider hangs for ever: whoever waited for it would never get here.
+        async with asyncio.timeout(10):
             await provider.listener_left.wait()
-        assert time.perf_counter() - closed_at < 0.2
 
 
 async def test_cancelling_before_the_answer_begins_hangs_up_too() -> None:
@@ -142,7 +141,7 @@ async def test_cancelling_before_the_answer_begins_hangs_up_too() -> None:
         _model(provider.base_url) as model,
     ):
         asking = asyncio.create_task(anext(model.stream(_PROMPT)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await provider.asked.wait()
             asking.cancel()
             await provider.listener_left.wait()

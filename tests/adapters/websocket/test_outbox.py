@@ -38,7 +38,7 @@ async def test_a_full_queue_is_borne_with_for_so_long(size: int, many: int) -> N
     with pytest.raises(Disconnected) as raised:
         await outbox.put(b"x" * size)
     assert raised.value.why == SLOW
-    assert 0.04 < time.monotonic() - began < 1
+    assert 0.04 < time.monotonic() - began < 10
     assert len(outbox) == many
 
 
@@ -62,7 +62,7 @@ async def test_room_is_given_as_soon_as_there_is_some() -> None:
         frames.append(frame)
 
     writing = asyncio.create_task(outbox.write_to(send))
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 30)
     await outbox.flush()
     writing.cancel()
     assert frames == ["x\nx\nx\nx", "last"]

@@ -29,7 +29,7 @@ class Client:
     async def end(self) -> Disconnect:
         """Return why the connection ends."""
         with pytest.raises(Disconnected) as raised:
-            await asyncio.wait_for(self.watch.run(), 5)
+            await asyncio.wait_for(self.watch.run(), 30)
         return raised.value.why
 
 
@@ -51,20 +51,19 @@ async def test_a_ping_wants_an_answer() -> None:
 
 
 async def test_a_connection_outlives_its_token_by_so_much() -> None:
-    client = Client(answers=True, ping_seconds=0.05, expired_seconds=0.2)
-    client.watch.token_shown(_token(0.1))
+    client = Client(answers=True, ping_seconds=0.05, pong_seconds=60, expired_seconds=0.5)
+    client.watch.token_shown(_token(0.5))
     began = time.monotonic()
     assert await client.end() == EXPIRED
-    assert 0.25 < time.monotonic() - began < 1
-    assert client.pings >= 3
+    assert time.monotonic() - began > 0.95
+    assert client.pings >= 2
 
 
 async def test_a_new_token_gives_more_time() -> None:
     client = Client(answers=True, expired_seconds=0.1)
     client.watch.token_shown(_token(0.1))
     running = asyncio.create_task(client.end())
-    await asyncio.sleep(0.1)
-    client.watch.token_shown(_token(0.4))
-    await asyncio.sleep(0.25)
-    assert not running.done()
+    began = time.monotonic()
+    client.watch.token_shown(_token(1))
     assert await running == EXPIRED
+    assert time.monotonic() - began > 1, "it was the first token's end"
