@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from importlib import import_module
 
 from pydantic import SecretStr, ValidationError
@@ -22,6 +23,9 @@ SETTINGS = (
     "services.tools.settings",
 )
 """The modules with settings; one sorted line each."""
+_COMMANDS = ("PARLEY_TOOLS_MCP_COMMANDS",)
+"""Settings that hold command lines by name; their names are shown only."""
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 def settings_classes() -> list[type[BaseSettings]]:
@@ -45,6 +49,10 @@ def print_settings() -> int:
             shown = str(getattr(values, name))
             if shown and variable in secrets:
                 shown = "(hidden)"
+            elif variable in _COMMANDS:
+                # Arguments may hold secrets, such as a token of the server.
+                shown = str(sorted(getattr(values, name)))
+            shown = _CREDENTIALS.sub("//(hidden)@", shown)
             source = "environment" if variable in os.environ else "default or .env"
             meaning = " ".join((field.description or "").split())
             print(f"{variable}={shown}  # {source}. {meaning}")  # noqa: T201

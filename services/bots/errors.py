@@ -33,6 +33,26 @@ class PromptNotFound(BotsError):
     template = "prompt_id: there is no prompt {prompt_id}"
 
 
+class ToolNotFound(BotsError):
+    """Neither the owner nor the caller has such a tool; whether somebody else has, is not told."""
+
+    kind = Kind.NOT_FOUND
+    reason = "TOOL_NOT_FOUND"
+    template = "bot.tool_ids: there is no tool {tool_id}"
+
+
+class ToolsUnavailable(BotsError):
+    """Whose tools these are cannot be told now."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "TOOLS_UNAVAILABLE"
+    template = "the tools cannot be asked for now; try again"
+
+    @property
+    def retry_after_seconds(self) -> float:
+        return 1.0
+
+
 class VersionNotFound(BotsError):
     """The prompt has no such version."""
 

@@ -126,6 +126,13 @@ class Transactions(Protocol):
         """Open a view for reading: each read sees what is committed by then."""
 
 
+class Tools(Protocol):
+    """The tools, which another service keeps."""
+
+    async def of(self, user_id: str, organization_id: str, tool_ids: Sequence[UUID]) -> set[UUID]:
+        """Return those that are the user's or the organisation's. Raises ToolsUnavailable."""
+
+
 class Answering(Protocol):
     """What is needed to answer: read often, so it may be cached; a change shows within a second."""
 

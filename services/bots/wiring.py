@@ -11,6 +11,7 @@ from parley.bots.v1 import (
     prompt_version_service_pb2_grpc,
 )
 
+from services.bots.backends.mesh_tools import MeshTools
 from services.bots.backends.postgres_answering import PostgresAnswering
 from services.bots.backends.postgres_stale_relay import PostgresStaleRelay
 from services.bots.backends.postgres_transactions import PostgresTransactions
@@ -33,7 +34,7 @@ async def assemble(resources: Resources) -> Module:
         resources.valkey, PostgresAnswering(resources.database), BotsSettings().cache_seconds
     )
     relay = PostgresStaleRelay(resources.database, answering)
-    bots = KeepBots(transactions, resources.page_tokens, relay.wake)
+    bots = KeepBots(transactions, resources.page_tokens, MeshTools(resources.mesh), relay.wake)
     versions = VersionPrompts(transactions, resources.page_tokens, relay.wake)
     return Module(
         served=(

@@ -148,6 +148,18 @@ class SessionCheckUnavailable(ServiceError):
         return 1.0
 
 
+class MembershipCheckUnavailable(ServiceError):
+    """What the caller is in the organisation cannot be told, so nothing of it is changed."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "MEMBERSHIP_CHECK_UNAVAILABLE"
+    template = "the membership cannot be checked now; try again"
+
+    @property
+    def retry_after_seconds(self) -> float:
+        return 1.0
+
+
 class ServiceTokenUnavailable(ServiceError):
     """This service cannot get a token of its own from the issuer, so no other service would let it in."""
 

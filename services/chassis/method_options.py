@@ -25,6 +25,8 @@ class Access:
     """What an API key must be good for; with none, no key may call."""
     services: frozenset[str] = frozenset()
     """The services that may call, with LEVEL_SERVICE; none named: any of ours."""
+    organization_role: int = access_pb2.ORGANIZATION_ROLE_UNSPECIFIED
+    """What a caller who acts for an organisation must be in it: a parley.access.v1.OrganizationRole."""
 
     @property
     def is_public(self) -> bool:
@@ -33,6 +35,11 @@ class Access:
 
 
 PUBLIC = Access(access_pb2.LEVEL_PUBLIC)
+
+
+def access_of(rule: access_pb2.AccessRule) -> Access:
+    """Return what the access option of an RPC says."""
+    return Access(rule.level, frozenset(rule.roles), rule.scope, frozenset(rule.services), rule.organization_role)
 
 
 def access_rules(service_names: list[str]) -> dict[str, Access]:
@@ -54,7 +61,7 @@ def access_rules(service_names: list[str]) -> dict[str, Access]:
             elif option.level == access_pb2.LEVEL_UNSPECIFIED:
                 missing.append(path)
             else:
-                rules[path] = Access(option.level, frozenset(option.roles), option.scope, frozenset(option.services))
+                rules[path] = access_of(option)
     if missing:
         raise AccessRuleMissing(f"no option (parley.access.v1.access) on {', '.join(missing)}")
     return rules

@@ -18,6 +18,12 @@ def owner_of(user_id: str, organization_id: str) -> str:
     return f"organization:{organization_id}" if organization_id else f"user:{user_id}"
 
 
+def organization_in(owner: str) -> str:
+    """Return the organisation that an owner is; empty for a user."""
+    kind, _, identifier = owner.partition(":")
+    return identifier if kind == "organization" else ""
+
+
 def owners_for(user_id: str, organization_id: str) -> tuple[str, str]:
     """Return the owners whose things serve this user: the user, and the organisation if there is one."""
     return owner_of(user_id, ""), owner_of(user_id, organization_id)

@@ -18,6 +18,7 @@ from services.chassis.channels import MAX_MESSAGE_BYTES
 from services.chassis.interceptors.call import InterceptorChain
 from services.chassis.interceptors.chain import interceptors
 from services.chassis.key_sets import RemoteKeySet
+from services.chassis.memberships import Memberships
 from services.chassis.mesh_tls import server_credentials
 from services.chassis.method_options import access_rules
 from services.chassis.module import Module
@@ -101,7 +102,8 @@ def build_server(
     if resources.settings.environment != "production":
         infrastructure.append(reflection.SERVICE_NAME)
     revoked = RevokedSessions(resources.valkey)
-    around = interceptors(_verify(resources, revoked), sessions or OpenSessions(revoked.ended_among))
+    watched = sessions or OpenSessions(revoked.ended_among)
+    around = interceptors(_verify(resources, revoked), Memberships(resources.mesh).role, watched)
     chain = InterceptorChain(around, access_rules([*names, *infrastructure]))
     server = grpc.aio.server(interceptors=[chain], options=_OPTIONS)
     for item in served:

@@ -79,7 +79,7 @@ def member_role_from(role: int) -> MemberRole:
 
 def member_to(member: Member) -> organization_pb2.Member:
     """Return the message of a member."""
-    return organization_pb2.Member(user=user_to(member.user), role=_role(member.role))
+    return organization_pb2.Member(user=user_to(member.user), role=member_role_to(member.role))
 
 
 def invitation_to(invitation: Invitation) -> organization_pb2.Invitation:
@@ -87,7 +87,7 @@ def invitation_to(invitation: Invitation) -> organization_pb2.Invitation:
     return organization_pb2.Invitation(
         id=str(invitation.invitation_id),
         email=invitation.email,
-        role=_role(invitation.role),
+        role=member_role_to(invitation.role),
         create_time=timestamp(invitation.created_at),
         expire_time=timestamp(invitation.expires_at),
     )
@@ -143,7 +143,8 @@ def audit_event_to(event: AuditEvent) -> audit_service_pb2.AuditEvent:
     )
 
 
-def _role(role: MemberRole) -> organization_pb2.MemberRole.ValueType:
+def member_role_to(role: MemberRole) -> organization_pb2.MemberRole.ValueType:
+    """Return a role in an organisation for an answer."""
     return cast("organization_pb2.MemberRole.ValueType", int(role))
 
 

@@ -46,15 +46,18 @@ class SchemaInvalid(ToolsError):
 
 
 class SourceInvalid(ToolsError):
-    """The source of a tool cannot be used."""
+    """The source of a tool cannot be used; `field` is the part of the request that says it."""
 
     kind = Kind.INVALID_ARGUMENT
     reason = "SOURCE_INVALID"
-    template = "tool.source: {cause}"
+    template = "{field}: {cause}"
+
+    def __init__(self, *, cause: object, field: str = "tool.source") -> None:
+        super().__init__(field=field, cause=cause)
 
     @property
     def violations(self) -> tuple[tuple[str, str], ...]:
-        return (("tool.source", self.message.partition(": ")[2]),)
+        return ((self.fields["field"], self.fields["cause"]),)
 
 
 class DocumentInvalid(ToolsError):
@@ -115,6 +118,34 @@ class RequestIdReused(ToolsError, RequestIdSpent):
 
 class EtagMismatch(ToolsError, EtagOutdated):
     """Somebody changed it since it was read."""
+
+
+class SecretNotAllowed(ToolsError):
+    """A secret may not be sent where a tool leads."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "SECRET_NOT_ALLOWED"
+    template = "tool.secret_headers: the secret {secret}: {cause}"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("tool.secret_headers", self.message.partition(": ")[2]),)
+
+
+class SecretNotFound(ToolsError):
+    """Nothing says where a secret of this name may be sent."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SECRET_NOT_FOUND"
+    template = "name: there is no secret {name}"
+
+
+class OwnCall(ToolsError):
+    """Who asked for a call wants to approve it."""
+
+    kind = Kind.PERMISSION_DENIED
+    reason = "OWN_CALL"
+    template = "the call {call_id} was asked for by you: somebody else must approve it"
 
 
 class EgressRefused(ToolsError):

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.tools.rules import Call, McpSource, Outcome, SecretHeader, Source, Tool
+from services.tools.rules import Answer, Call, McpSource, Outcome, SecretHeader, Source, Tool
+from services.tools.rules.secrets import ToolSecret
 
 
 class ToolStore(Protocol):
@@ -30,6 +31,12 @@ class ToolStore(Protocol):
 
     async def page(self, owner: str, before: UUID | None, size: int) -> list[Tool]:
         """Return the owner's tools made before `before`, the last made first."""
+
+    async def at(self, owner: str, sources: Sequence[Source]) -> list[Tool]:
+        """Return the owner's tools that lead to one of the places, and lock them.
+
+        Nobody else does the same for this owner until the transaction ends.
+        """
 
     async def save(self, tool: Tool) -> None:
         """Store a changed tool. Raises ToolNameTaken; roll back then."""
@@ -118,12 +125,32 @@ class CallStore(Protocol):
         """Forget that the calls of runs were withdrawn before a time."""
 
 
+class SecretStore(Protocol):
+    """Where the secrets of owners may be sent, inside one transaction."""
+
+    async def put(self, secret: ToolSecret, owner: str) -> None:
+        """Store it, new or in the place of the one of its name."""
+
+    async def get(self, name: str, owner: str, *, lock: bool = False) -> ToolSecret | None:
+        """Return the owner's of this name; `lock` keeps others from changing it until the transaction ends."""
+
+    async def several(self, names: Sequence[str], owner: str) -> dict[str, ToolSecret]:
+        """Return those of the owner's that there are, by name."""
+
+    async def page(self, owner: str, after: str, size: int) -> list[ToolSecret]:
+        """Return the owner's whose names come after `after`, in their order."""
+
+    async def delete(self, name: str, owner: str) -> bool:
+        """Delete one; False when there was none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """What one transaction gives access to."""
 
     tools: ToolStore
     calls: CallStore
+    secrets: SecretStore
 
 
 class Transactions(Protocol):
@@ -159,8 +186,8 @@ class Caller(Protocol):
 
     async def call(
         self, source: Source, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
-    ) -> str:
-        """Do it and return the answer as text or JSON. `headers` hold the secrets and the idempotency key.
+    ) -> Answer:
+        """Do it and return the answer. `headers` hold the secrets and the idempotency key.
 
         Raises CallFailed.
         """
@@ -171,6 +198,13 @@ class McpServers(Protocol):
 
     async def tools(self, server: McpSource, headers: Mapping[str, str]) -> list[tuple[str, str, str, bool, bool]]:
         """Return (name, description, schema, is idempotent, is read-only) of each tool. Raises CallFailed."""
+
+
+class Members(Protocol):
+    """Who is what in which organisation."""
+
+    async def role_of(self, organization_id: str, user_id: str) -> int:
+        """Return a parley.access.v1.OrganizationRole, 0 for who is no member. Raises MembershipCheckUnavailable."""
 
 
 class Schemas(Protocol):

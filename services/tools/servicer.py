@@ -5,12 +5,15 @@ from uuid import UUID
 
 from parley.tools.v1 import tool_call_service_pb2 as call_pb
 from parley.tools.v1 import tool_call_service_pb2_grpc as call_grpc
+from parley.tools.v1 import tool_secret_service_pb2 as secret_pb
+from parley.tools.v1 import tool_secret_service_pb2_grpc as secret_grpc
 from parley.tools.v1 import tool_service_pb2 as tool_pb
 from parley.tools.v1 import tool_service_pb2_grpc as tool_grpc
 
 from services.chassis.identifiers import optional_id
 from services.chassis.owners import who
 from services.tools.operations.import_tools import ImportTools
+from services.tools.operations.keep_secrets import KeepSecrets
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.request_calls import RequestCalls
 from services.tools.operations.withdraw_calls import WithdrawCalls
@@ -19,10 +22,14 @@ from services.tools.translation import (
     call_to,
     described_to,
     given_in,
+    listed_call_to,
     listed_to,
     mcp_from,
     requested_from,
+    secret_from,
     secret_headers_from,
+    secret_to,
+    told_to,
     tool_from,
     tool_to,
     withdrawn_to,
@@ -82,6 +89,36 @@ class ToolServicer(tool_grpc.ToolServiceServicer):
         return tool_pb.DescribeToolsResponse(tools=map(described_to, tools))
 
 
+class ToolSecretServicer(secret_grpc.ToolSecretServiceServicer):
+    """Serves parley.tools.v1.ToolSecretService."""
+
+    def __init__(self, secrets: KeepSecrets) -> None:
+        self._secrets = secrets
+
+    async def PutToolSecret(
+        self, request: secret_pb.PutToolSecretRequest, context: Any
+    ) -> secret_pb.PutToolSecretResponse:
+        stored = await self._secrets.put(who(), secret_from(request), request.etag)
+        return secret_pb.PutToolSecretResponse(secret=secret_to(stored))
+
+    async def ListToolSecrets(
+        self, request: secret_pb.ListToolSecretsRequest, context: Any
+    ) -> secret_pb.ListToolSecretsResponse:
+        page, following = await self._secrets.page(who(), request.page_size, request.page_token)
+        return secret_pb.ListToolSecretsResponse(secrets=map(secret_to, page), next_page_token=following)
+
+    async def GetToolSecret(
+        self, request: secret_pb.GetToolSecretRequest, context: Any
+    ) -> secret_pb.GetToolSecretResponse:
+        return secret_pb.GetToolSecretResponse(secret=secret_to(await self._secrets.get(who(), request.name)))
+
+    async def DeleteToolSecret(
+        self, request: secret_pb.DeleteToolSecretRequest, context: Any
+    ) -> secret_pb.DeleteToolSecretResponse:
+        await self._secrets.delete(who(), request.name)
+        return secret_pb.DeleteToolSecretResponse()
+
+
 class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     """Serves parley.tools.v1.ToolCallService."""
 
@@ -98,7 +135,7 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     async def ListToolCalls(self, request: call_pb.ListToolCallsRequest, context: Any) -> call_pb.ListToolCallsResponse:
         wanted = CallFilter(optional_id(request.tool_id), optional_id(request.in_conversation))
         page, following = await self._calls.page(who(), wanted, request.page_size, request.page_token)
-        return call_pb.ListToolCallsResponse(calls=map(call_to, page), next_page_token=following)
+        return call_pb.ListToolCallsResponse(calls=map(listed_call_to, page), next_page_token=following)
 
     async def GetToolCall(self, request: call_pb.GetToolCallRequest, context: Any) -> call_pb.GetToolCallResponse:
         return call_pb.GetToolCallResponse(call=call_to(await self._calls.get(who(), UUID(request.call_id))))
@@ -109,7 +146,7 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
         page, following = await self._calls.page(
             who(), CallFilter(waiting_only=True), request.page_size, request.page_token
         )
-        return call_pb.ListPendingApprovalsResponse(calls=map(call_to, page), next_page_token=following)
+        return call_pb.ListPendingApprovalsResponse(calls=map(listed_call_to, page), next_page_token=following)
 
     async def ApproveToolCall(
         self, request: call_pb.ApproveToolCallRequest, context: Any
@@ -125,13 +162,13 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
         self, request: call_pb.RequestToolCallsRequest, context: Any
     ) -> call_pb.RequestToolCallsResponse:
         calls = await self._calls.request(*requested_from(request))
-        return call_pb.RequestToolCallsResponse(calls=map(call_to, calls))
+        return call_pb.RequestToolCallsResponse(calls=map(told_to, calls))
 
     async def AwaitToolCalls(
         self, request: call_pb.AwaitToolCallsRequest, context: Any
     ) -> call_pb.AwaitToolCallsResponse:
         calls = await self._calls.wait([UUID(one) for one in request.call_ids], request.seconds, any_change=request.any)
-        return call_pb.AwaitToolCallsResponse(calls=map(call_to, calls))
+        return call_pb.AwaitToolCallsResponse(calls=map(told_to, calls))
 
     async def WithdrawToolCalls(
         self, request: call_pb.WithdrawToolCallsRequest, context: Any

@@ -1,9 +1,12 @@
 """Between the messages of the contract and the dataclasses of the rules."""
 
+import base64
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
-from parley.tools.v1 import tool_call_pb2, tool_call_service_pb2, tool_pb2
+from parley.access.v1 import access_pb2
+from parley.tools.v1 import tool_call_pb2, tool_call_service_pb2, tool_pb2, tool_secret_pb2, tool_secret_service_pb2
 
 from services.chassis.etags import etag_of
 from services.chassis.identifiers import optional_id
@@ -13,6 +16,7 @@ from services.tools.rules import (
     DEFAULT_TIMEOUT_SECONDS,
     Call,
     CallState,
+    Content,
     GrpcSource,
     HttpSource,
     McpSource,
@@ -20,6 +24,7 @@ from services.tools.rules import (
     Source,
     Tool,
 )
+from services.tools.rules.secrets import ToolSecret
 
 _STATES = {state: tool_call_pb2.ToolCallState.Value(f"TOOL_CALL_STATE_{state.name}") for state in CallState}
 _NO_ID = UUID(int=0)
@@ -48,6 +53,7 @@ def tool_from(proto: tool_pb2.Tool, tool_id: UUID = _NO_ID) -> Tool:
         needs_approval=proto.needs_approval,
         timeout_seconds=proto.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
         retries=proto.retries,
+        requester_may_approve=proto.requester_may_approve,
     )
 
 
@@ -128,6 +134,7 @@ def described_to(tool: Tool) -> tool_pb2.Tool:
         needs_approval=tool.needs_approval,
         timeout_seconds=tool.timeout_seconds,
         retries=tool.retries,
+        requester_may_approve=tool.requester_may_approve,
         etag=etag_of(tool.revision),
         create_time=timestamp(tool.created_at),
         update_time=timestamp(tool.updated_at),
@@ -153,12 +160,61 @@ def call_to(call: Call) -> tool_call_pb2.ToolCall:
         create_time=timestamp(call.created_at),
         start_time=timestamp(call.started_at),
         end_time=timestamp(call.ended_at),
+        content=map(_content_to, call.content),
+    )
+
+
+def _content_to(part: Content) -> tool_call_pb2.ToolContent:
+    return tool_call_pb2.ToolContent(
+        type=part.type,
+        text=part.text,
+        data=base64.b64decode(part.data),
+        mime_type=part.mime_type,
+        uri=part.uri,
+        name=part.name,
+    )
+
+
+def listed_call_to(call: Call) -> tool_call_pb2.ToolCall:
+    """Return a call for a list: images and sounds may be large."""
+    proto = call_to(call)
+    for part in proto.content:
+        part.ClearField("data")
+    return proto
+
+
+def told_to(call: Call) -> tool_call_pb2.ToolCall:
+    """Return a call for the service whose model asked for it: a model reads the result."""
+    proto = call_to(call)
+    proto.ClearField("content")
+    return proto
+
+
+def secret_from(request: tool_secret_service_pb2.PutToolSecretRequest) -> ToolSecret:
+    """Return where a secret is to be sent."""
+    wanted = request.secret
+    return ToolSecret(
+        request.name, tuple(wanted.hosts), tuple(wanted.methods), tuple(wanted.user_ids), wanted.organization_role
+    )
+
+
+def secret_to(secret: ToolSecret) -> tool_secret_pb2.ToolSecret:
+    """Return where a secret may be sent, for an answer."""
+    return tool_secret_pb2.ToolSecret(
+        name=secret.name,
+        hosts=secret.hosts,
+        methods=secret.methods,
+        user_ids=secret.user_ids,
+        organization_role=cast("access_pb2.OrganizationRole.ValueType", secret.organization_role),
+        etag=etag_of(secret.revision),
+        create_time=timestamp(secret.created_at),
+        update_time=timestamp(secret.updated_at),
     )
 
 
 def withdrawn_to(call: Call) -> tool_call_pb2.ToolCall:
     """Return a withdrawn call for an answer: all of a run's arguments together may be too long for one."""
-    proto = call_to(call)
+    proto = told_to(call)
     proto.ClearField("arguments")
     return proto
 

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 from parley.tools.v1 import (
     tool_call_service_pb2,
     tool_call_service_pb2_grpc,
+    tool_secret_service_pb2,
+    tool_secret_service_pb2_grpc,
     tool_service_pb2,
     tool_service_pb2_grpc,
 )
 
 from services.chassis import metrics
 from services.chassis.jobs import open_publisher
+from services.chassis.memberships import Memberships
 from services.chassis.module import Module, Served
 from services.chassis.outbox import Outbox
 from services.chassis.resources import Resources
@@ -31,13 +34,15 @@ from services.tools.jobs import Dispatching
 from services.tools.operations.dispatch_call import DispatchCalls
 from services.tools.operations.forget_calls import ForgetCalls
 from services.tools.operations.import_tools import ImportTools
+from services.tools.operations.keep_secrets import KeepSecrets
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
 from services.tools.operations.request_calls import Limits, RequestCalls
+from services.tools.operations.send_secrets import SendSecrets
 from services.tools.operations.withdraw_calls import WithdrawCalls
 from services.tools.ports import Caller
 from services.tools.rules import GrpcSource, HttpSource, McpSource, Source
-from services.tools.servicer import ToolCallServicer, ToolServicer
+from services.tools.servicer import ToolCallServicer, ToolSecretServicer, ToolServicer
 from services.tools.settings import ToolsSettings
 
 
@@ -50,11 +55,11 @@ async def assemble(resources: Resources) -> Module:
     transactions = PostgresTransactions(resources.database, outbox)
     guard = EgressGuard(settings.egress_ports, settings.egress_exceptions)
     endings = ValkeyEndings(resources.valkey, wake_ups)
-    secrets = StoredSecrets(resources.custody.secrets)
+    secrets = SendSecrets(transactions, StoredSecrets(resources.custody.secrets), Memberships(resources.mesh))
     mcp = McpCaller(guard, settings.max_answer_bytes, settings.mcp_commands)
     sandbox = Sandbox()
     schemas = BoundedSchemas(sandbox)
-    tools = KeepTools(transactions, resources.page_tokens, guard, schemas)
+    tools = KeepTools(transactions, resources.page_tokens, guard, schemas, secrets)
     limits = Limits(settings.max_depth, settings.approval_seconds)
     calls = RequestCalls(transactions, resources.page_tokens, endings, limits, schemas)
     callers: dict[type[Source], Caller] = {
@@ -81,6 +86,11 @@ async def assemble(resources: Resources) -> Module:
                 tool_service_pb2_grpc.add_ToolServiceServicer_to_server,
                 ToolServicer(tools, ImportTools(tools, OpenApiDocuments(sandbox), mcp, secrets, guard)),
                 tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"].full_name,
+            ),
+            Served(
+                tool_secret_service_pb2_grpc.add_ToolSecretServiceServicer_to_server,
+                ToolSecretServicer(KeepSecrets(transactions, resources.page_tokens)),
+                tool_secret_service_pb2.DESCRIPTOR.services_by_name["ToolSecretService"].full_name,
             ),
             Served(
                 tool_call_service_pb2_grpc.add_ToolCallServiceServicer_to_server,

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.bots.errors import BotNotFound, EtagMismatch, PromptNotFound, RequestIdReused
+from services.bots.errors import BotNotFound, EtagMismatch, PromptNotFound, RequestIdReused, ToolNotFound
 from services.bots.operations.recording import record
-from services.bots.ports import Transaction, Transactions
+from services.bots.ports import Tools, Transaction, Transactions
 from services.bots.rules import BOT_FIELDS, Bot, Change, bot_key, is_repeat, updated
 from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag
 from services.chassis.identifiers import new_id
-from services.chassis.owners import Who
+from services.chassis.owners import Who, organization_in
 from services.chassis.pagination import PageTokens
 
 
@@ -22,6 +22,7 @@ class KeepBots:
 
     transactions: Transactions
     page_tokens: PageTokens
+    tools: Tools
     committed: Callable[[], None]
 
     async def create(self, who: Who, wanted: Bot, request_id: UUID | None) -> Bot:
@@ -30,10 +31,13 @@ class KeepBots:
         Raises:
             InvalidFields: it has no name.
             PromptNotFound: its prompt is not the owner's.
+            ToolNotFound: a tool is neither the owner's nor the caller's.
+            ToolsUnavailable: that cannot be told now.
             RequestIdReused: the request id came before with another bot.
         """
         if not wanted.name.strip():
             raise InvalidFields([("bot.name", "is required")])
+        await self._check_tools(who, wanted.tool_ids)
         now = datetime.now(UTC)
         bot = replace(wanted, bot_id=new_id(), created_at=now, updated_at=now)
         async with self.transactions.begin() as tx:
@@ -66,11 +70,16 @@ class KeepBots:
         """Change the fields that the mask names and return the bot.
 
         Raises:
-            BotNotFound, PromptNotFound: the owner has none with this id.
+            BotNotFound, PromptNotFound, ToolNotFound: the owner has none with this id.
+            ToolsUnavailable: whose tools these are cannot be told now.
             EtagMismatch: it has changed since `etag`.
             FieldNotUpdatable: the mask names a field that does not exist or is the server's.
             InvalidFields: it would have no name.
         """
+        before = await self.get(who, wanted.bot_id)
+        new, _ = updated(before, wanted, paths, BOT_FIELDS)
+        # Another service is asked before the transaction. A tool that was deleted since stays without harm.
+        await self._check_tools(who, [one for one in new.tool_ids if one not in before.tool_ids])
         async with self.transactions.begin() as tx:
             found = await tx.bots.get(wanted.bot_id, who.owner, lock=True)
             if found is None:
@@ -105,6 +114,14 @@ class KeepBots:
         async with self.transactions.read() as tx:
             found = await tx.changes.page(who.owner, subject_id, asked.last_id, asked.count)
         return asked.of(found, lambda one: one.change_id)
+
+    async def _check_tools(self, who: Who, tool_ids: Sequence[UUID]) -> None:
+        if not tool_ids:
+            return
+        found = await self.tools.of(who.user_id, organization_in(who.owner), tool_ids)
+        for tool_id in tool_ids:
+            if tool_id not in found:
+                raise ToolNotFound(tool_id=tool_id)
 
 
 async def _check_prompt(tx: Transaction, who: Who, bot: Bot) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from services.chassis.caller import Caller
 from services.chassis.interceptors.authentication import authenticate_with
-from services.chassis.interceptors.authorization import authorize
+from services.chassis.interceptors.authorization import RoleOf, authorize_with
 from services.chassis.interceptors.call import Interceptor
 from services.chassis.interceptors.client_address import locate_client
 from services.chassis.interceptors.error_status import answer_errors
@@ -17,8 +17,13 @@ from services.chassis.interceptors.validation import validate
 from services.chassis.open_sessions import OpenSessions
 
 
-def interceptors(verify: Callable[[str], Awaitable[Caller]], sessions: OpenSessions) -> tuple[Interceptor, ...]:
-    """Return the interceptors, the outermost first. `verify` turns a bearer token into its caller."""
+def interceptors(
+    verify: Callable[[str], Awaitable[Caller]], role_of: RoleOf, sessions: OpenSessions
+) -> tuple[Interceptor, ...]:
+    """Return the interceptors, the outermost first.
+
+    `verify` turns a bearer token into its caller; `role_of` says what a caller is in the organisation of the token.
+    """
     return (
         identify_request,  # first: logs and errors carry the id
         locate_client,  # limits and audit events go by it
@@ -27,7 +32,7 @@ def interceptors(verify: Callable[[str], Awaitable[Caller]], sessions: OpenSessi
         meter_call,  # beside it, for the same reason
         answer_errors,  # outside of all that may refuse
         authenticate_with(verify),
-        authorize,  # needs the caller; before validation, so that strangers learn nothing about fields
+        authorize_with(role_of),  # needs the caller; before validation, so that strangers learn nothing about fields
         end_with_session(sessions),  # needs the caller; only admitted streams are watched
         validate,  # last: only admitted callers make us read their request
     )

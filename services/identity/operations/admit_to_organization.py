@@ -38,6 +38,10 @@ class AdmitToOrganization:
         user_id = caller_id(caller.user_id)
         if ROLE_ADMIN in caller.roles:
             return MemberRole.OWNER
+        return await self.role_of(organization_id, user_id)
+
+    async def role_of(self, organization_id: UUID, user_id: UUID) -> MemberRole | None:
+        """Return what a user is in an organisation; None for who is no member."""
         user = await self.directory.users.get(user_id)
         if user is None or user.organization_id != organization_id:
             return None

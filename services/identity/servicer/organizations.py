@@ -4,16 +4,25 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from parley.identity.v1 import organization_pb2
 from parley.identity.v1 import organization_service_pb2 as pb
 from parley.identity.v1 import organization_service_pb2_grpc as organization_grpc
 
 from services.chassis import caller
 from services.chassis.identifiers import optional_id
+from services.identity.operations.admit_to_organization import AdmitToOrganization
 from services.identity.operations.callers import caller_id
 from services.identity.operations.keep_invitations import KeepInvitations
 from services.identity.operations.keep_members import KeepMembers
 from services.identity.operations.keep_organizations import KeepOrganizations
-from services.identity.translation import invitation_to, member_role_from, member_to, organization_from, organization_to
+from services.identity.translation import (
+    invitation_to,
+    member_role_from,
+    member_role_to,
+    member_to,
+    organization_from,
+    organization_to,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,7 @@ class Organizations:
     organizations: KeepOrganizations
     members: KeepMembers
     invitations: KeepInvitations
+    admission: AdmitToOrganization
 
 
 class OrganizationServicer(organization_grpc.OrganizationServiceServicer):
@@ -32,6 +42,7 @@ class OrganizationServicer(organization_grpc.OrganizationServiceServicer):
         self._organizations = operations.organizations
         self._members = operations.members
         self._invitations = operations.invitations
+        self._admission = operations.admission
 
     async def CreateOrganization(
         self, request: pb.CreateOrganizationRequest, context: Any
@@ -104,6 +115,10 @@ class OrganizationServicer(organization_grpc.OrganizationServiceServicer):
     async def AcceptInvitation(self, request: pb.AcceptInvitationRequest, context: Any) -> pb.AcceptInvitationResponse:
         joined = await self._invitations.accept(_caller(), request.token)
         return pb.AcceptInvitationResponse(organization=organization_to(joined))
+
+    async def CheckMember(self, request: pb.CheckMemberRequest, context: Any) -> pb.CheckMemberResponse:
+        role = await self._admission.role_of(UUID(request.organization_id), UUID(request.user_id))
+        return pb.CheckMemberResponse(role=member_role_to(role) if role else organization_pb2.MEMBER_ROLE_UNSPECIFIED)
 
 
 def _caller() -> UUID:

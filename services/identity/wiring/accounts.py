@@ -121,6 +121,7 @@ def operations(
             KeepOrganizations(directory, roles, invitations, requests, admission, ending, journal, pages),
             KeepMembers(directory, roles, admission, ending, journal, pages),
             KeepInvitations(directory, invitations, roles, requests, queue, admission, limits, journal, pages, now),
+            admission,
         ),
         api_keys,
         ListAuditEvents(audit, pages),

@@ -15,6 +15,7 @@ from ssrfguard import BlockedAddressError, Policy, SSRFGuardError, Target, resol
 
 from services.tools.errors import EgressRefused
 from services.tools.rules import GrpcSource, HttpSource, McpSource, Source
+from services.tools.rules.requests import split_url
 
 Address = IPv4Address | IPv6Address
 _RESOLVE_SECONDS = 5.0
@@ -83,9 +84,12 @@ class EgressGuard:
     async def check_url(self, url: str, *, has_secrets: bool = False) -> None:
         """Raise EgressRefused when a URL leads, now, to where tools may not go."""
         try:
+            split_url(url)
             target = self._policy.check_url(url)
         except SSRFGuardError as refused:
             raise EgressRefused(cause=_reason(refused)) from None
+        except ValueError as wrong:
+            raise EgressRefused(cause=f"the URL {wrong}") from None
         addresses = await self._resolved(target)
         excepted = all((address, target.port) in self._exceptions for address in addresses)
         if has_secrets and target.scheme != "https" and not excepted:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from services.tools.backends.egress_guard import EgressGuard, host_and_port
 from services.tools.ports import CallFailed
-from services.tools.rules import GrpcSource, Source
+from services.tools.rules import Answer, GrpcSource, Source
 
 _CONNECT_SECONDS = 5.0
 # The server refused it, or says that it went wrong: it has answered, and knows.
@@ -45,7 +45,7 @@ class GrpcCaller:
 
     async def call(
         self, source: Source, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
-    ) -> str:
+    ) -> Answer:
         """See the port. The answer is the message as JSON."""
         assert isinstance(source, GrpcSource)  # noqa: S101 - chosen by the type of the source
         try:
@@ -71,7 +71,7 @@ class GrpcCaller:
                 answer = await call(request, metadata=metadata, timeout=seconds)
             except grpc.aio.AioRpcError as error:
                 raise self._failure(error) from None
-        return json_format.MessageToJson(answer, indent=None)
+        return Answer(json_format.MessageToJson(answer, indent=None, ensure_ascii=False))
 
     async def _channel(self, source: GrpcSource) -> grpc.aio.Channel:
         host, port = host_and_port(source.target)

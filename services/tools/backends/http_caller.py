@@ -1,19 +1,18 @@
 """Calls tools that are HTTP requests."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.guarded_http import AnswerEncoded, AnswerTooLarge, guarded_client
 from services.tools.backends.http_content import body_of, in_headers
+from services.tools.errors import ArgumentsInvalid
 from services.tools.ports import CallFailed
-from services.tools.rules import HttpSource, Source, filled_url, path_arguments
+from services.tools.rules import Answer, HttpSource, Source
+from services.tools.rules.placing import placed
 
-_WITHOUT_BODY = ("GET", "DELETE")
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 # Whoever answers these does not know whether somebody behind them has done it.
 _GATEWAYS = (502, 504)
@@ -31,11 +30,14 @@ class HttpCaller:
 
     async def call(
         self, source: Source, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
-    ) -> str:
+    ) -> Answer:
         """See the port. An answer other than 2xx fails; a redirect is an answer other than 2xx."""
         assert isinstance(source, HttpSource)  # noqa: S101 - chosen by the type of the source
         in_header, others = in_headers(source, arguments)
-        url, query, left = _placed(source, others)
+        try:
+            url, left = placed(source, others)
+        except ArgumentsInvalid as wrong:
+            raise CallFailed("ARGUMENTS_INVALID", wrong.message, done=False) from None
         body, kind = body_of(source, left)
         # Looked at here too, although the connection is guarded: it says more, and secrets are kept off plain HTTP.
         secret = any(name.lower() != "idempotency-key" for name in headers)
@@ -46,37 +48,30 @@ class HttpCaller:
         sent.update(headers)
         async with guarded_client(self._guard, self._max_answer_bytes, sent, seconds) as client:
             try:
-                response = await client.request(source.method, url, params=query or None, content=body)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-                raise CallFailed("UNREACHABLE", "the server cannot be reached", done=False, passing=True) from None
-            except AnswerTooLarge:
-                text = f"the answer has more than {self._max_answer_bytes} bytes"
-                raise CallFailed("ANSWER_TOO_LARGE", text, done=True) from None
-            except AnswerEncoded:
-                raise CallFailed("ANSWER_INVALID", "the answer is compressed", done=True) from None
-            except httpx2.TimeoutException:
-                raise CallFailed("TIMEOUT", "the answer did not come in time", done=None, passing=True) from None
-            except (httpx2.HTTPError, httpx2.InvalidURL):
-                raise CallFailed("UNREACHABLE", "the connection broke off", done=None, passing=True) from None
+                request = client.build_request(source.method, url, content=body)
+            except (httpx2.InvalidURL, ValueError, TypeError):
+                raise CallFailed("ARGUMENTS_INVALID", "the request cannot be made", done=False) from None
+            response = await self._sent(client, request)
         if not response.is_success:
             raise _refused(response)
-        return response.text
+        return Answer(response.text)
 
-
-def _placed(source: HttpSource, arguments: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any] | None]:
-    """Return the URL, the query and the JSON body of a request, or no body where there is none."""
-    left = dict(arguments)
-    in_path = {name: quote(_text(left.pop(name, "")), safe="") for name in path_arguments(source.url)}
-    if any(value in ("", ".", "..") for value in in_path.values()):
-        # Else an argument would choose another path than the one that the owner wrote.
-        raise CallFailed("ARGUMENTS_INVALID", "an argument in the path is empty or made of dots", done=False)
-    names = list(left) if source.method in _WITHOUT_BODY else [name for name in source.query if name in left]
-    query = {name: _text(left.pop(name)) for name in names}
-    return filled_url(source.url, in_path), query, None if source.method in _WITHOUT_BODY else left
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    async def _sent(self, client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+        try:
+            return await client.send(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            raise CallFailed("UNREACHABLE", "the server cannot be reached", done=False, passing=True) from None
+        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol):
+            raise CallFailed("ARGUMENTS_INVALID", "the request cannot be made", done=False) from None
+        except AnswerTooLarge:
+            text = f"the answer has more than {self._max_answer_bytes} bytes"
+            raise CallFailed("ANSWER_TOO_LARGE", text, done=True) from None
+        except AnswerEncoded:
+            raise CallFailed("ANSWER_INVALID", "the answer is compressed", done=True) from None
+        except httpx2.TimeoutException:
+            raise CallFailed("TIMEOUT", "the answer did not come in time", done=None, passing=True) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            raise CallFailed("UNREACHABLE", "the connection broke off", done=None, passing=True) from None
 
 
 def _refused(response: httpx2.Response) -> CallFailed:

@@ -1,15 +1,18 @@
 """Calls tools of MCP servers, through the SDK of the Model Context Protocol."""
 
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from services.chassis.strict_json import JsonRefused, write_json
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.guarded_http import AnswerEncoded, AnswerTooLarge, guarded_client
+from services.tools.backends.mcp_answers import answer_of, storable
 from services.tools.errors import EgressRefused
 from services.tools.ports import CallFailed
-from services.tools.rules import McpSource, Source
+from services.tools.rules import Answer, McpSource, Source
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -31,8 +34,8 @@ class McpCaller:
 
     async def call(
         self, source: Source, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
-    ) -> str:
-        """See the port. The answer is the structured one as JSON if there is one, else the texts."""
+    ) -> Answer:
+        """See the port."""
         assert isinstance(source, McpSource)  # noqa: S101 - chosen by the type of the source
         begun = False
         with _failures(lambda: begun, self._max_answer_bytes):
@@ -41,15 +44,7 @@ class McpCaller:
                 # The call's id goes with the request, for servers that know it again.
                 meta: Any = {"idempotencyKey": headers.get("Idempotency-Key", "")}
                 result = await client.call_tool(source.tool, dict(arguments), meta=meta)
-        if result.structured_content is not None:
-            text = json.dumps(result.structured_content)
-        else:
-            text = "\n".join(part.text for part in result.content if part.type == "text")
-        if len(text.encode()) > self._max_answer_bytes:
-            raise CallFailed("ANSWER_TOO_LARGE", f"the answer has more than {self._max_answer_bytes} bytes", done=True)
-        if result.is_error:
-            raise CallFailed("TOOL_ERROR", text[:2000], done=True)
-        return text
+        return answer_of(result, self._max_answer_bytes)
 
     async def tools(self, server: McpSource, headers: Mapping[str, str]) -> list[tuple[str, str, str, bool, bool]]:
         """See the port McpServers."""
@@ -63,8 +58,8 @@ class McpCaller:
                         hints = tool.annotations
                         read_only = bool(hints and hints.read_only_hint)
                         idempotent = read_only or bool(hints and hints.idempotent_hint)
-                        schema = json.dumps(tool.input_schema)
-                        found.append((tool.name, tool.description or "", schema, idempotent, read_only))
+                        schema, described = _written(tool.input_schema), storable(tool.description or "")
+                        found.append((storable(tool.name), described, schema, idempotent, read_only))
                     cursor = page.next_cursor
                     if cursor is None:
                         break
@@ -93,6 +88,13 @@ class McpCaller:
             yield client
 
 
+def _written(schema: Any) -> str:
+    try:
+        return write_json(schema)
+    except JsonRefused as refused:
+        raise CallFailed("ANSWER_INVALID", f"the schema of a tool {refused}", done=False) from None
+
+
 @contextmanager
 def _failures(begun: Any, max_answer_bytes: int) -> Iterator[None]:
     """Turn what the SDK raises, alone or in groups, into CallFailed."""
@@ -114,6 +116,10 @@ def _failures(begun: Any, max_answer_bytes: int) -> Iterator[None]:
                 raise CallFailed("ANSWER_INVALID", "the answer is compressed", done=True) from None
             if isinstance(cause, MCPError):
                 raise CallFailed("TOOL_ERROR", str(cause)[:500], done=bool(begun())) from None
+        if any(isinstance(cause, ValidationError) for cause in causes):
+            raise CallFailed(
+                "ANSWER_INVALID", "the answer is not as the protocol wants it", done=bool(begun())
+            ) from None
         done = None if begun() else False
         raise CallFailed("UNREACHABLE", "the MCP server cannot be reached or used", done=done, passing=True) from None
 

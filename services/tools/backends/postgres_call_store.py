@@ -1,7 +1,7 @@
 """Calls in PostgreSQL, with the leases of the workers that do them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -229,6 +229,7 @@ def _ended(outcome: Outcome) -> dict[str, Any]:
         "result": outcome.result.replace("\x00", "\ufffd"),
         "error_reason": outcome.error_reason,
         "error_message": outcome.error_message.replace("\x00", "\ufffd")[:2000],
+        "content": [asdict(one) for one in outcome.content],
         "ended_at": func.now(),
     }
 

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.tools.backends.tables import TOOL, stored_tool, tool_of
+from services.tools.backends.tables import TOOL, place_of, stored_tool, tool_of
 from services.tools.errors import ToolNameTaken
-from services.tools.rules import Tool
+from services.tools.rules import Source, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,15 @@ class PostgresToolStore:
             statement = statement.where(TOOL.c.id < before)
         rows = await self.connection.execute(statement.order_by(TOOL.c.id.desc()).limit(size))
         return [tool_of(row) for row in rows]
+
+    async def at(self, owner: str, sources: Sequence[Source]) -> list[Tool]:
+        """See the port."""
+        # Not the rows: those of another import may not be there yet.
+        name = f"tools-import:{owner}"
+        await self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+        places = [TOOL.c.source.contains(place_of(source)) for source in sources]
+        statement = select(TOOL).where(TOOL.c.owner == owner, or_(*places)).order_by(TOOL.c.id).with_for_update()
+        return [tool_of(row) for row in await self.connection.execute(statement)]
 
     async def save(self, tool: Tool) -> None:
         """See the port."""

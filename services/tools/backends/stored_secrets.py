@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from services.chassis.secrets import SecretMissing, SecretStore, SecretsUnavailable
 from services.tools.ports import CallFailed
 from services.tools.rules import SecretHeader, secret_name
+from services.tools.rules.requests import header_wrong
 
 
 class StoredSecrets:
@@ -23,5 +24,9 @@ class StoredSecrets:
                 raise CallFailed("SECRET_MISSING", f"the secret {one.secret} is not set", done=False) from None
             except SecretsUnavailable:
                 raise CallFailed("SECRET_MISSING", "secrets cannot be read now", done=False) from None
-            found[one.name] = one.prefix + secret.get_secret_value()
+            value = one.prefix + secret.get_secret_value()
+            if header_wrong(one.name, value):
+                text = f"the secret {one.secret} cannot stand in a header: it must be printable ASCII on one line"
+                raise CallFailed("SECRET_INVALID", text, done=False)
+            found[one.name] = value
         return found

@@ -7,7 +7,18 @@ from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData,
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis.outbox import outbox_table
-from services.tools.rules import Call, CallState, GrpcSource, HttpSource, McpSource, SecretHeader, Source, Tool
+from services.tools.rules import (
+    Call,
+    CallState,
+    Content,
+    GrpcSource,
+    HttpSource,
+    McpSource,
+    SecretHeader,
+    Source,
+    Tool,
+)
+from services.tools.rules.secrets import ToolSecret
 
 _METADATA = MetaData()
 SCHEMA = "tools"
@@ -29,6 +40,7 @@ TOOL = Table(
     Column("timeout_seconds", Integer),
     Column("retries", Integer),
     Column("revision", Integer),
+    Column("requester_may_approve", Boolean),
     Column("request_id", Uuid),
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
@@ -61,6 +73,21 @@ CALL = Table(
     Column("created_at", _TIME),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
+    Column("content", JSONB),
+    schema=SCHEMA,
+)
+SECRET = Table(
+    "secret",
+    _METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("hosts", JSONB),
+    Column("methods", JSONB),
+    Column("user_ids", JSONB),
+    Column("organization_role", Integer),
+    Column("revision", Integer),
+    Column("created_at", _TIME),
+    Column("updated_at", _TIME),
     schema=SCHEMA,
 )
 ENDED_RUN = Table(
@@ -103,15 +130,36 @@ def stored_tool(tool: Tool) -> dict[str, Any]:
     return {"id": values.pop("tool_id"), **values, "source": {_KINDS[type(tool.source)]: source}}
 
 
+def place_of(source: Source) -> dict[str, Any]:
+    """Return what the stored sources that lead to the same place hold."""
+    match source:
+        case HttpSource():
+            place = {"method": source.method, "url": source.url}
+        case GrpcSource():
+            place = {"target": source.target, "method": source.method}
+        case McpSource():
+            place = {"url": source.url, "command": source.command, "tool": source.tool}
+    return {_KINDS[type(source)]: place}
+
+
 def call_of(row: Row[Any]) -> Call:
     """Return the call in a row of CALL."""
-    return Call(row.id, **{**_columns(row, Call, "call_id"), "state": CallState(row.state)})
+    values = _columns(row, Call, "call_id")
+    values |= {"state": CallState(row.state), "content": tuple(Content(**one) for one in row.content)}
+    return Call(row.id, **values)
 
 
 def stored_call(call: Call) -> dict[str, Any]:
     """Return a call as it is stored."""
     values = asdict(call)
     return {"id": values.pop("call_id"), **values, "state": call.state.value}
+
+
+def secret_of(row: Row[Any]) -> ToolSecret:
+    """Return where a secret may be sent, as it stands in a row of SECRET."""
+    values = _columns(row, ToolSecret, "")
+    values |= {name: tuple(values[name]) for name in ("hosts", "methods", "user_ids")}
+    return ToolSecret(**values)
 
 
 def _columns(row: Row[Any], kind: type, id_field: str) -> dict[str, Any]:

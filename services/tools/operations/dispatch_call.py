@@ -12,7 +12,8 @@ from services.chassis import logs
 from services.chassis.sandbox.running import SandboxBusy
 from services.tools.errors import ArgumentsInvalid, EgressRefused
 from services.tools.operations.meters import CALLS, TRIES, kind_of
-from services.tools.ports import Caller, CallFailed, Claim, Endings, Schemas, Secrets, Transactions
+from services.tools.operations.send_secrets import SendSecrets
+from services.tools.ports import Caller, CallFailed, Claim, Endings, Schemas, Transactions
 from services.tools.rules import CallState, Outcome, Source, Tool, after_a_crash, pause, read_arguments
 
 _log = logs.get(__name__)
@@ -27,7 +28,7 @@ class DispatchCalls:
 
     transactions: Transactions
     callers: Mapping[type[Source], Caller]
-    secrets: Secrets
+    secrets: SendSecrets
     endings: Endings
     schemas: Schemas
 
@@ -81,7 +82,7 @@ class DispatchCalls:
             return _failed("TOOL_GONE", "the tool was changed after the call was asked for: what was approved is gone")
         try:
             arguments = await self._arguments(claim, tool)
-            headers = await self.secrets.headers(claim.owner, tool.secret_headers)
+            headers = await self.secrets.headers(claim.owner, call.user_id, tool.secret_headers, tool.source)
         except (TimeoutError, SandboxBusy):
             return _failed("INTERNAL", "the arguments could not be checked in time: try again")
         except ArgumentsInvalid as wrong:
@@ -108,9 +109,9 @@ class DispatchCalls:
             outcome = "failed"
             try:
                 async with asyncio.timeout(tool.timeout_seconds):
-                    result = await caller.call(tool.source, arguments, headers, tool.timeout_seconds)
+                    answer = await caller.call(tool.source, arguments, headers, tool.timeout_seconds)
                 outcome = "succeeded"
-                return Outcome(CallState.SUCCEEDED, result)
+                return Outcome(CallState.SUCCEEDED, answer.text, content=answer.content)
             except EgressRefused as refused:
                 outcome = "refused"
                 return _failed("EGRESS_REFUSED", refused.message)

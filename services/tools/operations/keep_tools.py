@@ -11,8 +11,10 @@ from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
 from services.chassis.pagination import PageTokens
 from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
+from services.tools.operations.send_secrets import SendSecrets
 from services.tools.ports import Egress, Schemas, Transactions
-from services.tools.rules import Tool, check_source, updated
+from services.tools.rules import Tool, check_secret_headers, check_source, updated
+from services.tools.rules.imports import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,13 @@ class KeepTools:
     page_tokens: PageTokens
     egress: Egress
     schemas: Schemas
+    secrets: SendSecrets
 
     async def create(self, who: Who, wanted: Tool, request_id: UUID | None) -> Tool:
         """Register a tool and return it; the same `request_id` again returns the same tool.
 
         Raises:
-            InvalidFields, SchemaInvalid, SourceInvalid, EgressRefused: the tool cannot be used.
+            InvalidFields, SchemaInvalid, SourceInvalid, EgressRefused, SecretNotAllowed: the tool cannot be used.
             ToolNameTaken: the owner has one of this name.
             RequestIdReused: the request id came before with another tool.
         """
@@ -47,24 +50,40 @@ class KeepTools:
         return before
 
     async def create_all(self, who: Who, wanted: Sequence[Tool]) -> list[Tool]:
-        """Register several tools, all of them or none, and return them. Raises as `create`."""
+        """Register imported tools, all of them or none, and return them.
+
+        One that the owner has already, because it leads to the same place, takes what is new about it and keeps its
+        name and what the owner decided about it. Raises as `create`.
+        """
         await self.check(who, wanted)
         now = datetime.now(UTC)
-        made = [replace(tool, tool_id=new_id(), created_at=now, updated_at=now) for tool in wanted]
         async with self.transactions.begin() as tx:
-            for tool in made:
-                await tx.tools.add(tool, who.owner, None)
+            before = await tx.tools.at(who.owner, [tool.source for tool in wanted])
+            there = {tool.tool_id: tool.revision for tool in before}
+            made = []
+            for found in joined(before, wanted):
+                tool = replace(found, updated_at=now)
+                if found.tool_id not in there:
+                    tool = replace(tool, tool_id=new_id(), created_at=now)
+                    await tx.tools.add(tool, who.owner, None)
+                elif found.revision != there[found.tool_id]:
+                    await tx.tools.save(tool)
+                else:
+                    tool = found
+                made.append(tool)
         return made
 
     async def check(self, who: Who, tools: Sequence[Tool]) -> None:
-        """Raise InvalidFields, SchemaInvalid, SourceInvalid or EgressRefused when one of the tools cannot be used."""
+        """Raise as `create` when one of the tools cannot be used."""
         for tool in tools:
             if not tool.name:
                 raise InvalidFields([("tool.name", "is required")])
             check_source(tool.source, bool(tool.secret_headers))
+            check_secret_headers(tool.secret_headers, tool.source, "tool.secret_headers")
         await self.schemas.check([tool.arguments_schema for tool in tools], who.owner)
         for tool in tools:
             await self.egress.check(tool.source, has_secrets=bool(tool.secret_headers))
+            await self.secrets.check(who.owner, tool.secret_headers, tool.source)
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Tool], str]:
         """Return a page of the owner's tools, the last made first, and the token of the next one."""
@@ -95,7 +114,7 @@ class KeepTools:
             ToolNotFound: the owner has none with this id.
             EtagMismatch: it has changed since `etag`.
             FieldNotUpdatable: the mask names a field that does not exist or is the server's.
-            InvalidFields, SchemaInvalid, SourceInvalid, EgressRefused: the tool could not be used.
+            InvalidFields, SchemaInvalid, SourceInvalid, EgressRefused, SecretNotAllowed: the tool could not be used.
             ToolNameTaken: the owner has another one of this name.
         """
         found = await self.get(who, wanted.tool_id)

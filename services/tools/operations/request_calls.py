@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.chassis.identifiers import new_id
-from services.chassis.owners import Who, owners_for
+from services.chassis.owners import Who, organization_in, owners_for
 from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 from services.chassis.sandbox.running import SandboxBusy
 from services.tools.errors import (
@@ -15,6 +15,7 @@ from services.tools.errors import (
     CallNotFound,
     DepthExceeded,
     NotWaiting,
+    OwnCall,
     RequestIdReused,
     ToolNotFound,
 )
@@ -181,9 +182,19 @@ class RequestCalls:
         return found
 
     async def approve(self, who: Who, call_id: UUID) -> Call:
-        """Let a waiting call be done and return it. Raises CallNotFound, NotWaiting."""
+        """Let a waiting call be done and return it.
+
+        Raises:
+            CallNotFound, NotWaiting: there is none that waits.
+            OwnCall: the caller asked for it, and the organisation's tool does not allow that.
+        """
         async with self.transactions.begin() as tx:
             call = _waiting(await tx.calls.get(call_id, who.owner, lock=True), call_id)
+            if call.user_id == who.user_id and organization_in(who.owner):
+                tool = await tx.tools.get(call.tool_id, who.owner)
+                # Of a changed tool another call was asked for: what it allows now, it did not allow then.
+                if tool is None or not tool.requester_may_approve or tool.revision != call.tool_revision:
+                    raise OwnCall(call_id=call_id)
             if call.approval_until is not None and call.approval_until <= datetime.now(UTC):
                 raise NotWaiting(state="too late")
             approved = await tx.calls.approve(call, who.user_id)

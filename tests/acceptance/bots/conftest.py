@@ -1,8 +1,9 @@
 """The operations of `bots` on real stores."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
@@ -55,6 +56,17 @@ class Bots:
         return await self.resolving.resolve(Wanted(None, who.user_id, application_id=application.application_id))
 
 
+class KnownTools:
+    """Implements the port Tools: everybody has every tool, but FOREIGN_TOOL."""
+
+    async def of(self, user_id: str, organization_id: str, tool_ids: Sequence[UUID]) -> set[UUID]:
+        """See the port."""
+        return set(tool_ids) - {FOREIGN_TOOL}
+
+
+FOREIGN_TOOL = UUID(int=13)
+
+
 @asynccontextmanager
 async def bots_on(database: Database, valkey: Redis, cache_seconds: float = 60.0) -> AsyncIterator[Bots]:
     """Wire the operations. The relay does not run by itself."""
@@ -64,7 +76,7 @@ async def bots_on(database: Database, valkey: Redis, cache_seconds: float = 60.0
     relay = PostgresStaleRelay(database, answering)
     yield Bots(
         relay,
-        KeepBots(transactions, TOKENS, relay.wake),
+        KeepBots(transactions, TOKENS, KnownTools(), relay.wake),
         KeepApplications(transactions, TOKENS, relay.wake),
         KeepPrompts(transactions, TOKENS),
         VersionPrompts(transactions, TOKENS, relay.wake),

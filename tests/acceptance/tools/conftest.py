@@ -27,12 +27,15 @@ from services.tools.backends.tables import OUTBOX
 from services.tools.backends.valkey_endings import ValkeyEndings
 from services.tools.operations.dispatch_call import DispatchCalls
 from services.tools.operations.import_tools import ImportTools
+from services.tools.operations.keep_secrets import KeepSecrets
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.recover_calls import RecoverCalls
 from services.tools.operations.request_calls import Limits, Origin, RequestCalls, Wanted
+from services.tools.operations.send_secrets import SendSecrets
 from services.tools.operations.withdraw_calls import WithdrawCalls
 from services.tools.ports import Caller
 from services.tools.rules import Call, HttpSource, Source, Tool
+from services.tools.rules.secrets import ToolSecret
 from tests.acceptance.tools.servers import Seen, serving, web
 
 NO_ID = UUID(int=0)
@@ -51,8 +54,11 @@ class House:
         self.sandbox = Sandbox()
         self.schemas = BoundedSchemas(self.sandbox)
         tokens = PageTokens("a secret of the tests, long enough")
-        self.tools = KeepTools(self.transactions, tokens, self.guard, self.schemas)
-        self.secrets = StoredSecrets(SecretStore(EnvironmentSecrets(), 60))
+        self.roles: dict[tuple[str, str], int] = {}
+        stored = StoredSecrets(SecretStore(EnvironmentSecrets(), 60))
+        self.secrets = SendSecrets(self.transactions, stored, self)
+        self.kept_secrets = KeepSecrets(self.transactions, tokens)
+        self.tools = KeepTools(self.transactions, tokens, self.guard, self.schemas, self.secrets)
         mcp = McpCaller(self.guard, 100_000, {})
         self.imports = ImportTools(self.tools, OpenApiDocuments(self.sandbox), mcp, self.secrets, self.guard)
         self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0), self.schemas)
@@ -60,6 +66,16 @@ class House:
         self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings, self.schemas)
         self.recovery = RecoverCalls(self.transactions, self.endings)
         self.withdrawing = WithdrawCalls(self.transactions, self.endings)
+
+    async def role_of(self, organization_id: str, user_id: str) -> int:
+        """Implements the port Members with what stands in `roles`."""
+        return self.roles.get((organization_id, user_id), 0)
+
+    async def allow(self, who: Who, *names: str, **limits: object) -> None:
+        """Let secrets be sent to the server, and only as the limits say."""
+        for name in names:
+            secret = ToolSecret(name, (f"127.0.0.1:{self.port}",), **limits)  # type: ignore[arg-type]
+            await self.kept_secrets.put(who, secret, "")
 
     async def tool(self, who: Who, path: str, **changes: object) -> Tool:
         """Register a tool that is a request to the server."""

@@ -36,8 +36,9 @@ async def test_arguments_go_into_path_query_and_body() -> None:
         url = f"http://127.0.0.1:{port}/cities/{{city}}/weather"
         arguments = {"city": "Huế/../x", "days": 3, "unit": "C", "tags": ["a", 1]}
         post = HttpSource("POST", url, ("days",), (("X-Static", "yes"),))
-        assert await caller.call(post, arguments, {**KEY, "Authorization": "Bearer s3cret"}, 5) == "seen 1"
-        assert await caller.call(HttpSource("GET", url), arguments, KEY, 5) == "seen 2"
+        told = await caller.call(post, arguments, {**KEY, "Authorization": "Bearer s3cret"}, 5)
+        assert told.text == "seen 1"
+        assert (await caller.call(HttpSource("GET", url), arguments, KEY, 5)).text == "seen 2"
     method, path, headers, body = seen.requests[0]
     assert (method, path) == ("POST", "/cities/Hu%E1%BA%BF%2F..%2Fx/weather?days=3") or path.endswith("weather?days=3")
     assert json.loads(body) == {"unit": "C", "tags": ["a", 1]}
@@ -47,7 +48,7 @@ async def test_arguments_go_into_path_query_and_body() -> None:
         "yes",
     )
     assert headers["host"] == f"127.0.0.1:{port}"
-    assert seen.requests[1][1].endswith("?days=3&unit=C&tags=%5B%22a%22%2C+1%5D")
+    assert seen.requests[1][1].endswith("?days=3&unit=C&tags=a&tags=1")
     assert seen.requests[1][3] == b""
 
 
@@ -173,7 +174,7 @@ async def test_tools_of_an_mcp_server_are_found_and_called() -> None:
         assert found["order.umbrella"][2:] == [False, False]
         assert json.loads(str(found["forecast"][1]))["required"] == ["city"]
         answer = await caller.call(McpSource(url, "", "forecast"), {"city": "Huế"}, KEY, 5)
-        assert json.loads(answer) == {"city": "Huế", "days": 1, "sky": "blue"}
+        assert json.loads(answer.text) == {"city": "Huế", "days": 1, "sky": "blue"}
         with pytest.raises(CallFailed, match="Error executing tool broken") as failed:
             await caller.call(McpSource(url, "", "broken"), {}, KEY, 5)
         assert (failed.value.reason, failed.value.done) == ("TOOL_ERROR", True)
@@ -201,7 +202,8 @@ async def test_a_command_runs_only_if_the_operators_named_it(tmp_path: Path) -> 
         "server.run('stdio')\n"
     )
     caller = McpCaller(EgressGuard([443], []), LIMIT, {"sums": [sys.executable, str(script)]})
-    assert json.loads(await caller.call(McpSource("", "sums", "add"), {"a": 2, "b": 3}, KEY, 20)) == {"result": 5}
+    told = await caller.call(McpSource("", "sums", "add"), {"a": 2, "b": 3}, KEY, 20)
+    assert json.loads(told.text) == {"result": 5}
     with pytest.raises(CallFailed, match="no MCP command sh"):
         await caller.call(McpSource("", "sh", "add"), {}, KEY, 5)
 
@@ -210,7 +212,7 @@ async def test_a_grpc_method_is_called_by_its_descriptors() -> None:
     async with weather_service() as port:
         caller = GrpcCaller(guard(port), LIMIT)
         source = GrpcSource(f"127.0.0.1:{port}", "/weather.v1.WeatherService/Tell", weather_descriptors(), True)
-        answer = json.loads(await caller.call(source, {"city": "Hue"}, KEY, 5))
+        answer = json.loads((await caller.call(source, {"city": "Hue"}, KEY, 5)).text)
         assert answer == {"sky": "blue over Hue", "key": "k-1"}
         for city, done in (("nowhere", True), ("void", None)):
             with pytest.raises(CallFailed) as failed:
@@ -243,7 +245,7 @@ async def test_a_grpc_method_is_called_by_its_descriptors() -> None:
 async def test_an_answer_is_read_as_utf_8_or_iso_8859_1(given: str, text: str) -> None:
     async with serving(web(Seen())) as port:
         source = HttpSource("GET", f"http://127.0.0.1:{port}/charset?{urlencode({'given': given})}")
-        assert await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 5) == text
+        assert (await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 5)).text == text
 
 
 @pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "zlib", "utf-7", "bz2", "rot13", "undefined"])
@@ -253,6 +255,6 @@ async def test_no_charset_of_an_answer_blocks_the_loop(codec: str, form: str) ->
     async with serving(web(Seen())) as port:
         source = HttpSource("GET", f"http://127.0.0.1:{port}/charset?{given}")
         began = time.process_time()
-        assert await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 60) == "a-" * 49_000
+        assert (await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 60)).text == "a-" * 49_000
     # Punycode takes a minute.
     assert time.process_time() - began < 5

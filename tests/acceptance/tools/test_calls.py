@@ -213,6 +213,8 @@ async def test_a_secret_goes_into_its_header_and_nowhere_else(
     house: House, ann: Who, bob: Who, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     header = (SecretHeader("Authorization", "weather-key", "Bearer "),)
+    await house.allow(ann, "weather-key")
+    await house.allow(bob, "weather-key")
     tool = await house.tool(ann, "/order", secret_headers=header)
     (missing,) = await house.done(ann, tool)
     assert (missing.state, missing.error_reason) == (CallState.FAILED, "SECRET_MISSING")

@@ -75,8 +75,10 @@ def sources(port: int) -> list[Source]:
 
 
 async def test_a_tool_comes_back_as_it_was_registered(house: House, ann: Who) -> None:
+    await house.allow(ann, "key")
     for number, source in enumerate(sources(house.port)):
-        headers = () if isinstance(source, GrpcSource) else (SecretHeader("X-Key", "key", "Key "),)
+        takes_secrets = isinstance(source, HttpSource) or (isinstance(source, McpSource) and source.url)
+        headers = (SecretHeader("X-Key", "key", "Key "),) if takes_secrets else ()
         wanted = Tool(NO_ID, f"t{number}", "does it", ANY, source, headers, True, True, 7, 2)
         made = await house.tools.create(ann, wanted, None)
         assert await house.tools.get(ann, made.tool_id) == made
@@ -193,10 +195,27 @@ async def test_all_of_a_document_is_taken_or_nothing(house: House, ann: Who) -> 
         await house.imports.openapi(ann, document, ["getPet"], "", ())
     with pytest.raises(EgressRefused):
         await house.imports.openapi(ann, document, ["getPet"], "http://127.0.0.1:1", ())
-    await house.imports.openapi(ann, document, ["putPet"], server, ())
+    other = Tool(NO_ID, "putPet", "", ANY, HttpSource("PUT", f"{server}/other"))
+    await house.tools.create(ann, other, None)
     with pytest.raises(ToolNameTaken):
         await house.imports.openapi(ann, document, [], server, ())
     assert [tool.name for tool in (await house.tools.page(ann, 0, ""))[0]] == ["putPet"]
+
+
+async def test_a_second_import_of_a_document_takes_what_is_new(house: House, ann: Who) -> None:
+    server = f"http://127.0.0.1:{house.port}"
+    (first,), _ = await house.imports.openapi(ann, json.dumps(DOCUMENT), ["putPet"], server, ())
+    decided = replace(first, name="savePet", needs_approval=False, retries=3)
+    await house.tools.update(ann, decided, ["name", "needs_approval", "retries"], [], "")
+    everything, _ = await house.imports.openapi(ann, json.dumps(DOCUMENT), [], server, ())
+    again, _ = await house.imports.openapi(ann, json.dumps(DOCUMENT), [], server, ())
+    assert again == everything
+    assert len((await house.tools.page(ann, 0, ""))[0]) == 4
+    (kept,) = [tool for tool in again if tool.tool_id == first.tool_id]
+    assert (kept.name, kept.needs_approval, kept.retries, kept.revision) == ("savePet", False, 3, 2)
+    described = {**DOCUMENT, "paths": {"/pets": {"post": {"operationId": "addPet", "summary": "Adds a pet."}}}}
+    (renewed,), _ = await house.imports.openapi(ann, json.dumps(described), [], server, ())
+    assert (renewed.description, renewed.revision) == ("Adds a pet.", 2)
 
 
 async def test_tools_of_an_mcp_server_are_registered(house: House, ann: Who) -> None:

@@ -189,6 +189,30 @@ def test_what_a_caller_lacks(level: int, caller: Caller, needed: str) -> None:
     assert missing(Access(level, frozenset({"admin", "owner"})), caller) == needed
 
 
+@pytest.mark.parametrize(
+    ("token", "method", "needed"),
+    [
+        ("mia", "Keep", "the role admin in the organization"),
+        ("mia", "Close", "the role owner in the organization"),
+        ("adam", "Keep", ""),
+        ("adam", "Close", "the role owner in the organization"),
+        ("olga", "Keep", ""),
+        ("olga", "Close", ""),
+        # Who acts for no organisation is alone with what they have.
+        ("ann", "Keep", ""),
+        ("ann", "Close", ""),
+        ("mia", "Unary", ""),
+    ],
+)
+async def test_a_role_in_the_organization_is_asked_for(trial: Trial, token: str, method: str, needed: str) -> None:
+    if not needed:
+        assert await trial.call(method, "bread", token=token)
+        return
+    error = await trial.failure(method, "bread", token=token)
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert needed in str(error.details())
+
+
 @_shapes
 async def test_a_call_that_ran_out_of_time_is_logged_and_released(trial: Trial, shape: str) -> None:
     with capture_logs() as logs:

@@ -21,12 +21,18 @@ def test_secrets_are_hidden_and_everything_else_is_shown(
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PARLEY_LOG_LEVEL", "warning")
+    monkeypatch.setenv(
+        "PARLEY_TOOLS_MCP_COMMANDS", '{"search": ["search-server", "--token", "hush"], "sums": ["sums"]}'
+    )
+    monkeypatch.setenv("PARLEY_INFERENCE_OPENAI_BASE_URL", "https://user:hush@models.example/v1")
     assert print_settings() == 0
     shown = capsys.readouterr().out
     assert not [value for value in secrets.values() if value in shown]
     assert "hush" not in shown
     for name in secrets:
         assert f"{name}=(hidden)  # environment. " in shown
+    assert "PARLEY_TOOLS_MCP_COMMANDS=['search', 'sums']  # environment. " in shown
+    assert "PARLEY_INFERENCE_OPENAI_BASE_URL=https://(hidden)@models.example/v1  # environment. " in shown
     assert "PARLEY_LOG_LEVEL=warning  # environment. How much is logged." in shown
     assert "PARLEY_AUDIENCE=parley  # default or .env. " in shown
 

@@ -27,12 +27,21 @@ TOKENS = {
     "ann": Caller(user_id="ann", session_id="s"),
     "root": Caller(user_id="root", session_id="s", roles=frozenset({"admin"})),
     "worker": Caller(service="worker"),
+    "olga": Caller(user_id="olga", session_id="s", organization_id="school"),
+    "adam": Caller(user_id="adam", session_id="s", organization_id="school"),
+    "mia": Caller(user_id="mia", session_id="s", organization_id="school"),
 }
 SIGNED_IN = "ann"
 _LEVELS = {
     "Open": access_pb2.AccessRule(level=access_pb2.LEVEL_PUBLIC),
     "Desk": access_pb2.AccessRule(level=access_pb2.LEVEL_ROLES, roles=["admin", "owner"]),
     "Inside": access_pb2.AccessRule(level=access_pb2.LEVEL_SERVICE),
+    "Keep": access_pb2.AccessRule(
+        level=access_pb2.LEVEL_SIGNED_IN, organization_role=access_pb2.ORGANIZATION_ROLE_ADMIN
+    ),
+    "Close": access_pb2.AccessRule(
+        level=access_pb2.LEVEL_SIGNED_IN, organization_role=access_pb2.ORGANIZATION_ROLE_OWNER
+    ),
 }
 
 
@@ -78,6 +87,13 @@ async def verify(token: str) -> Caller:
     if token not in TOKENS:
         raise Unauthenticated(cause="the token is not valid")
     return TOKENS[token]
+
+
+async def role_of(caller: Caller) -> int:
+    """Return what a caller is in the organisation of the token."""
+    return {"olga": access_pb2.ORGANIZATION_ROLE_OWNER, "adam": access_pb2.ORGANIZATION_ROLE_ADMIN}.get(
+        caller.user_id, access_pb2.ORGANIZATION_ROLE_MEMBER
+    )
 
 
 @dataclass
@@ -208,7 +224,7 @@ async def running_trial() -> AsyncIterator[Trial]:
         for name in (*SHAPES, *_LEVELS)
     }
     sessions = OpenSessions(servicer.ended_among)
-    chain = InterceptorChain(interceptors(verify, sessions), access_rules([SERVICE]))
+    chain = InterceptorChain(interceptors(verify, role_of, sessions), access_rules([SERVICE]))
     server = grpc.aio.server(interceptors=[chain])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/access/v1/access.proto\x12\x10parley.access.v1\x1a google/protobuf/descriptor.proto\"d\n\nAccessRule\x12&\n\x05level\x18\x01 \x01(\x0e\x32\x17.parley.access.v1.Level\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x10\n\x08services\x18\x03 \x03(\t\x12\r\n\x05scope\x18\x04 \x01(\t*\x8a\x01\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x18\n\x0cLEVEL_PUBLIC\x10\x01\x1a\x06\xf0\xf3\x18\x80\x80\x04\x12\x1b\n\x0fLEVEL_SIGNED_IN\x10\x02\x1a\x06\xf0\xf3\x18\x80\x80@\x12\x17\n\x0bLEVEL_ROLES\x10\x03\x1a\x06\xf0\xf3\x18\x80\x80@\x12\x1a\n\rLEVEL_SERVICE\x10\x04\x1a\x07\xf0\xf3\x18\x80\x80\xc0\x05:N\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1c.parley.access.v1.AccessRule:;\n\x11max_request_bytes\x12\x1e.google.protobuf.MethodOptions\x18\xbd\x8e\x03 \x01(\r:F\n\x19\x64\x65\x66\x61ult_max_request_bytes\x12!.google.protobuf.EnumValueOptions\x18\xbe\x8e\x03 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/access/v1/access.proto\x12\x10parley.access.v1\x1a google/protobuf/descriptor.proto\"\xa3\x01\n\nAccessRule\x12&\n\x05level\x18\x01 \x01(\x0e\x32\x17.parley.access.v1.Level\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x10\n\x08services\x18\x03 \x03(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12=\n\x11organization_role\x18\x05 \x01(\x0e\x32\".parley.access.v1.OrganizationRole*\x8a\x01\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x18\n\x0cLEVEL_PUBLIC\x10\x01\x1a\x06\xf0\xf3\x18\x80\x80\x04\x12\x1b\n\x0fLEVEL_SIGNED_IN\x10\x02\x1a\x06\xf0\xf3\x18\x80\x80@\x12\x17\n\x0bLEVEL_ROLES\x10\x03\x1a\x06\xf0\xf3\x18\x80\x80@\x12\x1a\n\rLEVEL_SERVICE\x10\x04\x1a\x07\xf0\xf3\x18\x80\x80\xc0\x05*\x8d\x01\n\x10OrganizationRole\x12!\n\x1dORGANIZATION_ROLE_UNSPECIFIED\x10\x00\x12\x1c\n\x18ORGANIZATION_ROLE_MEMBER\x10\x01\x12\x1b\n\x17ORGANIZATION_ROLE_ADMIN\x10\x02\x12\x1b\n\x17ORGANIZATION_ROLE_OWNER\x10\x03:N\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1c.parley.access.v1.AccessRule:;\n\x11max_request_bytes\x12\x1e.google.protobuf.MethodOptions\x18\xbd\x8e\x03 \x01(\r:F\n\x19\x64\x65\x66\x61ult_max_request_bytes\x12!.google.protobuf.EnumValueOptions\x18\xbe\x8e\x03 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,8 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEVEL'].values_by_name["LEVEL_ROLES"]._serialized_options = b'\360\363\030\200\200@'
   _globals['_LEVEL'].values_by_name["LEVEL_SERVICE"]._loaded_options = None
   _globals['_LEVEL'].values_by_name["LEVEL_SERVICE"]._serialized_options = b'\360\363\030\200\200\300\005'
-  _globals['_LEVEL']._serialized_start=188
-  _globals['_LEVEL']._serialized_end=326
-  _globals['_ACCESSRULE']._serialized_start=85
-  _globals['_ACCESSRULE']._serialized_end=185
+  _globals['_LEVEL']._serialized_start=252
+  _globals['_LEVEL']._serialized_end=390
+  _globals['_ORGANIZATIONROLE']._serialized_start=393
+  _globals['_ORGANIZATIONROLE']._serialized_end=534
+  _globals['_ACCESSRULE']._serialized_start=86
+  _globals['_ACCESSRULE']._serialized_end=249
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,34 @@ LEVEL_SERVICE: Level.ValueType  # 4
 """Only Parley's own services may call; the edge has no route to it."""
 Global___Level: _TypeAlias = Level  # noqa: Y015
 
+class _OrganizationRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrganizationRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrganizationRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORGANIZATION_ROLE_UNSPECIFIED: _OrganizationRole.ValueType  # 0
+    """Any member may call."""
+    ORGANIZATION_ROLE_MEMBER: _OrganizationRole.ValueType  # 1
+    """Any member may call."""
+    ORGANIZATION_ROLE_ADMIN: _OrganizationRole.ValueType  # 2
+    """Administrators and owners of the organization may call."""
+    ORGANIZATION_ROLE_OWNER: _OrganizationRole.ValueType  # 3
+    """Owners of the organization may call."""
+
+class OrganizationRole(_OrganizationRole, metaclass=_OrganizationRoleEnumTypeWrapper):
+    """What a caller is in the organization for which the token lets them act. A higher role may do what a lower one may."""
+
+ORGANIZATION_ROLE_UNSPECIFIED: OrganizationRole.ValueType  # 0
+"""Any member may call."""
+ORGANIZATION_ROLE_MEMBER: OrganizationRole.ValueType  # 1
+"""Any member may call."""
+ORGANIZATION_ROLE_ADMIN: OrganizationRole.ValueType  # 2
+"""Administrators and owners of the organization may call."""
+ORGANIZATION_ROLE_OWNER: OrganizationRole.ValueType  # 3
+"""Owners of the organization may call."""
+Global___OrganizationRole: _TypeAlias = OrganizationRole  # noqa: Y015
+
 @_typing.final
 class AccessRule(_message.Message):
     """Says who may call one RPC."""
@@ -63,10 +91,16 @@ class AccessRule(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_ROLE_FIELD_NUMBER: _builtins.int
     level: Global___Level.ValueType
     """The kind of caller that is admitted."""
     scope: _builtins.str
     """What an API key must be good for to call in its user's name, such as `conversations.write`. Empty: no API key may."""
+    organization_role: Global___OrganizationRole.ValueType
+    """What a caller who acts for an organization must be in it, besides what `level` asks. Callers who act for none are
+    asked for nothing: what they reach is theirs alone. With LEVEL_SIGNED_IN only. Checked with every call: a role
+    that was taken away does not count any more.
+    """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The roles of which the caller needs one, with LEVEL_ROLES."""
@@ -82,10 +116,11 @@ class AccessRule(_message.Message):
         roles: _abc.Iterable[_builtins.str] | None = ...,
         services: _abc.Iterable[_builtins.str] | None = ...,
         scope: _builtins.str = ...,
+        organization_role: Global___OrganizationRole.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "roles", b"roles", "scope", b"scope", "services", b"services"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "organization_role", b"organization_role", "roles", b"roles", "scope", b"scope", "services", b"services"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,7 +84,9 @@ class Bot(_message.Message):
 
     @_builtins.property
     def tool_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The tools that the bot may use, by their ids. A tool that does not exist (any more) is left out."""
+        """The tools that the bot may use, by their ids: the organization's or the caller's own. A tool that was deleted since is left
+        out of its answers.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

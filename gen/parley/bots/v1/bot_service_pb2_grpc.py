@@ -79,7 +79,7 @@ class BotServiceServicer:
     """
 
     def CreateBot(self, request, context):
-        """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND) when its prompt is not the owner's.
+        """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when its prompt or a tool is somebody else's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,7 +100,8 @@ class BotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateBot(self, request, context):
-        """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read.
+        """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read, and with NOT_FOUND
+        (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when what it is to use is somebody else's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,13 +36,15 @@ class BotServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BotServiceAsyncStub: ...
     CreateBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.CreateBotRequest, _bot_service_pb2.CreateBotResponse]
-    """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND) when its prompt is not the owner's."""
+    """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when its prompt or a tool is somebody else's."""
     ListBots: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.ListBotsRequest, _bot_service_pb2.ListBotsResponse]
     """Lists the bots, the last made first."""
     GetBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.GetBotRequest, _bot_service_pb2.GetBotResponse]
     """Returns one bot."""
     UpdateBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.UpdateBotRequest, _bot_service_pb2.UpdateBotResponse]
-    """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
+    """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read, and with NOT_FOUND
+    (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when what it is to use is somebody else's.
+    """
     DeleteBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.DeleteBotRequest, _bot_service_pb2.DeleteBotResponse]
     """Deletes a bot. Fails with FAILED_PRECONDITION (BOT_IN_USE) while an application answers with it."""
     ListChanges: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.ListChangesRequest, _bot_service_pb2.ListChangesResponse]
@@ -61,13 +63,15 @@ class BotServiceAsyncStub(BotServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.CreateBotRequest, _bot_service_pb2.CreateBotResponse]  # type: ignore[assignment]
-    """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND) when its prompt is not the owner's."""
+    """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when its prompt or a tool is somebody else's."""
     ListBots: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.ListBotsRequest, _bot_service_pb2.ListBotsResponse]  # type: ignore[assignment]
     """Lists the bots, the last made first."""
     GetBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.GetBotRequest, _bot_service_pb2.GetBotResponse]  # type: ignore[assignment]
     """Returns one bot."""
     UpdateBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.UpdateBotRequest, _bot_service_pb2.UpdateBotResponse]  # type: ignore[assignment]
-    """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
+    """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read, and with NOT_FOUND
+    (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when what it is to use is somebody else's.
+    """
     DeleteBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.DeleteBotRequest, _bot_service_pb2.DeleteBotResponse]  # type: ignore[assignment]
     """Deletes a bot. Fails with FAILED_PRECONDITION (BOT_IN_USE) while an application answers with it."""
     ListChanges: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.ListChangesRequest, _bot_service_pb2.ListChangesResponse]  # type: ignore[assignment]
@@ -89,7 +93,7 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bot_service_pb2.CreateBotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_bot_service_pb2.CreateBotResponse, _abc.Awaitable[_bot_service_pb2.CreateBotResponse]]:
-        """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND) when its prompt is not the owner's."""
+        """Makes a bot. Fails with NOT_FOUND (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when its prompt or a tool is somebody else's."""
 
     @_abc_1.abstractmethod
     def ListBots(
@@ -113,7 +117,9 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bot_service_pb2.UpdateBotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_bot_service_pb2.UpdateBotResponse, _abc.Awaitable[_bot_service_pb2.UpdateBotResponse]]:
-        """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read."""
+        """Changes a bot. Fails with ABORTED (ETAG_MISMATCH) when somebody changed it since it was read, and with NOT_FOUND
+        (PROMPT_NOT_FOUND, TOOL_NOT_FOUND) when what it is to use is somebody else's.
+        """
 
     @_abc_1.abstractmethod
     def DeleteBot(

@@ -88,6 +88,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: nobody is answered in the application for now.
     Sample: {"reason": "APPLICATION_DISABLED", "domain": "bots.parley", "metadata": {"application_id": "0198..."}}
     """
+    ERROR_REASON_TOOL_NOT_FOUND: _ErrorReason.ValueType  # 17
+    """NOT_FOUND: neither the owner nor the caller has a tool with this id.
+    Sample: {"reason": "TOOL_NOT_FOUND", "domain": "bots.parley", "metadata": {"tool_id": "0198..."}}
+    """
+    ERROR_REASON_TOOLS_UNAVAILABLE: _ErrorReason.ValueType  # 18
+    """UNAVAILABLE: whose tools these are cannot be told now. Try again.
+    Sample: {"reason": "TOOLS_UNAVAILABLE", "domain": "bots.parley", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -159,5 +167,13 @@ Sample: {"reason": "VARIABLE_INVALID", "domain": "bots.parley", "metadata": {"va
 ERROR_REASON_APPLICATION_DISABLED: ErrorReason.ValueType  # 16
 """FAILED_PRECONDITION: nobody is answered in the application for now.
 Sample: {"reason": "APPLICATION_DISABLED", "domain": "bots.parley", "metadata": {"application_id": "0198..."}}
+"""
+ERROR_REASON_TOOL_NOT_FOUND: ErrorReason.ValueType  # 17
+"""NOT_FOUND: neither the owner nor the caller has a tool with this id.
+Sample: {"reason": "TOOL_NOT_FOUND", "domain": "bots.parley", "metadata": {"tool_id": "0198..."}}
+"""
+ERROR_REASON_TOOLS_UNAVAILABLE: ErrorReason.ValueType  # 18
+"""UNAVAILABLE: whose tools these are cannot be told now. Try again.
+Sample: {"reason": "TOOLS_UNAVAILABLE", "domain": "bots.parley", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -96,6 +96,11 @@ class OrganizationServiceStub:
                 request_serializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.AcceptInvitationRequest.SerializeToString,
                 response_deserializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.AcceptInvitationResponse.FromString,
                 _registered_method=True)
+        self.CheckMember = channel.unary_unary(
+                '/parley.identity.v1.OrganizationService/CheckMember',
+                request_serializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.CheckMemberRequest.SerializeToString,
+                response_deserializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.CheckMemberResponse.FromString,
+                _registered_method=True)
 
 
 class OrganizationServiceServicer:
@@ -190,6 +195,13 @@ class OrganizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckMember(self, request, context):
+        """Returns what a user is in an organization; Parley's services ask before they change what belongs to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrganizationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -252,6 +264,11 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
                     servicer.AcceptInvitation,
                     request_deserializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.AcceptInvitationRequest.FromString,
                     response_serializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.AcceptInvitationResponse.SerializeToString,
+            ),
+            'CheckMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckMember,
+                    request_deserializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.CheckMemberRequest.FromString,
+                    response_serializer=parley_dot_identity_dot_v1_dot_organization__service__pb2.CheckMemberResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -580,6 +597,33 @@ class OrganizationService:
             '/parley.identity.v1.OrganizationService/AcceptInvitation',
             parley_dot_identity_dot_v1_dot_organization__service__pb2.AcceptInvitationRequest.SerializeToString,
             parley_dot_identity_dot_v1_dot_organization__service__pb2.AcceptInvitationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.identity.v1.OrganizationService/CheckMember',
+            parley_dot_identity_dot_v1_dot_organization__service__pb2.CheckMemberRequest.SerializeToString,
+            parley_dot_identity_dot_v1_dot_organization__service__pb2.CheckMemberResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,8 @@ class OrganizationServiceStub:
     """Makes the caller a member. Fails with NOT_FOUND (INVITATION_NOT_FOUND) when the token is wrong, used, expired or was sent to
     another address, and with FAILED_PRECONDITION (ALREADY_MEMBER).
     """
+    CheckMember: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.CheckMemberRequest, _organization_service_pb2.CheckMemberResponse]
+    """Returns what a user is in an organization; Parley's services ask before they change what belongs to it."""
 
 @_typing.type_check_only
 class OrganizationServiceAsyncStub(OrganizationServiceStub):
@@ -103,6 +105,8 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """Makes the caller a member. Fails with NOT_FOUND (INVITATION_NOT_FOUND) when the token is wrong, used, expired or was sent to
     another address, and with FAILED_PRECONDITION (ALREADY_MEMBER).
     """
+    CheckMember: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.CheckMemberRequest, _organization_service_pb2.CheckMemberResponse]  # type: ignore[assignment]
+    """Returns what a user is in an organization; Parley's services ask before they change what belongs to it."""
 
 class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps organizations, their members and invitations. An organization that the caller is no member of is NOT_FOUND
@@ -210,5 +214,13 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes the caller a member. Fails with NOT_FOUND (INVITATION_NOT_FOUND) when the token is wrong, used, expired or was sent to
         another address, and with FAILED_PRECONDITION (ALREADY_MEMBER).
         """
+
+    @_abc_1.abstractmethod
+    def CheckMember(
+        self,
+        request: _organization_service_pb2.CheckMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.CheckMemberResponse, _abc.Awaitable[_organization_service_pb2.CheckMemberResponse]]:
+        """Returns what a user is in an organization; Parley's services ask before they change what belongs to it."""
 
 def add_OrganizationServiceServicer_to_server(servicer: OrganizationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"parley/tools/v1/error_reason.proto\x12\x0fparley.tools.v1*\x84\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RROR_REASON_TOOL_NOT_FOUND\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_CALL_NOT_FOUND\x10\x02\x12 \n\x1c\x45RROR_REASON_TOOL_NAME_TAKEN\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_SCHEMA_INVALID\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_SOURCE_INVALID\x10\x05\x12!\n\x1d\x45RROR_REASON_DOCUMENT_INVALID\x10\x06\x12 \n\x1c\x45RROR_REASON_SERVER_UNUSABLE\x10\x07\x12\"\n\x1e\x45RROR_REASON_ARGUMENTS_INVALID\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_DEPTH_EXCEEDED\x10\t\x12\x1c\n\x18\x45RROR_REASON_NOT_WAITING\x10\n\x12$\n ERROR_REASON_FIELD_NOT_UPDATABLE\x10\x0b\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x0c\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\r\x12\x1f\n\x1b\x45RROR_REASON_EGRESS_REFUSED\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"parley/tools/v1/error_reason.proto\x12\x0fparley.tools.v1*\xe7\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RROR_REASON_TOOL_NOT_FOUND\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_CALL_NOT_FOUND\x10\x02\x12 \n\x1c\x45RROR_REASON_TOOL_NAME_TAKEN\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_SCHEMA_INVALID\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_SOURCE_INVALID\x10\x05\x12!\n\x1d\x45RROR_REASON_DOCUMENT_INVALID\x10\x06\x12 \n\x1c\x45RROR_REASON_SERVER_UNUSABLE\x10\x07\x12\"\n\x1e\x45RROR_REASON_ARGUMENTS_INVALID\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_DEPTH_EXCEEDED\x10\t\x12\x1c\n\x18\x45RROR_REASON_NOT_WAITING\x10\n\x12$\n ERROR_REASON_FIELD_NOT_UPDATABLE\x10\x0b\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x0c\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\r\x12\x1f\n\x1b\x45RROR_REASON_EGRESS_REFUSED\x10\x0e\x12#\n\x1f\x45RROR_REASON_SECRET_NOT_ALLOWED\x10\x0f\x12!\n\x1d\x45RROR_REASON_SECRET_NOT_FOUND\x10\x10\x12\x19\n\x15\x45RROR_REASON_OWN_CALL\x10\x11\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.tools.v1.error_reaso
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=56
-  _globals['_ERRORREASON']._serialized_end=572
+  _globals['_ERRORREASON']._serialized_end=671
 # @@protoc_insertion_point(module_scope)

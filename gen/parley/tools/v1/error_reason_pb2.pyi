@@ -42,7 +42,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SOURCE_INVALID: _ErrorReason.ValueType  # 5
     """INVALID_ARGUMENT: the source of the tool cannot be used. The message says why.
-    Sample: {"reason": "SOURCE_INVALID", "domain": "tools.parley", "metadata": {"cause": "..."}}
+    Sample: {"reason": "SOURCE_INVALID", "domain": "tools.parley", "metadata": {"field": "tool.source", "cause": "..."}}
     """
     ERROR_REASON_DOCUMENT_INVALID: _ErrorReason.ValueType  # 6
     """INVALID_ARGUMENT: the OpenAPI document cannot be used. The message says why.
@@ -80,6 +80,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: tools may not reach this address.
     Sample: {"reason": "EGRESS_REFUSED", "domain": "tools.parley", "metadata": {"cause": "..."}}
     """
+    ERROR_REASON_SECRET_NOT_ALLOWED: _ErrorReason.ValueType  # 15
+    """INVALID_ARGUMENT: a secret header names a secret that may not be sent where the tool leads. PutToolSecret says where it may.
+    Sample: {"reason": "SECRET_NOT_ALLOWED", "domain": "tools.parley", "metadata": {"secret": "weather-key", "cause": "..."}}
+    """
+    ERROR_REASON_SECRET_NOT_FOUND: _ErrorReason.ValueType  # 16
+    """NOT_FOUND: the owner has no such secret.
+    Sample: {"reason": "SECRET_NOT_FOUND", "domain": "tools.parley", "metadata": {"name": "weather-key"}}
+    """
+    ERROR_REASON_OWN_CALL: _ErrorReason.ValueType  # 17
+    """PERMISSION_DENIED: who asked for the call may not approve it, unless the tool says so (`requester_may_approve`).
+    Sample: {"reason": "OWN_CALL", "domain": "tools.parley", "metadata": {"call_id": "0198..."}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -106,7 +118,7 @@ Sample: {"reason": "SCHEMA_INVALID", "domain": "tools.parley", "metadata": {"cau
 """
 ERROR_REASON_SOURCE_INVALID: ErrorReason.ValueType  # 5
 """INVALID_ARGUMENT: the source of the tool cannot be used. The message says why.
-Sample: {"reason": "SOURCE_INVALID", "domain": "tools.parley", "metadata": {"cause": "..."}}
+Sample: {"reason": "SOURCE_INVALID", "domain": "tools.parley", "metadata": {"field": "tool.source", "cause": "..."}}
 """
 ERROR_REASON_DOCUMENT_INVALID: ErrorReason.ValueType  # 6
 """INVALID_ARGUMENT: the OpenAPI document cannot be used. The message says why.
@@ -143,5 +155,17 @@ Sample: {"reason": "ETAG_MISMATCH", "domain": "tools.parley", "metadata": {"etag
 ERROR_REASON_EGRESS_REFUSED: ErrorReason.ValueType  # 14
 """INVALID_ARGUMENT: tools may not reach this address.
 Sample: {"reason": "EGRESS_REFUSED", "domain": "tools.parley", "metadata": {"cause": "..."}}
+"""
+ERROR_REASON_SECRET_NOT_ALLOWED: ErrorReason.ValueType  # 15
+"""INVALID_ARGUMENT: a secret header names a secret that may not be sent where the tool leads. PutToolSecret says where it may.
+Sample: {"reason": "SECRET_NOT_ALLOWED", "domain": "tools.parley", "metadata": {"secret": "weather-key", "cause": "..."}}
+"""
+ERROR_REASON_SECRET_NOT_FOUND: ErrorReason.ValueType  # 16
+"""NOT_FOUND: the owner has no such secret.
+Sample: {"reason": "SECRET_NOT_FOUND", "domain": "tools.parley", "metadata": {"name": "weather-key"}}
+"""
+ERROR_REASON_OWN_CALL: ErrorReason.ValueType  # 17
+"""PERMISSION_DENIED: who asked for the call may not approve it, unless the tool says so (`requester_may_approve`).
+Sample: {"reason": "OWN_CALL", "domain": "tools.parley", "metadata": {"call_id": "0198..."}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,17 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/tools/v1/tool_call.proto\x12\x0fparley.tools.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\rToolCallError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xd2\x03\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07tool_id\x18\x02 \x01(\t\x12\x11\n\ttool_name\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\t\x12-\n\x05state\x18\x05 \x01(\x0e\x32\x1e.parley.tools.v1.ToolCallState\x12\x0e\n\x06result\x18\x06 \x01(\t\x12-\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x1e.parley.tools.v1.ToolCallError\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x17\n\x0f\x63onversation_id\x18\t \x01(\t\x12\x0e\n\x06run_id\x18\n \x01(\t\x12\x12\n\ndecided_by\x18\x0b \x01(\t\x12\x38\n\x14\x61pproval_expire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa9\x02\n\rToolCallState\x12\x1f\n\x1bTOOL_CALL_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TOOL_CALL_STATE_REQUESTED\x10\x01\x12(\n$TOOL_CALL_STATE_WAITING_FOR_APPROVAL\x10\x02\x12\x1b\n\x17TOOL_CALL_STATE_RUNNING\x10\x03\x12\x1d\n\x19TOOL_CALL_STATE_SUCCEEDED\x10\x04\x12\x1a\n\x16TOOL_CALL_STATE_FAILED\x10\x05\x12\x1b\n\x17TOOL_CALL_STATE_UNKNOWN\x10\x06\x12\x1a\n\x16TOOL_CALL_STATE_DENIED\x10\x07\x12\x1d\n\x19TOOL_CALL_STATE_WITHDRAWN\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/tools/v1/tool_call.proto\x12\x0fparley.tools.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\rToolCallError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"e\n\x0bToolContent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x11\n\tmime_type\x18\x04 \x01(\t\x12\x0b\n\x03uri\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\"\x81\x04\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07tool_id\x18\x02 \x01(\t\x12\x11\n\ttool_name\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\t\x12-\n\x05state\x18\x05 \x01(\x0e\x32\x1e.parley.tools.v1.ToolCallState\x12\x0e\n\x06result\x18\x06 \x01(\t\x12-\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x1e.parley.tools.v1.ToolCallError\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x17\n\x0f\x63onversation_id\x18\t \x01(\t\x12\x0e\n\x06run_id\x18\n \x01(\t\x12\x12\n\ndecided_by\x18\x0b \x01(\t\x12\x38\n\x14\x61pproval_expire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07\x63ontent\x18\x10 \x03(\x0b\x32\x1c.parley.tools.v1.ToolContent*\xa9\x02\n\rToolCallState\x12\x1f\n\x1bTOOL_CALL_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TOOL_CALL_STATE_REQUESTED\x10\x01\x12(\n$TOOL_CALL_STATE_WAITING_FOR_APPROVAL\x10\x02\x12\x1b\n\x17TOOL_CALL_STATE_RUNNING\x10\x03\x12\x1d\n\x19TOOL_CALL_STATE_SUCCEEDED\x10\x04\x12\x1a\n\x16TOOL_CALL_STATE_FAILED\x10\x05\x12\x1b\n\x17TOOL_CALL_STATE_UNKNOWN\x10\x06\x12\x1a\n\x16TOOL_CALL_STATE_DENIED\x10\x07\x12\x1d\n\x19TOOL_CALL_STATE_WITHDRAWN\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.tools.v1.tool_call_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TOOLCALLSTATE']._serialized_start=605
-  _globals['_TOOLCALLSTATE']._serialized_end=902
+  _globals['_TOOLCALLSTATE']._serialized_start=755
+  _globals['_TOOLCALLSTATE']._serialized_end=1052
   _globals['_TOOLCALLERROR']._serialized_start=85
   _globals['_TOOLCALLERROR']._serialized_end=133
-  _globals['_TOOLCALL']._serialized_start=136
-  _globals['_TOOLCALL']._serialized_end=602
+  _globals['_TOOLCONTENT']._serialized_start=135
+  _globals['_TOOLCONTENT']._serialized_end=236
+  _globals['_TOOLCALL']._serialized_start=239
+  _globals['_TOOLCALL']._serialized_end=752
 # @@protoc_insertion_point(module_scope)

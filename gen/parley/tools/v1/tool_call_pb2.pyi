@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -75,7 +77,7 @@ class ToolCallError(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """One of `ARGUMENTS_INVALID`, `EGRESS_REFUSED`, `SECRET_MISSING`, `TOOL_GONE`, `TIMEOUT`, `UNREACHABLE`, `STATUS`, `ANSWER_TOO_LARGE`,
+    """One of `ARGUMENTS_INVALID`, `EGRESS_REFUSED`, `SECRET_MISSING`, `SECRET_NOT_ALLOWED`, `SECRET_INVALID`, `TOOL_GONE`, `TIMEOUT`, `UNREACHABLE`, `STATUS`, `ANSWER_TOO_LARGE`,
     `ANSWER_INVALID`, `TOOL_ERROR`, `OUTCOME_UNKNOWN`, `DENIED`, `NOT_APPROVED_IN_TIME`, `RUN_ENDED`, `INTERNAL`.
     """
     message: _builtins.str
@@ -93,6 +95,48 @@ class ToolCallError(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ToolCallError: _TypeAlias = ToolCallError  # noqa: Y015
+
+@_typing.final
+class ToolContent(_message.Message):
+    """A part of what a tool of an MCP server answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """What it is: `text`, `image`, `audio`, `resource` or `resource_link`."""
+    text: _builtins.str
+    """The text, of a text or a resource in text."""
+    data: _builtins.bytes
+    """The bytes, of an image, a sound or a resource in bytes. Not shown in lists."""
+    mime_type: _builtins.str
+    """Which kind of file it is, such as `image/png`."""
+    uri: _builtins.str
+    """Where it is, of a resource or a link to one."""
+    name: _builtins.str
+    """What the link is called."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        text: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+        mime_type: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "mime_type", b"mime_type", "name", b"name", "text", b"text", "type", b"type", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolContent: _TypeAlias = ToolContent  # noqa: Y015
 
 @_typing.final
 class ToolCall(_message.Message):
@@ -115,6 +159,7 @@ class ToolCall(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The call's id. The tool gets it as `Idempotency-Key`."""
     tool_id: _builtins.str
@@ -155,6 +200,10 @@ class ToolCall(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
 
+    @_builtins.property
+    def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolContent]:
+        """What a tool of an MCP server answered, part by part, when that is more than text. `result` is what the model reads of it."""
+
     def __init__(
         self,
         *,
@@ -173,10 +222,11 @@ class ToolCall(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        content: _abc.Iterable[Global___ToolContent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["approval_expire_time", b"approval_expire_time", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_expire_time", b"approval_expire_time", "arguments", b"arguments", "attempt", b"attempt", "conversation_id", b"conversation_id", "create_time", b"create_time", "decided_by", b"decided_by", "end_time", b"end_time", "error", b"error", "id", b"id", "result", b"result", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "tool_id", b"tool_id", "tool_name", b"tool_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_expire_time", b"approval_expire_time", "arguments", b"arguments", "attempt", b"attempt", "content", b"content", "conversation_id", b"conversation_id", "create_time", b"create_time", "decided_by", b"decided_by", "end_time", b"end_time", "error", b"error", "id", b"id", "result", b"result", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "tool_id", b"tool_id", "tool_name", b"tool_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

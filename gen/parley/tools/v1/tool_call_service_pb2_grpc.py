@@ -118,7 +118,8 @@ class ToolCallServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveToolCall(self, request, context):
-        """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING).
+        """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
+        (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

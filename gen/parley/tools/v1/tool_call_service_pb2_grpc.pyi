@@ -46,7 +46,9 @@ class ToolCallServiceStub:
     ListPendingApprovals: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.ListPendingApprovalsRequest, _tool_call_service_pb2.ListPendingApprovalsResponse]
     """Lists the calls that wait for approval, the last one first."""
     ApproveToolCall: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.ApproveToolCallRequest, _tool_call_service_pb2.ApproveToolCallResponse]
-    """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
+    """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
+    (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+    """
     DenyToolCall: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.DenyToolCallRequest, _tool_call_service_pb2.DenyToolCallResponse]
     """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
     RequestToolCalls: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.RequestToolCallsRequest, _tool_call_service_pb2.RequestToolCallsResponse]
@@ -78,7 +80,9 @@ class ToolCallServiceAsyncStub(ToolCallServiceStub):
     ListPendingApprovals: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.ListPendingApprovalsRequest, _tool_call_service_pb2.ListPendingApprovalsResponse]  # type: ignore[assignment]
     """Lists the calls that wait for approval, the last one first."""
     ApproveToolCall: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.ApproveToolCallRequest, _tool_call_service_pb2.ApproveToolCallResponse]  # type: ignore[assignment]
-    """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
+    """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
+    (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+    """
     DenyToolCall: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.DenyToolCallRequest, _tool_call_service_pb2.DenyToolCallResponse]  # type: ignore[assignment]
     """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
     RequestToolCalls: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.RequestToolCallsRequest, _tool_call_service_pb2.RequestToolCallsResponse]  # type: ignore[assignment]
@@ -137,7 +141,9 @@ class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_call_service_pb2.ApproveToolCallRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_call_service_pb2.ApproveToolCallResponse, _abc.Awaitable[_tool_call_service_pb2.ApproveToolCallResponse]]:
-        """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
+        """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
+        (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+        """
 
     @_abc_1.abstractmethod
     def DenyToolCall(

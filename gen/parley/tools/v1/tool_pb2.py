@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aparley/tools/v1/tool.proto\x12\x0fparley.tools.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"{\n\x0cSecretHeader\x12#\n\x04name\x18\x01 \x01(\tB\x15\xd2\xf3\x18\x11\x10\x64\"\r[A-Za-z0-9-]+\x12.\n\x06secret\x18\x02 \x01(\tB\x1e\xd2\xf3\x18\x1a\x10@\"\x16[a-z0-9]+(-[a-z0-9]+)*\x12\x16\n\x06prefix\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x10(\"\xd2\x02\n\nHttpSource\x12\x31\n\x06method\x18\x01 \x01(\tB!\xd2\xf3\x18\x1d\x10\n\"\x19GET|POST|PUT|PATCH|DELETE\x12\x14\n\x03url\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xd0\x0f\x12\x17\n\x05query\x18\x03 \x03(\tB\x08\xd2\xf3\x18\x04\x10\x64@d\x12\x44\n\x07headers\x18\x04 \x03(\x0b\x32(.parley.tools.v1.HttpSource.HeadersEntryB\t\xd2\xf3\x18\x05\x10\xe8\x07@\x14\x12?\n\x10header_arguments\x18\x05 \x03(\tB%\xd2\xf3\x18!\x10\x64\"\x1b[A-Za-z0-9!#$%&\'*+.^_`|~-]+@d\x12\x1d\n\rbody_argument\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x0c\n\x04\x66orm\x18\x07 \x01(\x08\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x92\x01\n\nGrpcSource\x12\x17\n\x06target\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xac\x02\x12\x36\n\x06method\x18\x02 \x01(\tB&\xd2\xf3\x18\"\x10\xac\x02\"\x1d/[A-Za-z0-9_.]+/[A-Za-z0-9_]+\x12 \n\x0e\x64\x65scriptor_set\x18\x03 \x01(\x0c\x42\x08\xd2\xf3\x18\x04\x18\xc0\x84=\x12\x11\n\tplaintext\x18\x04 \x01(\x08\"Q\n\tMcpSource\x12\x14\n\x03url\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xd0\x0f\x12\x17\n\x07\x63ommand\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\x12\x15\n\x04tool\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\"\xb0\x04\n\x04Tool\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x04name\x18\x02 \x01(\tB\x1f\xd2\xf3\x18\x1b\x10@\"\x17[A-Za-z_][A-Za-z0-9_-]*\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\xa0\x1fH\x01\x12$\n\x10\x61rguments_schema\x18\x04 \x01(\tB\n\xd2\xf3\x18\x06\x10\xa0\x8d\x06H\x01\x12+\n\x04http\x18\x05 \x01(\x0b\x32\x1b.parley.tools.v1.HttpSourceH\x00\x12+\n\x04grpc\x18\x06 \x01(\x0b\x32\x1b.parley.tools.v1.GrpcSourceH\x00\x12)\n\x03mcp\x18\x07 \x01(\x0b\x32\x1a.parley.tools.v1.McpSourceH\x00\x12=\n\x0esecret_headers\x18\x08 \x03(\x0b\x32\x1d.parley.tools.v1.SecretHeaderB\x06\xd2\xf3\x18\x02@\n\x12\x12\n\nidempotent\x18\t \x01(\x08\x12\x16\n\x0eneeds_approval\x18\n \x01(\x08\x12\"\n\x0ftimeout_seconds\x18\x0b \x01(\x05\x42\t\xd2\xf3\x18\x05\x30\x00\x38\xac\x02\x12\x19\n\x07retries\x18\x0c \x01(\x05\x42\x08\xd2\xf3\x18\x04\x30\x00\x38\x05\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06sourceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aparley/tools/v1/tool.proto\x12\x0fparley.tools.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\x83\x01\n\x0cSecretHeader\x12#\n\x04name\x18\x01 \x01(\tB\x15\xd2\xf3\x18\x11\x10\x64\"\r[A-Za-z0-9-]+\x12.\n\x06secret\x18\x02 \x01(\tB\x1e\xd2\xf3\x18\x1a\x10@\"\x16[a-z0-9]+(-[a-z0-9]+)*\x12\x1e\n\x06prefix\x18\x03 \x01(\tB\x0e\xd2\xf3\x18\n\x10(\"\x06[ -~]+\"\xd2\x02\n\nHttpSource\x12\x31\n\x06method\x18\x01 \x01(\tB!\xd2\xf3\x18\x1d\x10\n\"\x19GET|POST|PUT|PATCH|DELETE\x12\x14\n\x03url\x18\x02 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xd0\x0f\x12\x17\n\x05query\x18\x03 \x03(\tB\x08\xd2\xf3\x18\x04\x10\x64@d\x12\x44\n\x07headers\x18\x04 \x03(\x0b\x32(.parley.tools.v1.HttpSource.HeadersEntryB\t\xd2\xf3\x18\x05\x10\xe8\x07@\x14\x12?\n\x10header_arguments\x18\x05 \x03(\tB%\xd2\xf3\x18!\x10\x64\"\x1b[A-Za-z0-9!#$%&\'*+.^_`|~-]+@d\x12\x1d\n\rbody_argument\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x0c\n\x04\x66orm\x18\x07 \x01(\x08\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x92\x01\n\nGrpcSource\x12\x17\n\x06target\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xac\x02\x12\x36\n\x06method\x18\x02 \x01(\tB&\xd2\xf3\x18\"\x10\xac\x02\"\x1d/[A-Za-z0-9_.]+/[A-Za-z0-9_]+\x12 \n\x0e\x64\x65scriptor_set\x18\x03 \x01(\x0c\x42\x08\xd2\xf3\x18\x04\x18\xc0\x84=\x12\x11\n\tplaintext\x18\x04 \x01(\x08\"Q\n\tMcpSource\x12\x14\n\x03url\x18\x01 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xd0\x0f\x12\x17\n\x07\x63ommand\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10@\x12\x15\n\x04tool\x18\x03 \x01(\tB\x07\xd2\xf3\x18\x03\x10\xc8\x01\"\xcf\x04\n\x04Tool\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x04name\x18\x02 \x01(\tB\x1f\xd2\xf3\x18\x1b\x10@\"\x17[A-Za-z_][A-Za-z0-9_-]*\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\xa0\x1fH\x01\x12$\n\x10\x61rguments_schema\x18\x04 \x01(\tB\n\xd2\xf3\x18\x06\x10\xa0\x8d\x06H\x01\x12+\n\x04http\x18\x05 \x01(\x0b\x32\x1b.parley.tools.v1.HttpSourceH\x00\x12+\n\x04grpc\x18\x06 \x01(\x0b\x32\x1b.parley.tools.v1.GrpcSourceH\x00\x12)\n\x03mcp\x18\x07 \x01(\x0b\x32\x1a.parley.tools.v1.McpSourceH\x00\x12=\n\x0esecret_headers\x18\x08 \x03(\x0b\x32\x1d.parley.tools.v1.SecretHeaderB\x06\xd2\xf3\x18\x02@\n\x12\x12\n\nidempotent\x18\t \x01(\x08\x12\x16\n\x0eneeds_approval\x18\n \x01(\x08\x12\"\n\x0ftimeout_seconds\x18\x0b \x01(\x05\x42\t\xd2\xf3\x18\x05\x30\x00\x38\xac\x02\x12\x19\n\x07retries\x18\x0c \x01(\x05\x42\x08\xd2\xf3\x18\x04\x30\x00\x38\x05\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15requester_may_approve\x18\x10 \x01(\x08\x42\x08\n\x06sourceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SECRETHEADER'].fields_by_name['secret']._loaded_options = None
   _globals['_SECRETHEADER'].fields_by_name['secret']._serialized_options = b'\322\363\030\032\020@\"\026[a-z0-9]+(-[a-z0-9]+)*'
   _globals['_SECRETHEADER'].fields_by_name['prefix']._loaded_options = None
-  _globals['_SECRETHEADER'].fields_by_name['prefix']._serialized_options = b'\322\363\030\002\020('
+  _globals['_SECRETHEADER'].fields_by_name['prefix']._serialized_options = b'\322\363\030\n\020(\"\006[ -~]+'
   _globals['_HTTPSOURCE_HEADERSENTRY']._loaded_options = None
   _globals['_HTTPSOURCE_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_HTTPSOURCE'].fields_by_name['method']._loaded_options = None
@@ -77,16 +77,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOL'].fields_by_name['timeout_seconds']._serialized_options = b'\322\363\030\0050\0008\254\002'
   _globals['_TOOL'].fields_by_name['retries']._loaded_options = None
   _globals['_TOOL'].fields_by_name['retries']._serialized_options = b'\322\363\030\0040\0008\005'
-  _globals['_SECRETHEADER']._serialized_start=119
-  _globals['_SECRETHEADER']._serialized_end=242
-  _globals['_HTTPSOURCE']._serialized_start=245
-  _globals['_HTTPSOURCE']._serialized_end=583
-  _globals['_HTTPSOURCE_HEADERSENTRY']._serialized_start=537
-  _globals['_HTTPSOURCE_HEADERSENTRY']._serialized_end=583
-  _globals['_GRPCSOURCE']._serialized_start=586
-  _globals['_GRPCSOURCE']._serialized_end=732
-  _globals['_MCPSOURCE']._serialized_start=734
-  _globals['_MCPSOURCE']._serialized_end=815
-  _globals['_TOOL']._serialized_start=818
-  _globals['_TOOL']._serialized_end=1378
+  _globals['_SECRETHEADER']._serialized_start=120
+  _globals['_SECRETHEADER']._serialized_end=251
+  _globals['_HTTPSOURCE']._serialized_start=254
+  _globals['_HTTPSOURCE']._serialized_end=592
+  _globals['_HTTPSOURCE_HEADERSENTRY']._serialized_start=546
+  _globals['_HTTPSOURCE_HEADERSENTRY']._serialized_end=592
+  _globals['_GRPCSOURCE']._serialized_start=595
+  _globals['_GRPCSOURCE']._serialized_end=741
+  _globals['_MCPSOURCE']._serialized_start=743
+  _globals['_MCPSOURCE']._serialized_end=824
+  _globals['_TOOL']._serialized_start=827
+  _globals['_TOOL']._serialized_end=1418
 # @@protoc_insertion_point(module_scope)

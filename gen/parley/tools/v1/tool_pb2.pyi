@@ -21,7 +21,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SecretHeader(_message.Message):
-    """A header whose value is a secret. The secret is looked up when the tool is called, and stored nowhere else."""
+    """A header whose value is a secret. The secret is looked up when the tool is called, and stored nowhere else. It is sent only
+    where its ToolSecret says; a tool that leads elsewhere is INVALID_ARGUMENT (SECRET_NOT_ALLOWED).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,11 +31,13 @@ class SecretHeader(_message.Message):
     SECRET_FIELD_NUMBER: _builtins.int
     PREFIX_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The header, such as `Authorization`."""
+    """The header, such as `Authorization`. Headers that frame or route a request (`Host`, `Content-Length`, `Connection` and the
+    like) are refused.
+    """
     secret: _builtins.str
     """The secret's name in the secret store, below what the owner has there."""
     prefix: _builtins.str
-    """What stands before the secret, such as `Bearer `."""
+    """What stands before the secret, such as `Bearer `: printable ASCII."""
     def __init__(
         self,
         *,
@@ -52,8 +56,9 @@ Global___SecretHeader: _TypeAlias = SecretHeader  # noqa: Y015
 @_typing.final
 class HttpSource(_message.Message):
     """An HTTP request. Arguments named in the URL as `{name}` go there, those of `query` into the query, those of `header_arguments`
-    into headers, the rest into a JSON body;
-    with GET, HEAD and DELETE the rest goes into the query too.
+    into headers, the rest into a JSON body; with GET and DELETE the rest goes into the query too. In the query
+    `{"tag": ["a", "b c"], "cursor": null}` is `tag=a&tag=b+c`: a list is its elements, null is left out. An object there, or a list
+    in a list, fails the call.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -88,7 +93,7 @@ class HttpSource(_message.Message):
     method: _builtins.str
     """GET, POST, PUT, PATCH or DELETE."""
     url: _builtins.str
-    """The URL, with `{name}` in its path where an argument goes."""
+    """The URL, with `{name}` in its path where an argument goes. Names of hosts are written in ASCII (`xn--…`)."""
     body_argument: _builtins.str
     """The argument that is the whole JSON body, such as a list, instead of an object of the arguments that go nowhere else."""
     form: _builtins.bool
@@ -99,7 +104,7 @@ class HttpSource(_message.Message):
 
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Headers that are sent as they are."""
+        """Headers that are sent as they are: names are tokens, values printable ASCII. Those that frame or route a request are refused."""
 
     @_builtins.property
     def header_arguments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -209,6 +214,7 @@ class Tool(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    REQUESTER_MAY_APPROVE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The tool's id (UUIDv7). Set by the server."""
     name: _builtins.str
@@ -227,6 +233,10 @@ class Tool(_message.Message):
     """How often it is tried again when it fails in a way that may pass."""
     etag: _builtins.str
     """Changes with every change of the tool. Set by the server."""
+    requester_may_approve: _builtins.bool
+    """Whether who asked for a call of an organization's tool may be the one who approves it, given a role that may
+    approve. Else somebody else must. Of a tool that belongs to one person, that person always may: nobody else is there.
+    """
     @_builtins.property
     def http(self) -> Global___HttpSource:
         """By an HTTP request."""
@@ -269,10 +279,11 @@ class Tool(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        requester_may_approve: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "grpc", b"grpc", "http", b"http", "mcp", b"mcp", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_schema", b"arguments_schema", "create_time", b"create_time", "description", b"description", "etag", b"etag", "grpc", b"grpc", "http", b"http", "id", b"id", "idempotent", b"idempotent", "mcp", b"mcp", "name", b"name", "needs_approval", b"needs_approval", "retries", b"retries", "secret_headers", b"secret_headers", "source", b"source", "timeout_seconds", b"timeout_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_schema", b"arguments_schema", "create_time", b"create_time", "description", b"description", "etag", b"etag", "grpc", b"grpc", "http", b"http", "id", b"id", "idempotent", b"idempotent", "mcp", b"mcp", "name", b"name", "needs_approval", b"needs_approval", "requester_may_approve", b"requester_may_approve", "retries", b"retries", "secret_headers", b"secret_headers", "source", b"source", "timeout_seconds", b"timeout_seconds", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["http", "grpc", "mcp"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

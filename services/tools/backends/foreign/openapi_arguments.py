@@ -12,6 +12,7 @@ from services.tools.backends.foreign.openapi_schemas import (
     free_name,
     resolved,
 )
+from services.tools.rules.requests import OURS
 
 _WITHOUT_BODY = ("get", "delete")
 _MOST_PARAMETERS = 100
@@ -19,9 +20,7 @@ _FORM = "application/x-www-form-urlencoded"
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json|\*/\*|application/\*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 # OpenAPI says of these that they are no parameters.
-_NOT_HEADERS = {"accept", "content-type", "authorization"}
-# Parley sets these itself.
-_OURS = {"host", "content-length", "transfer-encoding", "connection", "idempotency-key", "accept-encoding", "cookie"}
+_NOT_HEADERS = {"accept", "content-type", "authorization", "cookie"}
 _STYLES = {"path": "simple", "query": "form", "header": "simple"}
 # With these an object's schema says more than which properties it has.
 _MORE = {"anyOf", "oneOf", "not", "if", "enum", "const", "patternProperties", "prefixItems", "items"}
@@ -63,7 +62,7 @@ def arguments_of(document: Json, method: str, item: Json, operation: Json, budge
 
 
 def _add_parameter(found: Arguments, translation: Translation, place: str, name: str, parameter: Json) -> None:
-    if place == "header" and name.lower() in _NOT_HEADERS | _OURS:
+    if place == "header" and name.lower() in _NOT_HEADERS | OURS:
         return
     if place not in _STYLES:
         if parameter.get("required") is True or place != "cookie":

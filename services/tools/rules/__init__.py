@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
+from services.chassis.errors import InvalidFields
 from services.chassis.strict_json import JsonRefused, read_json
 from services.tools.errors import (
     ArgumentsInvalid,
     FieldNotUpdatable,
     SourceInvalid,
 )
+from services.tools.rules.requests import header_wrong, repeated_header, split_url
 
 DEFAULT_TIMEOUT_SECONDS = 30
 MAX_CLAIMS = 5
 """A repeatable call that was taken up this often and never ended fails."""
 WITHOUT_BODY = ("GET", "DELETE")
+_AROUND_PATH = re.compile(r"^([^/?#]*//[^/?#]*)[^?#]*(.*)$", re.DOTALL)
 _IN_URL = re.compile(r"\{([^{}]*)\}")
 
 
@@ -100,8 +102,29 @@ class Tool:
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
     retries: int = 0
     revision: int = 1
+    requester_may_approve: bool = False
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A part of an answer that is more than text; `data` is in base64, as the protocol of tools carries it."""
+
+    type: str
+    text: str = ""
+    data: str = ""
+    mime_type: str = ""
+    uri: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool answered: a text or JSON for the model, and the parts of it when there is more than text."""
+
+    text: str
+    content: tuple[Content, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +149,7 @@ class Call:
     approval_until: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    content: tuple[Content, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +160,7 @@ class Outcome:
     result: str = ""
     error_reason: str = ""
     error_message: str = ""
+    content: tuple[Content, ...] = ()
 
 
 def secret_name(owner: str, secret: str) -> str:
@@ -153,6 +178,7 @@ _FIELDS = (
     "needs_approval",
     "timeout_seconds",
     "retries",
+    "requester_may_approve",
 )
 _SOURCES = ("http", "grpc", "mcp")
 
@@ -187,18 +213,7 @@ def check_source(source: Source, has_secrets: bool) -> None:
     """Raise SourceInvalid when a source says too little or what makes no sense. Where it leads is checked elsewhere."""
     match source:
         case HttpSource():
-            if not source.method or not source.url:
-                raise SourceInvalid(cause="http needs a method and a url")
-            if set("{}") & set(_IN_URL.sub("", source.url)):
-                raise SourceInvalid(cause="the braces in the url do not match")
-            split = urlsplit(source.url)
-            if not split.netloc or "{" in split.scheme + split.netloc + split.query + split.fragment:
-                # Else a model would choose which host gets the secrets.
-                raise SourceInvalid(cause="arguments may stand in the path of the url only")
-            if source.body_argument and (source.form or source.method in WITHOUT_BODY):
-                raise SourceInvalid(cause="body_argument needs a JSON body: no form, GET or DELETE")
-            if any(name.lower() in _OURS for name in (*dict(source.headers), *source.header_arguments)):
-                raise SourceInvalid(cause=f"the headers {', '.join(sorted(_OURS))} are set by Parley")
+            _check_http(source)
         case GrpcSource():
             if not source.target or not source.method or not source.descriptor_set:
                 raise SourceInvalid(cause="grpc needs a target, a method and a descriptor_set")
@@ -207,9 +222,60 @@ def check_source(source: Source, has_secrets: bool) -> None:
         case McpSource():
             if bool(source.url) == bool(source.command) or not source.tool:
                 raise SourceInvalid(cause="mcp needs either a url or a command, and a tool")
+            if has_secrets and source.command:
+                raise SourceInvalid(cause="a command gets no headers, so it takes no secret_headers")
+            if source.url:
+                check_url(source.url, "tool.source.mcp.url")
 
 
-_OURS = {"host", "content-length", "transfer-encoding", "connection", "idempotency-key", "accept-encoding"}
+def _check_http(source: HttpSource) -> None:
+    if not source.method or not source.url:
+        raise SourceInvalid(cause="http needs a method and a url")
+    plain = _IN_URL.sub("_", source.url)
+    if set("{}") & set(plain):
+        raise SourceInvalid(cause="the braces in the url do not match")
+    if set("{}") & set(_AROUND_PATH.sub(r"\1\2", source.url)):
+        # Else a model would choose which host gets the secrets.
+        raise SourceInvalid(cause="arguments may stand in the path of the url only")
+    check_url(plain, "tool.source.http.url")
+    if source.body_argument and (source.form or source.method in WITHOUT_BODY):
+        raise SourceInvalid(cause="body_argument needs a JSON body: no form, GET or DELETE")
+    for cause in (header_wrong(name, "") for name in source.header_arguments):
+        if cause:
+            raise SourceInvalid(cause=cause, field="tool.source.http.header_arguments")
+    again = repeated_header(name for name, _ in source.headers)
+    wrong = [header_wrong(name, value) for name, value in source.headers]
+    for cause in (*wrong, f"the header {again} is there twice" if again else ""):
+        if cause:
+            raise SourceInvalid(cause=cause, field="tool.source.http.headers")
+
+
+def check_url(url: str, field: str) -> None:
+    """Raise SourceInvalid, naming the field, when a text is no URL that a tool may have."""
+    try:
+        split_url(url)
+    except ValueError as wrong:
+        raise SourceInvalid(cause=wrong, field=field) from None
+
+
+def check_secret_headers(headers: Iterable[SecretHeader], source: Source | None, field: str) -> None:
+    """Raise InvalidFields, naming the field, when headers with secrets cannot be sent, or frame or route a request."""
+    found = list(headers)
+    wrong: list[tuple[str, str]] = []
+    for index, one in enumerate(found):
+        if cause := header_wrong(one.name, f"{one.prefix}x"):
+            wrong.append((f"{field}[{index}].name", cause))
+        elif isinstance(source, GrpcSource) and one.name.lower().endswith("-bin"):
+            wrong.append(
+                (f"{field}[{index}].name", "metadata of gRPC with secrets is text: its name may not end in -bin")
+            )
+        if not one.secret:
+            wrong.append((f"{field}[{index}].secret", "is required"))
+    plain = [name for name, _ in source.headers] if isinstance(source, HttpSource) else []
+    if again := repeated_header([*plain, *(one.name for one in found)]):
+        wrong.append((field, f"the header {again} is there twice"))
+    if wrong:
+        raise InvalidFields(wrong)
 
 
 def path_arguments(url: str) -> list[str]:
