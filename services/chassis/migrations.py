@@ -65,13 +65,13 @@ def _scripts(service: str) -> ScriptDirectory | None:
     return ScriptDirectory.from_config(config)
 
 
-def _upgrade(connection: Connection, service: str) -> None:
+def _upgrade(connection: Connection, service: str, revision: str = "head") -> None:
     scripts = _scripts(service)
     assert scripts is not None  # noqa: S101 - asked by the caller
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{service}"'))
 
-    def steps(revision: object, _context: MigrationContext) -> object:
-        return scripts._upgrade_revs("head", revision)  # type: ignore[arg-type]  # noqa: SLF001 - as alembic.command does
+    def steps(current: object, _context: MigrationContext) -> object:
+        return scripts._upgrade_revs(revision, current)  # type: ignore[arg-type]  # noqa: SLF001 - as alembic.command does
 
     with EnvironmentContext(Config(), scripts, fn=steps) as environment:
         environment.configure(

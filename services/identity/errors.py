@@ -18,11 +18,11 @@ class EmailTaken(IdentityError):
 
 
 class UsernameTaken(IdentityError):
-    """Another user has the username."""
+    """Another user has the username, or one that looks like it."""
 
     kind = Kind.ALREADY_EXISTS
     reason = "USERNAME_TAKEN"
-    template = "the username {username} is taken"
+    template = "the username {username} is taken, or looks like one that is"
 
 
 class InvalidCredentials(IdentityError):
@@ -179,11 +179,19 @@ class ApiKeyNotFound(IdentityError):
 
 
 class InvalidApiKey(IdentityError):
-    """The key is unknown, expired, revoked or of a disabled user."""
+    """The key is unknown, expired, revoked, or of a user who is disabled or whose address is not verified."""
 
     kind = Kind.UNAUTHENTICATED
     reason = "INVALID_API_KEY"
     template = "the API key is not valid"
+
+
+class EmailNotVerified(IdentityError):
+    """The caller has not shown to read what is sent to the address of the account."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "EMAIL_NOT_VERIFIED"
+    template = "verify the e-mail address of the account first"
 
 
 class RequestIdReused(IdentityError, RequestIdSpent):

@@ -15,6 +15,7 @@ from services.chassis.remote_errors import reason_of
 from tests.mesh import contract
 from tests.mesh.forger import Forger
 from tests.support.callers import Edge, Person, grpc_bearer
+from tests.support.mailbox import verify
 from tests.support.running_mesh import RunningMesh
 
 Metadata = tuple[tuple[str, str], ...]
@@ -65,6 +66,7 @@ async def somebody(edge: Edge, admin: Person, role: str) -> Person:
 async def callers(mesh: RunningMesh, edge: Edge, admin: Person) -> AsyncIterator[Callers]:
     """One caller for each role."""
     people = {role: await somebody(edge, admin, role) for role in ("user", "admin", "operator", "auditor")}
+    await verify(people["user"], mesh.home)
     key = (await people["user"].post("/api/v1/api-keys", name="matrix", scopes=[KEY_SCOPE]))["secret"]
     port = json.loads((mesh.home / "run" / "ports.json").read_text())["mesh"]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -156,9 +158,9 @@ class Belongings:
 
 
 @pytest.fixture(scope="module")
-async def theirs(edge: Edge) -> Belongings:
+async def theirs(mesh: RunningMesh, edge: Edge) -> Belongings:
     """An organisation with everything in it."""
-    owner = await edge.register()
+    owner = await verify(await edge.register(), mesh.home)
     organization = await owner.post("/api/v1/organizations", name=f"School {uuid4().hex}")
     guest = f"{uuid4().hex}@example.org"
     invitation = await owner.post(f"/api/v1/organizations/{organization['id']}/invitations", email=guest)

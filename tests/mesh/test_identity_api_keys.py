@@ -11,11 +11,19 @@ import pytest
 from parley.conversations.v1 import conversation_service_pb2 as conversation_pb
 from parley.conversations.v1 import conversation_service_pb2_grpc as conversation_grpc
 
-from tests.support.callers import Edge, Person, grpc_bearer, refusal
+from tests.support.callers import PASSWORD, Edge, Person, grpc_bearer, refusal
+from tests.support.mailbox import verify
+from tests.support.running_mesh import RunningMesh
 
 KEYS = "/api/v1/api-keys"
 CONVERSATIONS = "/api/v1/chat/conversations"
 READ, WRITE = "conversations.read", "conversations.write"
+
+
+@pytest.fixture
+async def ada(ada: Person, mesh: RunningMesh) -> Person:
+    """Somebody new who has verified the address: nobody else gets keys."""
+    return await verify(ada, mesh.home)
 
 
 def shown(secret: str) -> dict[str, str]:
@@ -37,6 +45,28 @@ async def test_a_key_is_shown_once_and_works_over_rest_and_grpc(edge: Edge, ada:
     assert kept["lastUseTime"] is not None
     assert kept | {"lastUseTime": None} == key
     assert secret not in str(kept)
+
+
+async def test_who_has_not_verified_the_address_gets_no_key(edge: Edge, mesh: RunningMesh) -> None:
+    person = await edge.register()
+    wanted = {"name": "ci", "scopes": [READ]}
+    refusal(await person.ask("POST", KEYS, json=wanted), 400, 9, reason="EMAIL_NOT_VERIFIED")
+    await verify(person, mesh.home)
+    assert (await person.post(KEYS, **wanted))["secret"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("path", ["change-password", "logout-everywhere"])
+async def test_keys_end_with_the_sessions_unless_they_are_kept(edge: Edge, ada: Person, path: str, keep: bool) -> None:
+    secrets = [(await ada.post(KEYS, name="ci", scopes=[READ]))["secret"] for _ in range(2)]
+    for secret in secrets:
+        assert (await edge.http.get(CONVERSATIONS, headers=shown(secret))).status_code == 200
+    passwords = {"currentPassword": PASSWORD, "password": "staple battery correct"}
+    wanted = (passwords if path == "change-password" else {}) | ({"keepApiKeys": True} if keep else {})
+    await ada.post(f"/api/v1/auth/{path}", **wanted)
+    for secret in secrets:
+        answer = await edge.http.get(CONVERSATIONS, headers=shown(secret))
+        assert answer.status_code == (200 if keep else 401), answer.text
 
 
 async def test_a_key_does_what_its_scopes_say_and_nothing_else(edge: Edge, ada: Person, admin: Person) -> None:

@@ -7,10 +7,11 @@ from uuid import UUID
 from services.chassis.identifiers import new_id
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
-from services.identity.ports.stores import PasswordHasher, Transactions
+from services.identity.ports.stores import PasswordHasher, Transaction, Transactions
 from services.identity.ports.work import Clock
+from services.identity.rules.identifiers import canonical_login
 from services.identity.rules.sessions import Session, TokenPair, UserSession, Verdict, fingerprint, judge_refresh
-from services.identity.rules.users import Credentials, composed, is_email
+from services.identity.rules.users import Credentials, composed
 
 # Expired sessions are kept for a while, for whoever asks what happened.
 _REMEMBERED = timedelta(days=2)
@@ -28,7 +29,7 @@ class BuiltinSessions:
 
     async def sign_in(self, login: str, password: str, address: str = "") -> TokenPair:
         """See the port. An outdated password hash is made anew."""
-        credentials = await self._find(login.strip())
+        credentials = await self._find(canonical_login(login))
         given = composed(password)
         stored = None if credentials is None else credentials.password_hash
         matches = await self.hasher.matches(given, stored)
@@ -39,7 +40,7 @@ class BuiltinSessions:
 
     async def _find(self, login: str) -> Credentials | None:
         async with self.transactions.read() as transaction:
-            if is_email(login):
+            if "@" in login:
                 return await transaction.users.by_email(login)
             return await transaction.users.by_username(login)
 
@@ -49,6 +50,9 @@ class BuiltinSessions:
         pair, token = self.tokens.issue(user, session_id, now)
         session = Session(session_id, user.user_id, now, token.expires_at, used_at=now, address=address)
         async with self.transactions.begin() as transaction:
+            # The password may have been replaced while it was hashed, and the sessions ended.
+            if not await transaction.users.hold_password_hash(user.user_id, credentials.password_hash):
+                raise InvalidCredentials
             if better_hash:
                 await transaction.users.replace_password_hash(user.user_id, credentials.password_hash, better_hash)
             await transaction.sessions.open(session, token)
@@ -82,18 +86,18 @@ class BuiltinSessions:
             for one in found
         ]
 
+    async def goes_on(self, user_id: UUID, session_id: str) -> bool:
+        """See the port."""
+        async with self.transactions.read() as transaction:
+            return await _going(transaction, user_id, session_id) is not None
+
     async def end(self, user_id: UUID, session_id: str) -> bool:
         """See the port."""
-        try:
-            ours = UUID(session_id)
-        except ValueError:
-            return False
         async with self.transactions.begin() as transaction:
-            session = await transaction.sessions.get(ours)
-            if session is None or session.user_id != user_id or session.ended_at is not None:
-                return False
-            await transaction.sessions.end(ours, self.clock())
-        return True
+            going = await _going(transaction, user_id, session_id)
+            if going is not None:
+                await transaction.sessions.end(going.session_id, self.clock())
+        return going is not None
 
     async def end_all(self, user_id: UUID) -> list[str]:
         """See the port."""
@@ -107,3 +111,11 @@ class BuiltinSessions:
             await transaction.sessions.forget_expired(now - _REMEMBERED)
             ended = await transaction.sessions.ended_since(now - self.tokens.access_lifetime)
         return [str(one) for one in ended]
+
+
+async def _going(transaction: Transaction, user_id: UUID, session_id: str) -> Session | None:
+    try:
+        session = await transaction.sessions.get(UUID(session_id))
+    except ValueError:
+        return None
+    return session if session is not None and session.user_id == user_id and session.ended_at is None else None

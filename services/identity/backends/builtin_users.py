@@ -29,6 +29,11 @@ class BuiltinUsers:
             await transaction.users.add(user, password_hash)
         return user
 
+    async def find(self, login: str) -> UUID | None:
+        """See the port."""
+        async with self.transactions.read() as transaction:
+            return await transaction.users.find(login)
+
     async def get(self, user_id: UUID) -> User | None:
         """See the port."""
         async with self.transactions.read() as transaction:
@@ -37,7 +42,7 @@ class BuiltinUsers:
     async def by_email(self, email: str) -> User | None:
         """See the port."""
         async with self.transactions.read() as transaction:
-            found = await transaction.users.by_email(email.strip())
+            found = await transaction.users.by_email(email)
         return None if found is None else found.user
 
     async def by_username(self, username: str) -> User | None:
@@ -74,6 +79,9 @@ class BuiltinUsers:
         """See the port."""
         async with self.transactions.begin() as transaction:
             return await transaction.users.change(user_id, {"email_verified": True}, self.clock())
+
+    async def forget_other_logins(self, user_id: UUID) -> None:
+        """See the port. There is none here."""
 
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """See the port."""

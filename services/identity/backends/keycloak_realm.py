@@ -164,6 +164,14 @@ def refuse_password(answer: httpx.Response) -> None:
     _checked(answer)
 
 
+def refuse_email(answer: httpx.Response) -> None:
+    """Raise InvalidFields, naming the address, when the answer says that the realm does not take it."""
+    told = answer.json() if answer.status_code == httpx.codes.BAD_REQUEST and answer.content else {}
+    errors = told.get("errors") or [told]
+    if any(error.get("field") == "email" for error in errors):
+        raise InvalidFields([("email", "is refused by the directory")])
+
+
 def _is_refusal(answer: httpx.Response, told: Mapping[str, Any]) -> bool:
     is_refused = answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED)
     return is_refused and told.get("error") in ("invalid_grant", "invalid_request")

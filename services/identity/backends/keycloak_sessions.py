@@ -10,6 +10,7 @@ import jwt
 from services.identity.backends.keycloak_profile import moment
 from services.identity.backends.keycloak_realm import KeycloakRealm, Refusal
 from services.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
+from services.identity.rules.identifiers import canonical_login
 from services.identity.rules.sessions import TokenPair, UserSession
 from services.identity.rules.users import composed
 
@@ -30,7 +31,7 @@ class KeycloakSessions:
 
     async def sign_in(self, login: str, password: str, address: str = "") -> TokenPair:
         """See the port."""
-        form = {"grant_type": "password", "username": login.strip(), "password": composed(password)}
+        form = {"grant_type": "password", "username": canonical_login(login), "password": composed(password)}
         try:
             return _pair(await self.realm.token(form, address))
         except Refusal as refusal:
@@ -56,18 +57,20 @@ class KeycloakSessions:
         sessions = sorted((self._session(shown) for shown in found), key=lambda one: one.created_at, reverse=True)
         return sessions[:_SHOWN]
 
-    async def end(self, user_id: UUID, session_id: str) -> bool:
+    async def goes_on(self, user_id: UUID, session_id: str) -> bool:
         """See the port."""
         found = await self.realm.get(f"users/{user_id}/sessions") or []
-        if session_id not in [shown["id"] for shown in found]:
-            return False
-        return await self.realm.delete(f"sessions/{session_id}")
+        return session_id in [shown["id"] for shown in found]
+
+    async def end(self, user_id: UUID, session_id: str) -> bool:
+        """See the port."""
+        return await self.goes_on(user_id, session_id) and await self.realm.delete(f"sessions/{session_id}")
 
     async def end_all(self, user_id: UUID) -> list[str]:
         """See the port."""
         found = await self.realm.get(f"users/{user_id}/sessions") or []
-        if found:
-            await self.realm.post(f"users/{user_id}/logout", {})
+        # Also when none is shown: from now on Keycloak refuses the offline tokens that it gave before.
+        await self.realm.post(f"users/{user_id}/logout", {})
         return [str(shown["id"]) for shown in found]
 
     async def tidy(self) -> list[str]:

@@ -10,12 +10,19 @@ from uuid import UUID
 import httpx
 
 from services.identity.backends.keycloak_profile import Json, attributes_of, first_name, is_person, user_of
-from services.identity.backends.keycloak_realm import KeycloakRealm, Refusal, refuse_password
+from services.identity.backends.keycloak_realm import KeycloakRealm, Refusal, refuse_email, refuse_password
 from services.identity.errors import EmailTaken, UsernameTaken, UserNotFound
 from services.identity.ports.directory import Page
+from services.identity.rules.identifiers import (
+    canonical_email,
+    canonical_login,
+    canonical_username,
+    username_skeleton,
+)
 from services.identity.rules.users import PROFILE_DEFAULTS, ROLE_USER, NewUser, User, UserQuery, composed
 
 _CHUNK = 100
+_SKELETON = "username_skeleton"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +34,29 @@ class KeycloakUsers:
     async def create(self, new: NewUser) -> User:
         """See the port."""
         profile = {**PROFILE_DEFAULTS, "display_name": new.display_name.strip() or new.username}
+        # Keycloak has a rule of its own for what is the same, and gets what that rule leaves as it is.
+        email, username = canonical_email(new.email), canonical_username(new.username)
+        skeleton = username_skeleton(username)
+        alike = await self.realm.get("users", q=f"{_SKELETON}:{skeleton}", max=1)
+        # Of a taken address, or this very username, Keycloak tells by itself, and better.
+        if alike and await self._id(username=username) is None and await self._id(email=email) is None:
+            raise UsernameTaken(username=new.username)
         answer = await self.realm.post(
             "users",
             {
-                "username": new.username,
-                "email": new.email.strip(),
+                "username": username,
+                "email": email,
                 "firstName": first_name(profile["display_name"]),
                 "enabled": True,
                 "emailVerified": False,
-                "attributes": attributes_of(profile),
+                "attributes": attributes_of({**profile, _SKELETON: skeleton}),
                 "credentials": [{"type": "password", "value": composed(new.password), "temporary": False}],
             },
         )
         if answer.status_code == httpx.codes.CONFLICT:
             taken = str(answer.json().get("errorMessage", ""))
             raise EmailTaken(email=new.email) if "email" in taken else UsernameTaken(username=new.username)
+        refuse_email(answer)
         refuse_password(answer)
         user_id = UUID(answer.headers["location"].rpartition("/")[2])
         for role in sorted(new.roles):
@@ -51,6 +66,11 @@ class KeycloakUsers:
             raise UserNotFound(user_id=user_id)
         return made
 
+    async def find(self, login: str) -> UUID | None:
+        """See the port."""
+        form = canonical_login(login)
+        return await self._id(email=form) if "@" in form else await self._id(username=form)
+
     async def get(self, user_id: UUID) -> User | None:
         """See the port."""
         found = await self.realm.get(f"users/{user_id}")
@@ -58,11 +78,11 @@ class KeycloakUsers:
 
     async def by_email(self, email: str) -> User | None:
         """See the port."""
-        return await self._one(email=email.strip())
+        return await self._one(email=canonical_login(email))
 
     async def by_username(self, username: str) -> User | None:
         """See the port."""
-        return await self._one(username=username)
+        return await self._one(username=canonical_login(username))
 
     async def page(self, query: UserQuery, cursor: str, size: int) -> Page[User]:
         """See the port. Keycloak counts from the start of its list: a cursor is the place where to go on."""
@@ -111,6 +131,15 @@ class KeycloakUsers:
         """See the port."""
         return await self._change(user_id, lambda shown: shown | {"emailVerified": True})
 
+    async def forget_other_logins(self, user_id: UUID) -> None:
+        """See the port."""
+        path = f"users/{user_id}"
+        for credential in await self.realm.get(f"{path}/credentials") or ():
+            if credential["type"] != "password":
+                await self.realm.delete(f"{path}/credentials/{credential['id']}")
+        for link in await self.realm.get(f"{path}/federated-identity") or ():
+            await self.realm.delete(f"{path}/federated-identity/{link['identityProvider']}")
+
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """See the port."""
         return await self._change(user_id, lambda shown: shown | {"enabled": is_active})
@@ -151,8 +180,16 @@ class KeycloakUsers:
             start += _CHUNK
 
     async def _one(self, **names: str) -> User | None:
+        found = await self._found(**names)
+        return None if found is None else await self.whole(found)
+
+    async def _id(self, **names: str) -> UUID | None:
+        found = await self._found(**names)
+        return None if found is None else UUID(found["id"])
+
+    async def _found(self, **names: str) -> Json | None:
         found: list[Json] = await self.realm.get("users", exact="true", briefRepresentation="false", **names)
-        return await self.whole(found[0]) if found and is_person(found[0]) else None
+        return found[0] if found and is_person(found[0]) else None
 
     async def _change(self, user_id: UUID, change: Callable[[Json], Json]) -> User | None:
         shown: Any = await self.realm.get(f"users/{user_id}")

@@ -18,7 +18,7 @@ class OutboxMailQueue:
 
     async def code(self, purpose: Purpose, email: str) -> None:
         """See the port."""
-        await self._add(email.casefold(), {"kind": purpose.value, "about": email})
+        await self._add(email, {"kind": purpose.value, "about": email})
 
     async def invitation(self, invitation_id: UUID) -> None:
         """See the port."""

@@ -65,6 +65,13 @@ class PostgresApiKeys:
         """See the port."""
         await self._change(api_key_id, revoked_at=at)
 
+    async def revoke_all(self, user_id: UUID, at: datetime) -> list[UUID]:
+        """See the port."""
+        good = (_KEYS.user_id == user_id, _KEYS.revoked_at.is_(None), _KEYS.expires_at > at)
+        async with self.work.connection() as connection:
+            ended = await connection.execute(update(API_KEYS).where(*good).values(revoked_at=at).returning(_KEYS.id))
+        return list(ended.scalars())
+
     async def used(self, api_key_id: UUID, at: datetime) -> None:
         """See the port."""
         await self._change(api_key_id, last_used_at=at)

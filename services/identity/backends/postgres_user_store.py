@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.backends.tables import USERS, user_of
 from services.identity.errors import EmailTaken, UsernameTaken
+from services.identity.rules.identifiers import canonical_login, username_skeleton
 from services.identity.rules.users import Credentials, User, UserQuery
 
 
@@ -36,6 +37,9 @@ class PostgresUserStore:
             is_active=user.is_active,
             organization_id=user.organization_id,
             email_verified=user.email_verified,
+            email_canonical=canonical_login(user.email),
+            username_canonical=canonical_login(user.username),
+            username_skeleton=username_skeleton(user.username),
             created_at=user.created_at,
             updated_at=user.updated_at,
         )
@@ -44,11 +48,18 @@ class PostgresUserStore:
         except IntegrityError as error:
             # The unique index decides, not a look beforehand: two people may register at the same moment.
             index = getattr(error.orig.__cause__, "constraint_name", "") if error.orig else ""
-            if index == "users_email":
+            if index == "users_email_canonical":
                 raise EmailTaken(email=user.email) from error
-            if index == "users_username":
+            if index in ("users_username_canonical", "users_username_skeleton"):
                 raise UsernameTaken(username=user.username) from error
             raise
+
+    async def find(self, login: str) -> UUID | None:
+        """See the port."""
+        form = canonical_login(login)
+        column = USERS.c.email_canonical if "@" in form else USERS.c.username_canonical
+        found: UUID | None = await self.connection.scalar(select(USERS.c.id).where(column == form))
+        return found
 
     async def get(self, user_id: UUID) -> User | None:
         """See the port."""
@@ -57,11 +68,11 @@ class PostgresUserStore:
 
     async def by_email(self, email: str) -> Credentials | None:
         """See the port."""
-        return await self._credentials(func.lower(USERS.c.email) == func.lower(email))
+        return await self._credentials(USERS.c.email_canonical == canonical_login(email))
 
     async def by_username(self, username: str) -> Credentials | None:
         """See the port."""
-        return await self._credentials(func.lower(USERS.c.username) == func.lower(username))
+        return await self._credentials(USERS.c.username_canonical == canonical_login(username))
 
     async def _credentials(self, condition: ColumnElement[bool]) -> Credentials | None:
         row = (await self.connection.execute(select(USERS).where(condition))).one_or_none()
@@ -114,6 +125,12 @@ class PostgresUserStore:
         """See the port."""
         statement = update(USERS).where(USERS.c.id == user_id).values(password_hash=password_hash, updated_at=at)
         return (await self.connection.execute(statement)).rowcount == 1
+
+    async def hold_password_hash(self, user_id: UUID, password_hash: str) -> bool:
+        """See the port."""
+        mine = (USERS.c.id == user_id, USERS.c.password_hash == password_hash)
+        held = select(USERS.c.id).where(*mine).with_for_update(read=True)
+        return await self.connection.scalar(held) is not None
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """See the port."""

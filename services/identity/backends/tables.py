@@ -34,6 +34,9 @@ USERS = Table(
     Column("created_at", _TIME),
     Column("updated_at", _TIME),
     Column("email_verified", Boolean),
+    Column("email_canonical", Text),
+    Column("username_canonical", Text),
+    Column("username_skeleton", Text),
     schema=SCHEMA,
 )
 ORGANIZATIONS = Table(

@@ -28,27 +28,27 @@ class ValkeyCodes:
         self._secret = secret
         self._take = valkey.register_script(_TAKE)
 
-    async def make(self, purpose: Purpose, email: str) -> str:
+    async def make(self, purpose: Purpose, account: str) -> str:
         """See the port."""
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
-        key = self._key(purpose, email)
+        key = self._key(purpose, account)
         with _reachable():
             async with self._valkey.pipeline(transaction=True) as pipeline:
                 pipeline.delete(key)
-                pipeline.hset(key, "hash", code_hash(self._secret, purpose, email, code))
+                pipeline.hset(key, "hash", code_hash(self._secret, purpose, account, code))
                 pipeline.expire(key, CODE_LIFETIME)
                 await pipeline.execute()
         return code
 
-    async def take(self, purpose: Purpose, email: str, code: str) -> bool:
+    async def take(self, purpose: Purpose, account: str, code: str) -> bool:
         """See the port."""
-        given = code_hash(self._secret, purpose, email, code)
+        given = code_hash(self._secret, purpose, account, code)
         with _reachable():
-            return bool(await self._take(keys=[self._key(purpose, email)], args=[given, CODE_TRIES]))
+            return bool(await self._take(keys=[self._key(purpose, account)], args=[given, CODE_TRIES]))
 
-    def _key(self, purpose: Purpose, email: str) -> str:
-        # The address is hidden too: whoever lists the keys learns nobody's.
-        return f"identity:code:{code_hash(self._secret, purpose, email, '')}"
+    def _key(self, purpose: Purpose, account: str) -> str:
+        # The account is hidden too: for an unknown login it is what somebody typed.
+        return f"identity:code:{code_hash(self._secret, purpose, account, '')}"
 
 
 @contextmanager

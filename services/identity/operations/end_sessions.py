@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.identity.errors import SessionNotFound
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.journal import Journal
 from services.identity.ports.directory import SessionDirectory
 from services.identity.ports.sessions import EndedSessions
@@ -24,6 +25,7 @@ class EndSessions:
     sessions: SessionDirectory
     ended_sessions: EndedSessions
     journal: Journal
+    api_keys: EndApiKeys
 
     async def of_user(self, user_id: UUID) -> list[UserSession]:
         """Return the sessions of a user that go on, the last begun first."""
@@ -42,11 +44,14 @@ class EndSessions:
                 raise SessionNotFound(session_id=session_id)
         await self.announce([session_id])
 
-    async def end_all(self, user_id: UUID) -> int:
-        """End all sessions of a user and return how many."""
-        async with self.journal.recording("user.logout_everywhere", str(user_id)):
+    async def end_all(self, user_id: UUID, *, keep_api_keys: bool) -> int:
+        """End all sessions of a user, and the API keys unless they are to be kept; return how many sessions."""
+        async with self.journal.recording("user.logout_everywhere", str(user_id)) as entry:
             ended = await self.sessions.end_all(user_id)
+            keys = [] if keep_api_keys else await self.api_keys.end_all(user_id)
+            entry.details["api_keys"] = str(len(keys))
         await self.announce(ended)
+        await self.api_keys.announce(keys)
         return len(ended)
 
     async def end_others(self, user_id: UUID, session_id: str) -> list[str]:

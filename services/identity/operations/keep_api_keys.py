@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.chassis.errors import InvalidFields
+from services.chassis.errors import InvalidFields, Unauthenticated
 from services.chassis.identifiers import new_id
-from services.chassis.pagination import MAX_PAGE_SIZE, PageTokens
+from services.chassis.pagination import PageTokens
 from services.identity.errors import ApiKeyNotFound, InvalidApiKey
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import ApiKeys, Requests
-from services.identity.ports.directory import UserDirectory
+from services.identity.ports.directory import Directory
 from services.identity.ports.sessions import EndedSessions
 from services.identity.ports.work import Clock
 from services.identity.rules.accounts import (
@@ -20,11 +20,12 @@ from services.identity.rules.accounts import (
     API_KEY_PREFIX,
     LAST_USE_PRECISION,
     ApiKey,
+    keys_of,
     rotated_expiry,
     unknown_scopes,
 )
 from services.identity.rules.sessions import fingerprint
-from services.identity.rules.users import User
+from services.identity.rules.users import User, demand_verified
 
 _PUBLIC_BYTES = 5
 _SECRET_BYTES = 32
@@ -36,7 +37,7 @@ class KeepApiKeys:
 
     keys: ApiKeys
     requests: Requests
-    users: UserDirectory
+    directory: Directory
     ended_keys: EndedSessions
     journal: Journal
     page_tokens: PageTokens
@@ -44,24 +45,32 @@ class KeepApiKeys:
     clock: Clock
 
     async def create(
-        self, user_id: UUID, name: str, scopes: Sequence[str], days: int, request_id: UUID | None
+        self, user_id: UUID, session_id: str, name: str, scopes: Sequence[str], days: int, request_id: UUID | None
     ) -> tuple[ApiKey, str]:
         """Make a key and return it with its secret; a repeated request gets the key without it.
 
+        `session_id` is the session in which the user asks.
+
         Raises:
             InvalidFields: no scope, or one that no RPC asks for.
+            EmailNotVerified: whose address it is has not been proven, so the key would outlive whoever proves it.
             RequestIdReused: the request id came before with something else.
+            Unauthenticated: the caller's user is gone, or the caller's session has ended.
         """
         if not scopes:
             raise InvalidFields([("scopes", "is required")])
         if unknown := unknown_scopes(scopes, self.known_scopes):
             raise InvalidFields([("scopes", f"unknown: {', '.join(unknown)}")])
+        await self._check_verified(user_id)
         content = f"api-key\n{name}\n{sorted(scopes)}\n{days}"
         if request_id is not None and (made := await self.requests.made(str(user_id), request_id, content)):
             return await self._get(made, user_id), ""
         now = self.clock()
         key, secret = self._new(user_id, name, frozenset(scopes), now + timedelta(days=days or API_KEY_DAYS))
-        async with self.journal.recording("api_key.create", str(key.api_key_id), prefix=key.prefix, name=name):
+        async with self.journal.recording(
+            "api_key.create", str(key.api_key_id), alone=[keys_of(user_id)], prefix=key.prefix, name=name
+        ):
+            await self._check_goes_on(user_id, session_id)
             await self.keys.add(key, fingerprint(secret))
             if request_id is not None:
                 await self.requests.add(str(user_id), request_id, content, key.api_key_id)
@@ -84,22 +93,24 @@ class KeepApiKeys:
         await self.ended_keys.announce(str(api_key_id))
 
     async def rotate(
-        self, user_id: UUID, api_key_id: UUID, overlap: timedelta, request_id: UUID | None
+        self, user_id: UUID, session_id: str, api_key_id: UUID, overlap: timedelta, request_id: UUID | None
     ) -> tuple[ApiKey, str]:
         """Make a key that takes the place of another, which stays good for the overlap; days and scopes are the same.
 
         Raises:
             ApiKeyNotFound: the user has no such key that is good.
-            RequestIdReused: the request id came before with something else.
+            EmailNotVerified, RequestIdReused, Unauthenticated: as when a key is made.
         """
         content = f"rotate\n{api_key_id}\n{overlap}"
         if request_id is not None and (made := await self.requests.made(str(user_id), request_id, content)):
             return await self._get(made, user_id), ""
         now = self.clock()
-        async with self.journal.recording("api_key.rotate", str(api_key_id)) as entry:
+        async with self.journal.recording("api_key.rotate", str(api_key_id), alone=[keys_of(user_id)]) as entry:
+            await self._check_goes_on(user_id, session_id)
             old = await self._get(api_key_id, user_id)
             if not old.is_good(now):
                 raise ApiKeyNotFound(api_key_id=api_key_id)
+            await self._check_verified(user_id)
             key, secret = self._new(user_id, old.name, old.scopes, now + (old.expires_at - old.created_at))
             await self.keys.add(key, fingerprint(secret))
             await self.keys.expire(old.api_key_id, rotated_expiry(old, now, overlap))
@@ -114,21 +125,24 @@ class KeepApiKeys:
         key = await self.keys.by_hash(key_hash)
         if key is None or not key.is_good(now):
             raise InvalidApiKey
-        user = await self.users.get(key.user_id)
-        if user is None or not user.is_active:
+        user = await self.directory.users.get(key.user_id)
+        if user is None or not user.is_active or not user.email_verified:
             raise InvalidApiKey
         # Not more than once a minute: a key may be used a thousand times a second.
         if key.last_used_at is None or now - key.last_used_at >= LAST_USE_PRECISION:
             await self.keys.used(key.api_key_id, now)
         return key, user
 
-    async def announce_all(self, user_id: UUID) -> None:
-        """Make every service check the keys of a user anew: the user has been disabled."""
-        before: UUID | None = None
-        while found := await self.keys.page(user_id, before, MAX_PAGE_SIZE, self.clock()):
-            for key in found:
-                await self.ended_keys.announce(str(key.api_key_id))
-            before = found[-1].api_key_id
+    async def _check_verified(self, user_id: UUID) -> None:
+        user = await self.directory.users.get(user_id)
+        if user is None:
+            raise Unauthenticated(cause="the user is gone")
+        demand_verified(user)
+
+    async def _check_goes_on(self, user_id: UUID, session_id: str) -> None:
+        # Who ends all keys of a user ends the sessions too: a call that was let in before must not leave a key behind.
+        if not await self.directory.sessions.goes_on(user_id, session_id):
+            raise Unauthenticated(cause="the session has ended")
 
     async def _get(self, api_key_id: UUID, user_id: UUID) -> ApiKey:
         key = await self.keys.get(api_key_id, user_id)

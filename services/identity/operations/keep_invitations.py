@@ -9,6 +9,7 @@ from services.chassis.identifiers import new_id
 from services.chassis.pagination import PageTokens
 from services.identity.errors import InvitationNotFound, RequestIdReused
 from services.identity.operations.admit_to_organization import AdmitToOrganization
+from services.identity.operations.callers import caller_id
 from services.identity.operations.journal import Journal
 from services.identity.operations.limit_attempts import LimitAttempts
 from services.identity.ports.accounts import Invitations, MailQueue, MemberRoles, Requests
@@ -25,6 +26,7 @@ from services.identity.rules.organizations import (
     membership_of,
 )
 from services.identity.rules.sessions import fingerprint
+from services.identity.rules.users import demand_verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class KeepInvitations:
 
         Raises:
             MemberRoleTooLow: for a role above the caller's own, too.
+            EmailNotVerified: the caller has not proven an address.
             TooManyAttempts: the address was sent too many mails, or caller or organisation have sent too many.
             RequestIdReused: the request id came before with something else, or its invitation is no longer open.
         """
         _, mine = await self.admission.admit(organization_id, MemberRole.ADMIN)
         demand(mine, role)
+        demand_verified(await self.directory.users.get(caller_id(user_id)))
         now = self.clock()
         content = f"invitation\n{organization_id}\n{email}\n{role}"
         if request_id is not None and (made := await self.requests.made(user_id, request_id, content)):
@@ -91,10 +95,11 @@ class KeepInvitations:
                 raise InvitationNotFound
 
     async def accept(self, user_id: UUID, token: str) -> Organization:
-        """Make the caller a member; that the token came to the caller's address verifies the address.
+        """Make the caller a member.
 
         Raises:
             InvitationNotFound: the token is wrong, used, expired or was sent to another address.
+            EmailNotVerified: the caller has not proven the address.
             AlreadyMember: the caller is in another organisation.
             TooManyAttempts, AttemptsNotCounted: as with every token that could be guessed.
             Unauthenticated: the caller's user is gone.
@@ -108,6 +113,7 @@ class KeepInvitations:
         async with self.journal.recording("invitation.accept", alone=alone) as entry:
             if invitation is None or canonical_login(invitation.email) != canonical_login(user.email):
                 raise InvitationNotFound
+            demand_verified(user)
             # The one statement that decides: another acceptance or a revocation may have been first.
             if not await self.invitations.close(invitation.invitation_id, invitation.organization_id, self.clock()):
                 raise InvitationNotFound
@@ -118,7 +124,6 @@ class KeepInvitations:
                 raise InvitationNotFound
             was_member = await self._is_member(organization_id, user_id)
             await self.directory.organizations.add_member(organization_id, user_id)
-            await self.directory.users.verify_email(user_id)
             # Who is a member already keeps the role: an invitation lowers nobody's.
             if not was_member and invitation.role is not MemberRole.MEMBER:
                 await self.roles.set(organization_id, user_id, invitation.role)

@@ -8,6 +8,7 @@ from services.chassis import caller as callers
 from services.chassis.pagination import PageTokens, page_size
 from services.identity.errors import LastOwner, MemberRoleTooLow, UserNotFound
 from services.identity.operations.admit_to_organization import AdmitToOrganization
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import MemberRoles
@@ -24,6 +25,7 @@ class KeepMembers:
     roles: MemberRoles
     admission: AdmitToOrganization
     ending: EndSessions
+    api_keys: EndApiKeys
     journal: Journal
     page_tokens: PageTokens
 
@@ -62,7 +64,7 @@ class KeepMembers:
         return Member(user, role)
 
     async def remove(self, organization_id: UUID, user_id: UUID) -> None:
-        """Take a member out, or let the caller leave, and end the sessions that show the membership.
+        """Take a member out, or let the caller leave, and end the sessions and keys that act with the membership.
 
         Raises:
             UserNotFound: the user is no member.
@@ -77,7 +79,9 @@ class KeepMembers:
             await self.directory.organizations.remove_member(organization_id, user_id)
             await self.roles.forget(organization_id, user_id)
             ended = await self.directory.sessions.end_all(user_id)
+            keys = await self.api_keys.end_all(user_id)
         await self.ending.announce(ended)
+        await self.api_keys.announce(keys)
 
     async def _admit_to_remove(self, organization_id: UUID, user_id: UUID) -> None:
         leaves = callers.current().user_id == str(user_id)

@@ -8,6 +8,7 @@ from services.chassis.errors import InvalidFields, Unauthenticated
 from services.chassis.pagination import MAX_PAGE_SIZE, PageTokens, page_size
 from services.identity.errors import AlreadyMember, OrganizationNotFound
 from services.identity.operations.admit_to_organization import AdmitToOrganization
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.ports.accounts import Invitations, MemberRoles, Requests
@@ -31,6 +32,7 @@ class KeepOrganizations:
     requests: Requests
     admission: AdmitToOrganization
     ending: EndSessions
+    api_keys: EndApiKeys
     journal: Journal
     page_tokens: PageTokens
 
@@ -94,12 +96,13 @@ class KeepOrganizations:
         return changed
 
     async def delete(self, organization_id: UUID) -> None:
-        """Delete an organisation and end its members' sessions, whose tokens show it.
+        """Delete an organisation and end its members' sessions and keys, which act with it.
 
         Raises OrganizationNotFound, MemberRoleTooLow.
         """
         await self.admission.admit(organization_id, MemberRole.OWNER)
         ended: list[str] = []
+        keys: list[UUID] = []
         async with self.journal.recording(
             "organization.delete", str(organization_id), alone=[members_of(organization_id)]
         ):
@@ -111,7 +114,9 @@ class KeepOrganizations:
             await self.invitations.forget(organization_id)
             for user_id in members:
                 ended.extend(await self.directory.sessions.end_all(user_id))
+                keys.extend(await self.api_keys.end_all(user_id))
         await self.ending.announce(ended)
+        await self.api_keys.announce(keys)
 
     async def _check_is_free(self, user_id: UUID) -> None:
         user = await self.directory.users.get(user_id)

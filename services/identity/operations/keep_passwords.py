@@ -5,12 +5,16 @@ from uuid import UUID
 
 from services.chassis.errors import InvalidFields, Unauthenticated
 from services.identity.errors import InvalidCode, InvalidCredentials
+from services.identity.operations.callers import account_of
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.operations.limit_attempts import LimitAttempts
+from services.identity.operations.take_over_account import TakeOverAccount
 from services.identity.ports.accounts import Codes, MailQueue
 from services.identity.ports.directory import Directory
 from services.identity.rules.accounts import Purpose
+from services.identity.rules.identifiers import canonical_login
 from services.identity.rules.users import password_fault
 
 
@@ -22,11 +26,15 @@ class KeepPasswords:
     codes: Codes
     mails: MailQueue
     ending: EndSessions
+    api_keys: EndApiKeys
+    taking_over: TakeOverAccount
     limits: LimitAttempts
     journal: Journal
 
-    async def change(self, user_id: UUID, session_id: str, current: str, password: str) -> int:
+    async def change(self, user_id: UUID, session_id: str, current: str, password: str, *, keep_api_keys: bool) -> int:
         """Replace the caller's password, end the caller's other sessions and return how many.
+
+        API keys end too, unless they are to be kept.
 
         Raises:
             InvalidCredentials: the current password is wrong.
@@ -38,12 +46,15 @@ class KeepPasswords:
         if user is None:
             raise Unauthenticated(cause="the user is gone")
         _check(password, user.email, user.username)
-        async with self.journal.recording("password.change", str(user_id)):
+        async with self.journal.recording("password.change", str(user_id)) as entry:
             if not await self.directory.users.password_matches(user_id, current):
                 raise InvalidCredentials
             await self.directory.users.set_password(user_id, password)
             ended = await self.ending.end_others(user_id, session_id)
+            keys = [] if keep_api_keys else await self.api_keys.end_all(user_id)
+            entry.details["api_keys"] = str(len(keys))
         await self.ending.announce(ended)
+        await self.api_keys.announce(keys)
         await self.limits.passed(str(user_id))
         return len(ended)
 
@@ -52,11 +63,12 @@ class KeepPasswords:
         await self.limits.of_address()
         await self.limits.of_mails_asked_for()
         await self.limits.of_mails(email)
-        async with self.journal.recording("password.forget", email=email):
-            await self.mails.code(Purpose.RESET_PASSWORD, email)
+        form = canonical_login(email)
+        async with self.journal.recording("password.forget", email=form):
+            await self.mails.code(Purpose.RESET_PASSWORD, form)
 
     async def reset(self, email: str, code: str, password: str) -> None:
-        """Replace the password of who was sent the code, and end all sessions: whoever knew the old one is out.
+        """Replace the password of who was sent the code; see TakeOverAccount for what ends.
 
         Raises:
             InvalidCode: the code is wrong, used, expired or was tried too often, or nobody has the address.
@@ -65,18 +77,18 @@ class KeepPasswords:
         await self.limits.of_address()
         _check(password, email, "")
         async with self.journal.recording("password.reset") as entry:
-            if not await self.codes.take(Purpose.RESET_PASSWORD, email, code):
+            user_id, account = await account_of(self.directory.users, email)
+            # A code is asked for whether anybody has the address or not: both take the same work.
+            if not await self.codes.take(Purpose.RESET_PASSWORD, account, code) or user_id is None:
                 raise InvalidCode
-            user = await self.directory.users.by_email(email)
+            user = await self.directory.users.get(user_id)
             if user is None or not user.is_active:
                 raise InvalidCode
             entry.actor_id = entry.subject_id = str(user.user_id)
             _check(password, user.email, user.username)
-            await self.directory.users.set_password(user.user_id, password)
-            # The code has shown that the user reads what is sent to the address.
-            await self.directory.users.verify_email(user.user_id)
-            ended = await self.directory.sessions.end_all(user.user_id)
-        await self.ending.announce(ended)
+            ended = await self.taking_over.take_over(user, password)
+            entry.details["api_keys"] = str(len(ended.api_key_ids))
+        await self.taking_over.announce(ended)
 
 
 def _check(password: str, email: str, username: str) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.chassis.interceptors import client_address
 from services.identity.errors import TooManyAttempts
 from services.identity.ports.accounts import Attempts, Limit
+from services.identity.rules.identifiers import canonical_login
 
 # Who has one IPv6 address has a whole network of them.
 _IPV6_NETWORK = 64
@@ -33,17 +34,17 @@ class LimitAttempts:
         if address := client_address.current():
             await self._add(f"address:{_network(address)}", self.per_address)
 
-    async def of_account(self, login: str) -> None:
-        """Count a try for an account, whether there is one or not. Raises TooManyAttempts, AttemptsNotCounted."""
-        await self._add(_account(login), self.per_account)
+    async def of_account(self, account: str) -> None:
+        """Count a try for an account (see `account_of`). Raises TooManyAttempts, AttemptsNotCounted."""
+        await self._add(f"account:{account}", self.per_account)
 
-    async def passed(self, login: str) -> None:
+    async def passed(self, account: str) -> None:
         """Begin to count anew for an account: somebody knew the password. Raises AttemptsNotCounted."""
-        await self.attempts.forget(_account(login))
+        await self.attempts.forget(f"account:{account}")
 
     async def of_mails(self, email: str) -> None:
         """Count a mail to an address, whether anybody has it or not. Raises TooManyAttempts, AttemptsNotCounted."""
-        await self._add(f"mail:{email.strip().casefold()}", self.mails)
+        await self._add(f"mail:{canonical_login(email)}", self.mails)
 
     async def of_mails_asked_for(self) -> None:
         """Count a mail that this RPC's client asks for. Raises TooManyAttempts, AttemptsNotCounted."""
@@ -58,10 +59,6 @@ class LimitAttempts:
     async def _add(self, bucket: str, limit: Limit) -> None:
         if wait := await self.attempts.add(bucket, limit):
             raise TooManyAttempts(seconds=math.ceil(wait))
-
-
-def _account(login: str) -> str:
-    return f"account:{login.strip().casefold()}"
 
 
 def _network(address: str) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from services.chassis import logs
 from services.identity.errors import EmailTaken, StartRefused
 from services.identity.operations.journal import Journal
+from services.identity.operations.take_over_account import TakeOverAccount
 from services.identity.ports.directory import UserDirectory
 from services.identity.rules.users import (
     MIN_PASSWORD_CHARACTERS,
     ROLE_ADMIN,
     NewUser,
+    User,
     is_sample_password,
     password_fault,
     username_of,
@@ -23,11 +25,15 @@ class MakeAdmin:
     """Makes the administrator. `strict` outside of development: then a password that can be guessed is refused."""
 
     users: UserDirectory
+    taking_over: TakeOverAccount
     journal: Journal
     strict: bool
 
     async def make(self, email: str, password: str, username: str) -> None:
         """Make the user, or give the role to the one who has the address; nothing without address and password.
+
+        Who has the address keeps the password, unless nobody has proven the address yet: anybody may have registered
+        it, so the settings' password is set and everything that gave access ends.
 
         Raises:
             StartRefused: one of the two is missing, or the password can be guessed.
@@ -39,16 +45,17 @@ class MakeAdmin:
             raise StartRefused(cause="PARLEY_IDENTITY_ADMIN_EMAIL and _ADMIN_PASSWORD must be set both or neither")
         name = username or username_of(email)
         self._check(email, password, name)
-        if await self._promoted(email):
+        if await self._promoted(email, password):
             return
         try:
             async with self.journal.recording("user.register", roles=ROLE_ADMIN) as entry:
                 made = await self.users.create(NewUser(email, name, password, roles=frozenset({ROLE_ADMIN})))
                 entry.subject_id = str(made.user_id)
+                await self.users.verify_email(made.user_id)
             _log.info("administrator made", username=name)
         except EmailTaken:
             # Another process that starts at the same moment was first.
-            await self._promoted(email)
+            await self._promoted(email, password)
 
     def _check(self, email: str, password: str, username: str) -> None:
         fault = password_fault(password, email, username)
@@ -59,11 +66,23 @@ class MakeAdmin:
         if fault:
             _log.warning("the administrator's password can be guessed", sample=is_sample_password(password))
 
-    async def _promoted(self, email: str) -> bool:
+    async def _promoted(self, email: str, password: str) -> bool:
         found = await self.users.by_email(email)
         if found is None:
             return False
+        await self._make_sure_of(found, password)
         if ROLE_ADMIN not in found.roles:
             async with self.journal.recording("role.grant", str(found.user_id), role=ROLE_ADMIN):
                 await self.users.grant_role(found.user_id, ROLE_ADMIN)
         return True
+
+    async def _make_sure_of(self, found: User, password: str) -> None:
+        if found.email_verified:
+            return
+        if ROLE_ADMIN in found.roles:
+            # Made by these settings before addresses counted, or promoted by another administrator.
+            await self.users.verify_email(found.user_id)
+            return
+        async with self.journal.recording("user.take_over", str(found.user_id)):
+            ended = await self.taking_over.take_over(found, password)
+        await self.taking_over.announce(ended)

@@ -9,9 +9,9 @@ from services.chassis.errors import InvalidFields, PermissionDenied
 from services.chassis.pagination import PageTokens, page_size
 from services.identity.errors import OwnAccount, UserNotFound
 from services.identity.operations.callers import caller_id
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
-from services.identity.operations.keep_api_keys import KeepApiKeys
 from services.identity.ports.directory import Directory
 from services.identity.rules.users import GRANTABLE_ROLES, ROLE_ADMIN, User, UserQuery
 
@@ -25,7 +25,7 @@ class ManageUsers:
 
     directory: Directory
     ending: EndSessions
-    api_keys: KeepApiKeys
+    api_keys: EndApiKeys
     journal: Journal
     page_tokens: PageTokens
 

@@ -34,7 +34,7 @@ class SendMails:
         user = await self.directory.users.by_email(email)
         if user is None or not user.is_active or (purpose is Purpose.VERIFY_EMAIL and user.email_verified):
             return
-        code = await self.codes.make(purpose, email)
+        code = await self.codes.make(purpose, str(user.user_id))
         await self._send(code_mail(user.email, purpose, code))
 
     async def invitation(self, invitation_id: UUID) -> None:

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from services.chassis.interceptors import client_address
-from services.identity.errors import InvalidCredentials
+from services.identity.operations.callers import account_of
 from services.identity.operations.journal import Journal
 from services.identity.operations.limit_attempts import LimitAttempts
 from services.identity.ports.directory import Directory
 from services.identity.rules.sessions import TokenPair
-from services.identity.rules.users import is_email
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +27,11 @@ class SignIn:
             AttemptsNotCounted: tries cannot be counted now.
         """
         await self.limits.of_address()
-        await self.limits.of_account(login)
-        async with self.journal.recording("user.login") as entry:
-            try:
-                pair = await self.directory.sessions.sign_in(login, password, client_address.current())
-            except InvalidCredentials:
-                entry.subject_id = await self._whose(login.strip())
-                raise
+        user_id, account = await account_of(self.directory.users, login)
+        await self.limits.of_account(account)
+        async with self.journal.recording("user.login", str(user_id or "")) as entry:
+            pair = await self.directory.sessions.sign_in(login, password, client_address.current())
             entry.actor_id = entry.subject_id = pair.user_id
             entry.details["session_id"] = pair.session_id
-        await self.limits.passed(login)
+        await self.limits.passed(account)
         return pair
-
-    async def _whose(self, login: str) -> str:
-        users = self.directory.users
-        user = await (users.by_email(login) if is_email(login) else users.by_username(login))
-        return "" if user is None else str(user.user_id)

@@ -12,12 +12,12 @@ from services.identity.rules.organizations import Invitation, MemberRole
 
 
 class Codes(Protocol):
-    """Codes that were sent by mail; single use, ten minutes, few tries."""
+    """Codes that were sent by mail; single use, ten minutes, few tries. `account` is a user's id."""
 
-    async def make(self, purpose: Purpose, email: str) -> str:
+    async def make(self, purpose: Purpose, account: str) -> str:
         """Return a new code; an older one for the same is good no more. Raises AttemptsNotCounted."""
 
-    async def take(self, purpose: Purpose, email: str, code: str) -> bool:
+    async def take(self, purpose: Purpose, account: str, code: str) -> bool:
         """Return whether it is the code, which then is used up. Wrong ones are counted; too many end the code.
 
         Raises AttemptsNotCounted.
@@ -35,7 +35,7 @@ class MailQueue(Protocol):
     """Mails to be written and sent after the answer. Nothing that was accepted is lost."""
 
     async def code(self, purpose: Purpose, email: str) -> None:
-        """Have a code sent to the address, if its user may have one."""
+        """Have a code sent to who has the address, in its canonical form, if that user may have one."""
 
     async def invitation(self, invitation_id: UUID) -> None:
         """Have an invitation sent."""
@@ -160,6 +160,9 @@ class ApiKeys(Protocol):
 
     async def revoke(self, api_key_id: UUID, at: datetime) -> None:
         """End a key."""
+
+    async def revoke_all(self, user_id: UUID, at: datetime) -> list[UUID]:
+        """End all keys of a user that are good and return which ones."""
 
     async def used(self, api_key_id: UUID, at: datetime) -> None:
         """Note when a key was used."""

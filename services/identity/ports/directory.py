@@ -21,15 +21,19 @@ class Page(Generic[Item]):
 
 
 class UserDirectory(Protocol):
-    """Who may sign in. Addresses and usernames are unique and compared without regard to case."""
+    """Who may sign in. Addresses and usernames are unique in their canonical form (rules/identifiers.py)."""
 
     async def create(self, new: NewUser) -> User:
         """Make an active user, whose address is not verified, with the role `user` and those that are asked for.
 
         Raises:
-            EmailTaken, UsernameTaken: another user has it.
-            InvalidFields: the backend's policy refuses the field `password`.
+            EmailTaken: another user has the address.
+            UsernameTaken: another user has the username, or one that looks like it.
+            InvalidFields: address or username cannot be kept, or the backend's policy refuses the field `password`.
         """
+
+    async def find(self, login: str) -> UUID | None:
+        """Return the id of the user with this address or username; the work is the same when there is none."""
 
     async def get(self, user_id: UUID) -> User | None:
         """Return the user with this id."""
@@ -59,6 +63,9 @@ class UserDirectory(Protocol):
 
     async def verify_email(self, user_id: UUID) -> User | None:
         """Mark the user's address as verified and return the user; None when there is no such user."""
+
+    async def forget_other_logins(self, user_id: UUID) -> None:
+        """Take every way in but the password: passkeys, one-time codes, links to other identity providers."""
 
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """Enable or disable: a disabled user neither signs in nor refreshes. None when there is no such user.
@@ -97,6 +104,9 @@ class SessionDirectory(Protocol):
 
     async def of_user(self, user_id: UUID) -> list[UserSession]:
         """Return the sessions of a user that go on, the last begun first; at most a hundred."""
+
+    async def goes_on(self, user_id: UUID, session_id: str) -> bool:
+        """Return whether the user has a session with this id that goes on."""
 
     async def end(self, user_id: UUID, session_id: str) -> bool:
         """End a session; False when the user has none with this id that goes on."""

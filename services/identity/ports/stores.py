@@ -12,10 +12,16 @@ from services.identity.rules.users import Credentials, User, UserQuery
 
 
 class UserStore(Protocol):
-    """Users, inside one transaction. Addresses and usernames are compared without regard to case."""
+    """Users, inside one transaction. Addresses and usernames are compared in their canonical form."""
 
     async def add(self, user: User, password_hash: str) -> None:
-        """Store a new user. Raises EmailTaken or UsernameTaken, in a race too; roll back then."""
+        """Store a new user. Raises EmailTaken or UsernameTaken, in a race too; roll back then.
+
+        A username is taken by one that looks like it, too.
+        """
+
+    async def find(self, login: str) -> UUID | None:
+        """Return the id of the user with this address or username."""
 
     async def get(self, user_id: UUID) -> User | None:
         """Return the user with this id."""
@@ -43,6 +49,9 @@ class UserStore(Protocol):
 
     async def set_password_hash(self, user_id: UUID, password_hash: str, at: datetime) -> bool:
         """Store another hash; False when there is no such user."""
+
+    async def hold_password_hash(self, user_id: UUID, password_hash: str) -> bool:
+        """Return whether the user has this hash, and keep others from replacing it until the transaction ends."""
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash `old`; False, having changed nothing, when the user has another one by now."""

@@ -29,9 +29,9 @@ class Purpose(Enum):
     RESET_PASSWORD = "reset-password"  # noqa: S105 - no password
 
 
-def code_hash(secret: str, purpose: Purpose, email: str, code: str) -> str:
+def code_hash(secret: str, purpose: Purpose, account: str, code: str) -> str:
     """Return as what a code is kept: few digits need a key, or whoever reads the hash tries them all."""
-    text = f"{purpose.value}\n{email.strip().casefold()}\n{code.strip()}"
+    text = f"{purpose.value}\n{account}\n{code.strip()}"
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
@@ -87,6 +87,11 @@ class ApiKey:
     def is_good(self, now: datetime) -> bool:
         """Return whether it lets anybody in."""
         return self.revoked_at is None and now < self.expires_at
+
+
+def keys_of(user_id: UUID) -> str:
+    """Return by which name it is settled whether a key was made before all keys of its user ended, or not at all."""
+    return f"API keys of {user_id}"
 
 
 def rotated_expiry(old: ApiKey, now: datetime, overlap: timedelta) -> datetime:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from services.identity.errors import FieldNotUpdatable
-from services.identity.rules.identifiers import is_username
+from services.identity.errors import EmailNotVerified, FieldNotUpdatable
+from services.identity.rules.identifiers import canonical_login, canonical_username, deliverable_email, is_username
 
 ROLE_USER = "user"
 ROLE_ADMIN = "admin"
@@ -88,10 +88,11 @@ class Credentials:
 
 
 def new_user(user_id: UUID, email: str, username: str, display_name: str, now: datetime, roles: frozenset[str]) -> User:
-    """Return a user who has just registered. The address is kept as given; only its uniqueness ignores case."""
+    """Return a user who has just registered. Raises InvalidFields for an address or a username that cannot be kept."""
+    canonical_username(username)
     return User(
         user_id=user_id,
-        email=email.strip(),
+        email=deliverable_email(email),
         username=username,
         display_name=display_name.strip() or username,
         avatar_url=PROFILE_DEFAULTS["avatar_url"],
@@ -106,9 +107,10 @@ def new_user(user_id: UUID, email: str, username: str, display_name: str, now: d
     )
 
 
-def is_email(login: str) -> bool:
-    """Return whether a login is an address: no username has an `@`, every address has."""
-    return "@" in login
+def demand_verified(user: User | None) -> None:
+    """Raise EmailNotVerified until the user has proven the address: anybody may have registered it."""
+    if user is None or not user.email_verified:
+        raise EmailNotVerified
 
 
 def username_of(email: str) -> str:
@@ -131,7 +133,7 @@ def password_fault(password: str, email: str, username: str) -> str:
     """Return why a password must not be used, empty when it may be."""
     if is_sample_password(password):
         return "is a well-known password"
-    if composed(password).casefold() in {email.strip().casefold(), username.casefold()}:
+    if canonical_login(password) in {canonical_login(email), canonical_login(username)}:
         return "must not be the e-mail address or the username"
     return ""
 

@@ -22,7 +22,12 @@ class ApiKeyServicer(api_key_grpc.ApiKeyServiceServicer):
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Any) -> pb.CreateApiKeyResponse:
         key, secret = await self._keys.create(
-            _caller(), request.name, list(request.scopes), request.days, optional_id(request.request_id)
+            _caller(),
+            caller.current().session_id,
+            request.name,
+            list(request.scopes),
+            request.days,
+            optional_id(request.request_id),
         )
         return pb.CreateApiKeyResponse(api_key=api_key_to(key), secret=secret)
 
@@ -37,7 +42,7 @@ class ApiKeyServicer(api_key_grpc.ApiKeyServiceServicer):
     async def RotateApiKey(self, request: pb.RotateApiKeyRequest, context: Any) -> pb.RotateApiKeyResponse:
         overlap = timedelta(seconds=request.overlap_seconds)
         key, secret = await self._keys.rotate(
-            _caller(), UUID(request.api_key_id), overlap, optional_id(request.request_id)
+            _caller(), caller.current().session_id, UUID(request.api_key_id), overlap, optional_id(request.request_id)
         )
         return pb.RotateApiKeyResponse(api_key=api_key_to(key), secret=secret)
 

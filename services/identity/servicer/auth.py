@@ -71,7 +71,8 @@ class AuthServicer(auth_grpc.AuthServiceServicer):
         return pb.LogoutResponse()
 
     async def LogoutEverywhere(self, request: pb.LogoutEverywhereRequest, context: Any) -> pb.LogoutEverywhereResponse:
-        return pb.LogoutEverywhereResponse(ended_sessions=await self._auth.ending.end_all(_caller()))
+        ended = await self._auth.ending.end_all(_caller(), keep_api_keys=request.keep_api_keys)
+        return pb.LogoutEverywhereResponse(ended_sessions=ended)
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         current = caller.current().session_id
@@ -91,7 +92,11 @@ class AuthServicer(auth_grpc.AuthServiceServicer):
 
     async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Any) -> pb.ChangePasswordResponse:
         ended = await self._auth.passwords.change(
-            _caller(), caller.current().session_id, request.current_password, request.password
+            _caller(),
+            caller.current().session_id,
+            request.current_password,
+            request.password,
+            keep_api_keys=request.keep_api_keys,
         )
         return pb.ChangePasswordResponse(ended_sessions=ended)
 

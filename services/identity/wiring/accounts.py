@@ -27,6 +27,7 @@ from services.identity.backends.valkey_codes import ValkeyCodes
 from services.identity.backends.valkey_ended_sessions import ValkeyEndedSessions
 from services.identity.operations.admit_to_organization import AdmitToOrganization
 from services.identity.operations.deliver_notices import DeliverNotices
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_api_keys import KeepApiKeys
@@ -43,6 +44,7 @@ from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.send_mails import SendMails
 from services.identity.operations.sign_in import SignIn
+from services.identity.operations.take_over_account import TakeOverAccount
 from services.identity.operations.verify_email import VerifyEmail
 from services.identity.ports.accounts import Limit, Mailer
 from services.identity.ports.directory import Directory
@@ -93,13 +95,16 @@ def operations(
     codes = ValkeyCodes(resources.valkey, resources.settings.secret.get_secret_value())
     queue = OutboxMailQueue(work, outbox)
     inbox = Inbox(resources.database, INBOX)
-    ending = EndSessions(directory.sessions, ended_sessions, journal)
+    stored_keys, ended_keys = PostgresApiKeys(work), ValkeyEndedSessions(revoked, _ENDED_KEY_SECONDS)
+    ending_keys = EndApiKeys(work, stored_keys, ended_keys, now)
+    ending = EndSessions(directory.sessions, ended_sessions, journal, ending_keys)
+    taking_over = TakeOverAccount(work, directory, roles, invitations, ending, ending_keys)
     pages = resources.page_tokens
     api_keys = KeepApiKeys(
-        PostgresApiKeys(work),
+        stored_keys,
         requests,
-        directory.users,
-        ValkeyEndedSessions(revoked, _ENDED_KEY_SECONDS),
+        directory,
+        ended_keys,
         journal,
         pages,
         known_scopes(),
@@ -112,14 +117,14 @@ def operations(
             SignIn(directory, limits, journal),
             RefreshSession(directory.sessions, ended_sessions, journal),
             ending,
-            KeepPasswords(directory, codes, queue, ending, limits, journal),
+            KeepPasswords(directory, codes, queue, ending, ending_keys, taking_over, limits, journal),
             VerifyEmail(directory.users, codes, queue, limits, journal),
             KeepUsers(directory.users, journal),
         ),
-        ManageUsers(directory, ending, api_keys, journal, pages),
+        ManageUsers(directory, ending, ending_keys, journal, pages),
         Organizations(
-            KeepOrganizations(directory, roles, invitations, requests, admission, ending, journal, pages),
-            KeepMembers(directory, roles, admission, ending, journal, pages),
+            KeepOrganizations(directory, roles, invitations, requests, admission, ending, ending_keys, journal, pages),
+            KeepMembers(directory, roles, admission, ending, ending_keys, journal, pages),
             KeepInvitations(directory, invitations, roles, requests, queue, admission, limits, journal, pages, now),
             admission,
         ),
@@ -128,7 +133,7 @@ def operations(
         SendMails(directory, codes, invitations, _mailer(settings, resources), now),
         DeliverNotices(work, PostgresInbox(work, inbox), queue, OutboxNotices(work, told)),
         inbox,
-        MakeAdmin(directory.users, journal, strict=resources.settings.environment != "development"),
+        MakeAdmin(directory.users, taking_over, journal, strict=resources.settings.environment != "development"),
         journal,
     )
 

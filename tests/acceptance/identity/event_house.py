@@ -95,7 +95,11 @@ class EventHouse:
         return Someone(me.user.id, email, tokens.access_token)
 
     async def make_api_key(self, who: Someone) -> str:
-        """Make an API key and return it."""
+        """Verify the address, make an API key and return it."""
+        async with asyncio.timeout(_SECONDS):
+            while not (code := self.mailbox.codes(who.email)):
+                await asyncio.sleep(0.05)
+        await self.auth.VerifyEmail(auth_pb.VerifyEmailRequest(email=who.email, code=code[0]))
         request = keys_pb.CreateApiKeyRequest(name="script", scopes=["conversations.read"])
         stub = keys_grpc.ApiKeyServiceStub(self.channel)
         return (await stub.CreateApiKey(request, metadata=who.metadata)).secret

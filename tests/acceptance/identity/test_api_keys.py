@@ -4,25 +4,31 @@ import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from services.chassis.database import Database
+from services.chassis.errors import Unauthenticated
 from services.chassis.pagination import PageTokens
+from services.identity.backends.builtin_sessions import BuiltinSessions
+from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.backends.builtin_users import BuiltinUsers
 from services.identity.backends.postgres_api_keys import PostgresApiKeys
 from services.identity.backends.postgres_audit_log import PostgresAuditLog
 from services.identity.backends.postgres_requests import PostgresRequests
 from services.identity.backends.postgres_transactions import PostgresTransactions
 from services.identity.backends.postgres_work import PostgresWork
-from services.identity.backends.tables import API_KEYS, AUDIT_EVENTS, REQUESTS
-from services.identity.errors import InvalidApiKey, RequestInProgress
+from services.identity.backends.tables import API_KEYS, AUDIT_EVENTS, REQUESTS, USERS
+from services.identity.errors import EmailNotVerified, InvalidApiKey, RequestInProgress
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_api_keys import KeepApiKeys
+from services.identity.ports.directory import Directory, OrganizationDirectory
 from services.identity.rules.users import User
-from tests.acceptance.identity.conftest import newcomer
+from tests.acceptance.identity.conftest import PASSWORD, newcomer
 from tests.services.identity.fakes import FakeClock, FakeEndedSessions, PlainPasswordHasher
 
 SCOPE = "a.read"
@@ -39,10 +45,15 @@ class Keys:
     def __post_init__(self) -> None:
         work = PostgresWork(self.database)
         self.users = BuiltinUsers(PostgresTransactions(work), PlainPasswordHasher(), self.clock)
+        tokens = BuiltinTokens(lambda claims: "", "http://edge.test", "parley", timedelta(hours=1), timedelta(days=400))
+        self.sessions = BuiltinSessions(PostgresTransactions(work), PlainPasswordHasher(), tokens, self.clock)
+        self.ending = EndApiKeys(work, PostgresApiKeys(work), self.ended, self.clock)
+        self.work = work
+        self.session_id = ""
         self.keys = KeepApiKeys(
             PostgresApiKeys(work),
             PostgresRequests(work),
-            self.users,
+            Directory(self.users, self.sessions, cast("OrganizationDirectory", None)),
             self.ended,
             Journal(work, PostgresAuditLog(work), self.clock, directory_is_ours=True),
             PageTokens("s" * 32),
@@ -52,7 +63,7 @@ class Keys:
 
     async def made(self, user: User, days: int = 30) -> tuple[UUID, bytes]:
         """Make a key and return its id and its hash."""
-        key, secret = await self.keys.create(user.user_id, "ci", [SCOPE], days, None)
+        key, secret = await self.keys.create(user.user_id, self.session_id, "ci", [SCOPE], days, None)
         return key.api_key_id, hashlib.sha256(secret.encode()).digest()
 
     async def writes(self, api_key_id: UUID) -> str:
@@ -72,8 +83,11 @@ def keys(database: Database) -> Keys:
 
 @pytest.fixture
 async def ann(keys: Keys) -> User:
-    """Somebody who has registered."""
-    return await keys.users.create(newcomer())
+    """Somebody who has registered, proven the address and signed in."""
+    user = await keys.users.create(newcomer())
+    await keys.users.verify_email(user.user_id)
+    keys.session_id = (await keys.sessions.sign_in(user.username, PASSWORD)).session_id
+    return user
 
 
 async def test_the_use_of_a_key_is_written_once_a_minute_at_most(keys: Keys, ann: User) -> None:
@@ -104,7 +118,7 @@ async def test_a_key_is_good_until_its_last_day(keys: Keys, ann: User) -> None:
 
 async def test_after_the_overlap_only_the_successor_is_good(keys: Keys, ann: User) -> None:
     api_key_id, old_hash = await keys.made(ann)
-    _, secret = await keys.keys.rotate(ann.user_id, api_key_id, timedelta(hours=1), None)
+    _, secret = await keys.keys.rotate(ann.user_id, keys.session_id, api_key_id, timedelta(hours=1), None)
     new_hash = hashlib.sha256(secret.encode()).digest()
     for key_hash in (old_hash, new_hash):
         await keys.keys.check(key_hash)
@@ -119,12 +133,12 @@ async def test_a_key_of_a_disabled_user_is_good_for_nothing(keys: Keys, ann: Use
     await keys.users.set_active(ann.user_id, is_active=False)
     with pytest.raises(InvalidApiKey):
         await keys.keys.check(key_hash)
-    await keys.keys.announce_all(ann.user_id)
+    await keys.ending.announce_all(ann.user_id)
     assert keys.ended.announced == [str(api_key_id)]
 
 
 async def test_the_key_itself_is_stored_nowhere(keys: Keys, ann: User, database: Database) -> None:
-    _, secret = await keys.keys.create(ann.user_id, "ci", [SCOPE], 0, None)
+    _, secret = await keys.keys.create(ann.user_id, keys.session_id, "ci", [SCOPE], 0, None)
     async with database.autocommit() as connection:
         kept = [
             str(tuple(row))
@@ -137,9 +151,53 @@ async def test_the_key_itself_is_stored_nowhere(keys: Keys, ann: User, database:
 
 async def test_of_the_same_request_at_once_one_makes_a_key(keys: Keys, ann: User) -> None:
     request_id = uuid4()
-    making = (keys.keys.create(ann.user_id, "ci", [SCOPE], 0, request_id) for _ in range(5))
+    making = (keys.keys.create(ann.user_id, keys.session_id, "ci", [SCOPE], 0, request_id) for _ in range(5))
     results = await asyncio.gather(*making, return_exceptions=True)
     assert all(isinstance(one, tuple | RequestInProgress) for one in results), results
-    again, secret = await keys.keys.create(ann.user_id, "ci", [SCOPE], 0, request_id)
+    again, secret = await keys.keys.create(ann.user_id, keys.session_id, "ci", [SCOPE], 0, request_id)
     assert secret == ""
     assert await keys.keys.page(ann.user_id, 10, "") == ([again], "")
+
+
+async def test_who_has_not_proven_the_address_gets_no_key_and_has_none(keys: Keys, ann: User) -> None:
+    _, key_hash = await keys.made(ann)
+    async with keys.database.transaction() as connection:
+        await connection.execute(update(USERS).where(USERS.c.id == ann.user_id).values(email_verified=False))
+    with pytest.raises(EmailNotVerified):
+        await keys.made(ann)
+    with pytest.raises(InvalidApiKey):
+        await keys.keys.check(key_hash)
+    await keys.users.verify_email(ann.user_id)
+    await keys.keys.check(key_hash)
+
+
+async def test_all_keys_end_and_others_go_on(keys: Keys, ann: User) -> None:
+    made = [await keys.made(ann) for _ in range(3)]
+    other = await keys.users.create(newcomer())
+    await keys.users.verify_email(other.user_id)
+    keys.session_id, mine = (await keys.sessions.sign_in(other.username, PASSWORD)).session_id, keys.session_id
+    _, others_hash = await keys.made(other)
+    keys.session_id = mine
+    async with keys.work.together():
+        ended = await keys.ending.end_all(ann.user_id)
+    assert set(ended) == {api_key_id for api_key_id, _ in made}
+    for _, key_hash in made:
+        with pytest.raises(InvalidApiKey):
+            await keys.keys.check(key_hash)
+    await keys.keys.check(others_hash)
+
+
+async def test_a_key_that_is_made_while_all_end_ends_too_or_is_not_made(keys: Keys, ann: User) -> None:
+    """Whoever holds a session that is about to end makes keys as fast as possible."""
+
+    async def end_all() -> None:
+        async with keys.work.together():
+            await keys.sessions.end_all(ann.user_id)
+            await keys.ending.end_all(ann.user_id)
+
+    making = [keys.made(ann) for _ in range(6)]
+    results = await asyncio.gather(*making[:3], end_all(), *making[3:], return_exceptions=True)
+    assert all(isinstance(one, tuple | Unauthenticated) or one is None for one in results), results
+    assert await keys.keys.page(ann.user_id, 10, "") == ([], "")
+    with pytest.raises(Unauthenticated):
+        await keys.made(ann)

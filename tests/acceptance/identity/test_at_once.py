@@ -35,9 +35,9 @@ from services.identity.errors import (
     OwnAccount,
 )
 from services.identity.operations.admit_to_organization import AdmitToOrganization
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
-from services.identity.operations.keep_api_keys import KeepApiKeys
 from services.identity.operations.keep_invitations import KeepInvitations
 from services.identity.operations.keep_members import KeepMembers
 from services.identity.operations.keep_organizations import KeepOrganizations
@@ -66,7 +66,7 @@ class School:
     managing: ManageUsers
 
     async def person(self) -> UUID:
-        """Return somebody new."""
+        """Return somebody new, with a proven address."""
         user_id = (await self.directory.users.create(newcomer())).user_id
         await self.directory.users.verify_email(user_id)
         return user_id
@@ -103,19 +103,19 @@ def school(directory: Directory, database: Database, valkey: Redis) -> School:
     work, pages = PostgresWork(database), PageTokens("s" * 32)
     journal = Journal(work, PostgresAuditLog(work), now, directory_is_ours=True)
     ended = ValkeyEndedSessions(RevokedSessions(valkey), 60)
-    ending = EndSessions(directory.sessions, ended, journal)
+    keys = EndApiKeys(work, PostgresApiKeys(work), ended, now)
+    ending = EndSessions(directory.sessions, ended, journal, keys)
     roles, offers, requests = PostgresMemberRoles(work), PostgresInvitations(work), PostgresRequests(work)
     admission = AdmitToOrganization(directory, roles)
     much = Limit(10_000, 60)
     limits = LimitAttempts(ValkeyAttempts(valkey), *[much] * 6)
     queue = OutboxMailQueue(work, Outbox(database, OUTBOX))
-    keys = KeepApiKeys(PostgresApiKeys(work), requests, directory.users, ended, journal, pages, frozenset(), now)
     return School(
         directory,
         roles,
         offers,
-        KeepOrganizations(directory, roles, offers, requests, admission, ending, journal, pages),
-        KeepMembers(directory, roles, admission, ending, journal, pages),
+        KeepOrganizations(directory, roles, offers, requests, admission, ending, keys, journal, pages),
+        KeepMembers(directory, roles, admission, ending, keys, journal, pages),
         KeepInvitations(directory, offers, roles, requests, queue, admission, limits, journal, pages, now),
         ManageUsers(directory, ending, keys, journal, pages),
     )

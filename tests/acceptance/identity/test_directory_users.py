@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.chassis.errors import InvalidFields
 from services.identity.errors import EmailTaken, InvalidCredentials, UsernameTaken, UserNotFound
 from services.identity.ports.directory import Directory
 from services.identity.rules.users import User, UserQuery
@@ -161,3 +162,53 @@ async def test_a_list_is_filtered_by_text_role_and_state(directory: Directory) -
     assert await ids(UserQuery(text=mark, is_active=False)) == {disabled.user_id}
     assert await ids(UserQuery(text=mark, is_active=True)) == everyone - {disabled.user_id}
     assert await ids(UserQuery(text=f"{mark}%")) == set()
+
+
+async def test_a_user_is_found_however_the_address_and_the_name_are_spelled(directory: Directory) -> None:
+    name = f"ann-{uuid4().hex}"
+    user = await directory.users.create(newcomer(username=name.upper(), email=f"{name.title()}@B\u00dcCHER.test"))
+    for email in (f"{name}@b\u00fccher.test", f" {name.upper()}@xn--bcher-kva.TEST.", f"{name}@bu\u0308cher.test"):
+        found = await directory.users.by_email(email)
+        assert found is not None
+        assert found.user_id == user.user_id == await directory.users.find(email)
+        with pytest.raises(EmailTaken):
+            await directory.users.create(newcomer(email=email.strip().rstrip(".")))
+        assert (await directory.sessions.sign_in(email, PASSWORD)).access_token
+    for username in (name, f"\uff21{name[1:].upper()}", f" {name}\u200d"):
+        assert await directory.users.find(username) == user.user_id
+        assert (await directory.sessions.sign_in(username, PASSWORD)).access_token
+    assert await directory.users.find(f"{name}@bucher.test") is None
+    assert await directory.users.find(f"\u0430{name[1:]}") is None
+
+
+async def test_names_that_look_alike_are_refused(directory: Directory) -> None:
+    name = f"modem-{uuid4().hex}"
+    await directory.users.create(newcomer(username=f"{name}-l0l"))
+    for username in (f"{name}-1o1", f"{name}-l0L", f"rn{name[1:]}-l0l"):
+        with pytest.raises(UsernameTaken):
+            await directory.users.create(newcomer(username=username))
+    first = await directory.users.create(newcomer(username=f"{name}-x"))
+    with pytest.raises(EmailTaken):
+        await directory.users.create(newcomer(username=f"{name}-y", email=first.email))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"email": "a..b@x.test"},
+        {"email": "stra\u00dfe@x.test"},
+        {"email": "vic\u200dtim@x.test"},
+        {"username": "\u0430dmin-of-all"},
+        {"username": "victim@x.test"},
+    ],
+)
+async def test_what_can_be_mistaken_is_not_kept(directory: Directory, wanted: dict[str, str]) -> None:
+    with pytest.raises(InvalidFields) as refused:
+        await directory.users.create(newcomer(**wanted))
+    assert [field for field, _ in refused.value.violations] == list(wanted)
+
+
+async def test_other_logins_are_forgotten_and_the_password_stays(directory: Directory) -> None:
+    user = await directory.users.create(newcomer())
+    await directory.users.forget_other_logins(user.user_id)
+    assert await directory.users.password_matches(user.user_id, PASSWORD)

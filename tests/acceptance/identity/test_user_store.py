@@ -99,3 +99,17 @@ async def test_a_transaction_that_fails_leaves_no_trace(transactions: Transactio
         await add_and_fail()
     async with transactions.begin() as transaction:
         assert await transaction.users.get(user.user_id) is None
+
+
+async def test_a_name_that_looks_like_another_is_taken(transactions: Transactions, user: User) -> None:
+    await add(transactions, replace(user, username=f"{user.username}-all"), HASH)
+    with pytest.raises(UsernameTaken):
+        await add(transactions, replace(fresh_user(), username=f"{user.username}-a1I"), HASH)
+
+
+async def test_a_hash_is_held_only_while_it_is_the_users(transactions: Transactions, user: User) -> None:
+    await add(transactions, user, "old")
+    async with transactions.begin() as transaction:
+        assert await transaction.users.hold_password_hash(user.user_id, "old")
+        assert not await transaction.users.hold_password_hash(user.user_id, "new")
+        assert not await transaction.users.hold_password_hash(new_id(), "old")

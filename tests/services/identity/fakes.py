@@ -12,7 +12,8 @@ from services.chassis.errors import SessionCheckUnavailable
 from services.identity.errors import EmailTaken, UsernameTaken
 from services.identity.ports.accounts import Limit
 from services.identity.ports.stores import Transaction
-from services.identity.rules.accounts import AuditEvent, AuditQuery, Purpose
+from services.identity.rules.accounts import ApiKey, AuditEvent, AuditQuery, Purpose
+from services.identity.rules.identifiers import canonical_login, username_skeleton
 from services.identity.rules.notices import Notice
 from services.identity.rules.sessions import RefreshToken, Session, ShownToken
 from services.identity.rules.signing_keys import SigningKey
@@ -76,7 +77,8 @@ class MemoryUserStore:
     async def add(self, user: User, password_hash: str) -> None:
         if await self.by_email(user.email):
             raise EmailTaken(email=user.email)
-        if await self.by_username(user.username):
+        looks = {username_skeleton(one.user.username) for one in self._users.values()}
+        if await self.by_username(user.username) or username_skeleton(user.username) in looks:
             raise UsernameTaken(username=user.username)
         self._users[user.user_id] = Credentials(user, password_hash)
 
@@ -84,11 +86,17 @@ class MemoryUserStore:
         found = self._users.get(user_id)
         return None if found is None else found.user
 
+    async def find(self, login: str) -> UUID | None:
+        found = await self.by_email(login) or await self.by_username(login)
+        return None if found is None else found.user.user_id
+
     async def by_email(self, email: str) -> Credentials | None:
-        return next((one for one in self._users.values() if one.user.email.lower() == email.lower()), None)
+        form = canonical_login(email)
+        return next((one for one in self._users.values() if canonical_login(one.user.email) == form), None)
 
     async def by_username(self, username: str) -> Credentials | None:
-        return next((one for one in self._users.values() if one.user.username.lower() == username.lower()), None)
+        form = canonical_login(username)
+        return next((one for one in self._users.values() if canonical_login(one.user.username) == form), None)
 
     async def credentials(self, user_id: UUID) -> Credentials | None:
         return self._users.get(user_id)
@@ -118,6 +126,10 @@ class MemoryUserStore:
             return False
         self._users[user_id] = replace(found, password_hash=password_hash)
         return self._save(user_id, updated_at=at) is not None
+
+    async def hold_password_hash(self, user_id: UUID, password_hash: str) -> bool:
+        found = self._users.get(user_id)
+        return found is not None and found.password_hash == password_hash
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         found = self._users.get(user_id)
@@ -295,6 +307,16 @@ class MemoryMailQueue:
 
     async def notice(self, notice: Notice) -> None:
         self.asked.append((notice.kind, str(notice.user_id)))
+
+
+class NoApiKeys:
+    """Nobody has a key: those are in PostgreSQL, and tested there."""
+
+    async def revoke_all(self, user_id: UUID, at: datetime) -> list[UUID]:
+        return []
+
+    async def page(self, user_id: UUID, before: UUID | None, size: int, now: datetime) -> list[ApiKey]:
+        return []
 
 
 class MemoryAttempts:

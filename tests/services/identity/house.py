@@ -6,6 +6,7 @@ from typing import cast
 from services.identity.backends.builtin_sessions import BuiltinSessions
 from services.identity.backends.builtin_tokens import BuiltinTokens
 from services.identity.backends.builtin_users import BuiltinUsers
+from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
 from services.identity.operations.journal import Journal
 from services.identity.operations.keep_keys import KeepKeys
@@ -15,7 +16,8 @@ from services.identity.operations.make_admin import MakeAdmin
 from services.identity.operations.refresh_session import RefreshSession
 from services.identity.operations.register_user import RegisterUser
 from services.identity.operations.sign_in import SignIn
-from services.identity.ports.accounts import Limit
+from services.identity.operations.take_over_account import TakeOverAccount
+from services.identity.ports.accounts import ApiKeys, Invitations, Limit, MemberRoles
 from services.identity.ports.directory import Directory, OrganizationDirectory
 from services.identity.rules.sessions import TokenPair
 from services.identity.rules.signing_keys import KeySchedule
@@ -30,6 +32,7 @@ from tests.services.identity.fakes import (
     MemoryTransactions,
     MemoryWork,
     NamingSigner,
+    NoApiKeys,
     PlainPasswordHasher,
 )
 
@@ -61,12 +64,16 @@ class House:
         self.registering = RegisterUser(self.directory_users, self.mails, limits, journal)
         self.signing_in = SignIn(directory, limits, journal)
         self.refreshing = RefreshSession(self.sessions, self.ended, journal)
-        self.ending = EndSessions(self.sessions, self.ended, journal)
+        self.ending_keys = EndApiKeys(MemoryWork(), cast("ApiKeys", NoApiKeys()), self.ended, self.clock)
+        self.ending = EndSessions(self.sessions, self.ended, journal, self.ending_keys)
+        self.taking_over = TakeOverAccount(
+            MemoryWork(), directory, cast("MemberRoles", None), cast("Invitations", None), self.ending, self.ending_keys
+        )
         self.users = KeepUsers(self.directory_users, journal)
         self.journal, self.limits = journal, limits
 
     def admins(self, *, strict: bool) -> MakeAdmin:
-        return MakeAdmin(self.directory_users, self.journal, strict)
+        return MakeAdmin(self.directory_users, self.taking_over, self.journal, strict)
 
     async def ann(self) -> User:
         return await self.registering.register("Ann@Example.com", "Ann", PASSWORD, "Ann B.")

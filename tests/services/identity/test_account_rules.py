@@ -17,13 +17,13 @@ KEY = ApiKey(uuid4(), uuid4(), "ci", "pk_0", frozenset({"a.read"}), START, START
 
 
 def test_the_hash_of_a_code_depends_on_all_of_it() -> None:
-    good = code_hash("secret", Purpose.VERIFY_EMAIL, "Ann@Example.com", "12345678")
-    assert good == code_hash("secret", Purpose.VERIFY_EMAIL, " ann@example.COM ", " 12345678 ")
+    good = code_hash("secret", Purpose.VERIFY_EMAIL, "ann", "12345678")
+    assert good == code_hash("secret", Purpose.VERIFY_EMAIL, "ann", " 12345678 ")
     others = {
-        code_hash("other", Purpose.VERIFY_EMAIL, "ann@example.com", "12345678"),
-        code_hash("secret", Purpose.RESET_PASSWORD, "ann@example.com", "12345678"),
-        code_hash("secret", Purpose.VERIFY_EMAIL, "bob@example.com", "12345678"),
-        code_hash("secret", Purpose.VERIFY_EMAIL, "ann@example.com", "12345679"),
+        code_hash("other", Purpose.VERIFY_EMAIL, "ann", "12345678"),
+        code_hash("secret", Purpose.RESET_PASSWORD, "ann", "12345678"),
+        code_hash("secret", Purpose.VERIFY_EMAIL, "bob", "12345678"),
+        code_hash("secret", Purpose.VERIFY_EMAIL, "ann", "12345679"),
     }
     assert len(others) == 4
     assert good not in others

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.identity.errors import StartRefused, UsernameTaken
+from services.identity.errors import InvalidCredentials, StartRefused, UsernameTaken
 from services.identity.rules.users import username_of
 from tests.services.identity.house import PASSWORD, House
 
@@ -13,14 +13,32 @@ async def test_the_administrator_is_made_once(house: House) -> None:
     (stored,) = house.transactions.state.users.values()
     assert stored.user.roles == {"user", "admin"}
     assert stored.user.username == "boss"
+    assert stored.user.email_verified
     assert await house.sign_in("boss", PASSWORD)
 
 
 async def test_an_existing_user_is_promoted_and_keeps_the_password(house: House) -> None:
     user = await house.ann()
+    house.transactions.change_user(user.user_id, email_verified=True)
     await house.admins(strict=True).make("ANN@example.com", "another password", "")
     assert (await house.users.get(str(user.user_id))).roles == {"user", "admin"}
     assert await house.sign_in("ann", PASSWORD)
+
+
+async def test_who_registered_the_address_before_and_has_not_proven_it_is_out(house: House) -> None:
+    squatter = await house.ann()
+    pair = await house.sign_in("ann", PASSWORD)
+    await house.admins(strict=True).make("Ann@example.com", "the password of the settings", "")
+    for _ in range(2):
+        stored = await house.users.get(str(squatter.user_id))
+        assert stored.roles == {"user", "admin"}
+        assert stored.email_verified
+        assert house.ended.announced == [house.session_of(pair)]
+        with pytest.raises(InvalidCredentials):
+            await house.sign_in("ann", PASSWORD)
+        assert await house.sign_in("ann", "the password of the settings")
+        await house.admins(strict=True).make("Ann@example.com", "another password", "")
+        house.ended.announced = house.ended.announced[:1]
 
 
 async def test_without_settings_there_is_none(house: House) -> None:

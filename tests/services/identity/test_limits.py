@@ -25,6 +25,46 @@ async def test_beyond_the_limit_no_password_is_looked_at(house: House) -> None:
     assert len(house.hasher.checks) == 10
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "Ann",
+        "ANN ",
+        "ａｎｎ",
+        "a\u00adnn",
+        "ann@example.com",
+        "ANN@Example.COM",
+        "ann@ｅxample．com",
+        "ann@example.com.",
+    ],
+)
+async def test_an_account_has_one_count_however_it_is_spelled(house: House, spelled: str) -> None:
+    await house.ann()
+    for login in ("ann", spelled, "ann@example.com", "ANN", "\tAnn@Example.com"):
+        with pytest.raises(InvalidCredentials):
+            await house.sign_in(login, "wrong")
+    for login in (spelled, "ann"):
+        with pytest.raises(TooManyAttempts):
+            await house.sign_in(login, PASSWORD)
+
+
+@pytest.mark.parametrize("spelled", ["Ann", "ａｎｎ", "ann@example.com"])
+async def test_a_right_password_begins_the_count_of_the_account_anew(house: House, spelled: str) -> None:
+    await house.ann()
+    for _ in range(3):
+        for _ in range(4):
+            with pytest.raises(InvalidCredentials):
+                await house.sign_in("ann", "wrong")
+        await house.sign_in(spelled)
+
+
+async def test_an_address_has_one_count_of_mails_however_it_is_spelled(house: House) -> None:
+    for spelled in ("a@bücher.test", "A@xn--bcher-kva.test", "a@bu\u0308cher.test"):
+        await house.limits.of_mails(spelled)
+    with pytest.raises(TooManyAttempts):
+        await house.limits.of_mails("ａ@BÜCHER.test")
+
+
 async def test_a_refused_login_is_recorded_without_what_was_typed(house: House) -> None:
     user = await house.ann()
     for login in ("ann", "nobody"):
@@ -40,7 +80,16 @@ async def test_a_refused_login_is_recorded_without_what_was_typed(house: House) 
 async def test_asking_for_a_code_looks_nobody_up(house: House) -> None:
     # There is no directory to look into: so the work is the same whoever is asked for, and cannot be timed.
     nobody = cast("Directory", None)
-    passwords = KeepPasswords(nobody, cast("Codes", None), house.mails, house.ending, house.limits, house.journal)
+    passwords = KeepPasswords(
+        nobody,
+        cast("Codes", None),
+        house.mails,
+        house.ending,
+        house.ending_keys,
+        house.taking_over,
+        house.limits,
+        house.journal,
+    )
     emails = VerifyEmail(cast("UserDirectory", None), cast("Codes", None), house.mails, house.limits, house.journal)
     await passwords.forget("a@example.com")
     await emails.resend("b@example.com")

@@ -171,3 +171,20 @@ async def test_tidying_announces_again_and_forgets(house: House) -> None:
     await house.ending.tidy()
     assert house.transactions.state.sessions == {}
     assert house.transactions.state.tokens == {}
+
+
+async def test_a_password_that_was_replaced_while_it_was_checked_opens_no_session(house: House) -> None:
+    """Whoever knows the old password may sign in again and again while the account is recovered."""
+    user = await house.ann()
+    check = house.hasher.matches
+
+    async def checked_slowly(password: str, password_hash: str | None) -> bool:
+        matches = await check(password, password_hash)
+        await house.directory_users.set_password(user.user_id, "staple battery correct")
+        await house.sessions.end_all(user.user_id)
+        return matches
+
+    house.hasher.matches = checked_slowly  # type: ignore[method-assign]
+    with pytest.raises(InvalidCredentials):
+        await house.sign_in()
+    assert await house.sessions.of_user(user.user_id) == []

@@ -68,6 +68,7 @@ class ApiKeyServiceServicer:
 
     def CreateApiKey(self, request, context):
         """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else.
+        Fails with FAILED_PRECONDITION (EMAIL_NOT_VERIFIED) until the caller has verified the e-mail address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class ApiKeyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ApiKeyServiceAsyncStub: ...
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]
-    """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else."""
+    """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else.
+    Fails with FAILED_PRECONDITION (EMAIL_NOT_VERIFIED) until the caller has verified the e-mail address.
+    """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]
     """Lists the keys that are good, the newest first."""
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]
@@ -50,7 +52,9 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else."""
+    """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else.
+    Fails with FAILED_PRECONDITION (EMAIL_NOT_VERIFIED) until the caller has verified the e-mail address.
+    """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists the keys that are good, the newest first."""
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
@@ -69,7 +73,9 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.CreateApiKeyResponse]]:
-        """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else."""
+        """Makes a key. A key may call the RPCs whose access rule names one of its scopes, and nothing else.
+        Fails with FAILED_PRECONDITION (EMAIL_NOT_VERIFIED) until the caller has verified the e-mail address.
+        """
 
     @_abc_1.abstractmethod
     def ListApiKeys(

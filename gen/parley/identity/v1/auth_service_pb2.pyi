@@ -31,9 +31,9 @@ class RegisterRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """The e-mail address."""
+    """The e-mail address. Quoted local parts and characters that nobody sees are refused."""
     username: _builtins.str
-    """The name to sign in with: letters, digits, `.`, `_` and `-`."""
+    """The name to sign in with: letters of a to z, digits, `.`, `_` and `-` (UTS #39, ASCII-Only)."""
     password: _builtins.str
     """The password: 8 to 128 characters."""
     display_name: _builtins.str
@@ -319,12 +319,17 @@ class LogoutEverywhereRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    KEEP_API_KEYS_FIELD_NUMBER: _builtins.int
+    keep_api_keys: _builtins.bool
+    """Whether the caller's API keys stay good. By default they end, as the sessions do."""
     def __init__(
         self,
+        *,
+        keep_api_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_api_keys", b"keep_api_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -501,19 +506,23 @@ class ChangePasswordRequest(_message.Message):
 
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    KEEP_API_KEYS_FIELD_NUMBER: _builtins.int
     current_password: _builtins.str
     """The password of now."""
     password: _builtins.str
     """The new password: 8 to 128 characters."""
+    keep_api_keys: _builtins.bool
+    """Whether the caller's API keys stay good. By default they end, as the other sessions do."""
     def __init__(
         self,
         *,
         current_password: _builtins.str = ...,
         password: _builtins.str = ...,
+        keep_api_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password", "keep_api_keys", b"keep_api_keys", "password", b"password"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

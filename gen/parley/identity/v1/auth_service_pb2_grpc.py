@@ -112,7 +112,9 @@ class AuthServiceServicer:
     """
 
     def Register(self, request, context):
-        """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use.
+        """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
+        however it is spelled, and when the name looks like another's. When the one who has the address has not verified
+        it, a code for ResetPassword goes to the address: who reads it takes the account over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +145,7 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LogoutEverywhere(self, request, context):
-        """Ends every session of the caller at once, this one included.
+        """Ends every session of the caller at once, this one included, and the API keys unless they are to be kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +174,7 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Replaces the caller's password and ends the caller's other sessions.
+        """Replaces the caller's password and ends the caller's other sessions, and the API keys unless they are to be kept.
         Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -188,7 +190,9 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResetPassword(self, request, context):
-        """Sets the password anew with a code that was sent, and ends all sessions of the user.
+        """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
+        When the address was not verified before, the membership of an organization and passkeys end too: whoever
+        registered may not be whose address it is.
         Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

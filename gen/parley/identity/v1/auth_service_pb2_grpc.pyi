@@ -34,7 +34,10 @@ class AuthServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]
-    """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use."""
+    """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
+    however it is spelled, and when the name looks like another's. When the one who has the address has not verified
+    it, a code for ResetPassword goes to the address: who reads it takes the account over.
+    """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Signs a user in with e-mail or username and password.
     Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user,
@@ -47,7 +50,7 @@ class AuthServiceStub:
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
     """Ends the caller's session at once: its access and refresh tokens are refused from now on."""
     LogoutEverywhere: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutEverywhereRequest, _auth_service_pb2.LogoutEverywhereResponse]
-    """Ends every session of the caller at once, this one included."""
+    """Ends every session of the caller at once, this one included, and the API keys unless they are to be kept."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]
     """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
     RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]
@@ -57,7 +60,7 @@ class AuthServiceStub:
     ends. For adapters that hold a connection open for somebody.
     """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
-    """Replaces the caller's password and ends the caller's other sessions.
+    """Replaces the caller's password and ends the caller's other sessions, and the API keys unless they are to be kept.
     Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
     """
     ForgotPassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ForgotPasswordRequest, _auth_service_pb2.ForgotPasswordResponse]
@@ -65,7 +68,9 @@ class AuthServiceStub:
     The answer is the same, and comes after the same work, when nobody has it.
     """
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ResetPasswordRequest, _auth_service_pb2.ResetPasswordResponse]
-    """Sets the password anew with a code that was sent, and ends all sessions of the user.
+    """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
+    When the address was not verified before, the membership of an organization and passkeys end too: whoever
+    registered may not be whose address it is.
     Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
     """
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyEmailRequest, _auth_service_pb2.VerifyEmailResponse]
@@ -85,7 +90,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use."""
+    """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
+    however it is spelled, and when the name looks like another's. When the one who has the address has not verified
+    it, a code for ResetPassword goes to the address: who reads it takes the account over.
+    """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Signs a user in with e-mail or username and password.
     Fails with UNAUTHENTICATED (INVALID_CREDENTIALS), the same for an unknown user, a wrong password and a disabled user,
@@ -98,7 +106,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the caller's session at once: its access and refresh tokens are refused from now on."""
     LogoutEverywhere: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutEverywhereRequest, _auth_service_pb2.LogoutEverywhereResponse]  # type: ignore[assignment]
-    """Ends every session of the caller at once, this one included."""
+    """Ends every session of the caller at once, this one included, and the API keys unless they are to be kept."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """Lists the caller's sessions that go on, the last begun first; at most a hundred, on one page."""
     RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
@@ -108,7 +116,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     ends. For adapters that hold a connection open for somebody.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
-    """Replaces the caller's password and ends the caller's other sessions.
+    """Replaces the caller's password and ends the caller's other sessions, and the API keys unless they are to be kept.
     Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
     """
     ForgotPassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ForgotPasswordRequest, _auth_service_pb2.ForgotPasswordResponse]  # type: ignore[assignment]
@@ -116,7 +124,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     The answer is the same, and comes after the same work, when nobody has it.
     """
     ResetPassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ResetPasswordRequest, _auth_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
-    """Sets the password anew with a code that was sent, and ends all sessions of the user.
+    """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
+    When the address was not verified before, the membership of an organization and passkeys end too: whoever
+    registered may not be whose address it is.
     Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyEmailRequest, _auth_service_pb2.VerifyEmailResponse]  # type: ignore[assignment]
@@ -139,7 +149,10 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RegisterResponse, _abc.Awaitable[_auth_service_pb2.RegisterResponse]]:
-        """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use."""
+        """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
+        however it is spelled, and when the name looks like another's. When the one who has the address has not verified
+        it, a code for ResetPassword goes to the address: who reads it takes the account over.
+        """
 
     @_abc_1.abstractmethod
     def Login(
@@ -176,7 +189,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LogoutEverywhereRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LogoutEverywhereResponse, _abc.Awaitable[_auth_service_pb2.LogoutEverywhereResponse]]:
-        """Ends every session of the caller at once, this one included."""
+        """Ends every session of the caller at once, this one included, and the API keys unless they are to be kept."""
 
     @_abc_1.abstractmethod
     def ListSessions(
@@ -210,7 +223,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.ChangePasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ChangePasswordResponse, _abc.Awaitable[_auth_service_pb2.ChangePasswordResponse]]:
-        """Replaces the caller's password and ends the caller's other sessions.
+        """Replaces the caller's password and ends the caller's other sessions, and the API keys unless they are to be kept.
         Fails with UNAUTHENTICATED (INVALID_CREDENTIALS) when the current password is wrong.
         """
 
@@ -230,7 +243,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.ResetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ResetPasswordResponse, _abc.Awaitable[_auth_service_pb2.ResetPasswordResponse]]:
-        """Sets the password anew with a code that was sent, and ends all sessions of the user.
+        """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
+        When the address was not verified before, the membership of an organization and passkeys end too: whoever
+        registered may not be whose address it is.
         Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
         """
 

@@ -29,7 +29,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason": "EMAIL_TAKEN", "domain": "identity.parley", "metadata": {"email": "a@example.com"}}
     """
     ERROR_REASON_USERNAME_TAKEN: _ErrorReason.ValueType  # 2
-    """ALREADY_EXISTS: another user has the username. Choose another.
+    """ALREADY_EXISTS: another user has the username, or one that looks like it. Choose another.
     Sample: {"reason": "USERNAME_TAKEN", "domain": "identity.parley", "metadata": {"username": "ann"}}
     """
     ERROR_REASON_INVALID_CREDENTIALS: _ErrorReason.ValueType  # 3
@@ -97,7 +97,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason": "API_KEY_NOT_FOUND", "domain": "identity.parley", "metadata": {"api_key_id": "0198..."}}
     """
     ERROR_REASON_INVALID_API_KEY: _ErrorReason.ValueType  # 19
-    """UNAUTHENTICATED: the key is unknown, expired, revoked or of a disabled user.
+    """UNAUTHENTICATED: the key is unknown, expired, revoked, or of a user who is disabled or has not verified the address.
     Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {}}
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 20
@@ -116,6 +116,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: administrators do not disable themselves and keep their role admin. Ask another one.
     Sample: {"reason": "OWN_ACCOUNT", "domain": "identity.parley", "metadata": {"user_id": "0198..."}}
     """
+    ERROR_REASON_EMAIL_NOT_VERIFIED: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION: the caller has not verified the e-mail address. Show the code of the mail, then try again.
+    Sample: {"reason": "EMAIL_NOT_VERIFIED", "domain": "identity.parley", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -129,7 +133,7 @@ ERROR_REASON_EMAIL_TAKEN: ErrorReason.ValueType  # 1
 Sample: {"reason": "EMAIL_TAKEN", "domain": "identity.parley", "metadata": {"email": "a@example.com"}}
 """
 ERROR_REASON_USERNAME_TAKEN: ErrorReason.ValueType  # 2
-"""ALREADY_EXISTS: another user has the username. Choose another.
+"""ALREADY_EXISTS: another user has the username, or one that looks like it. Choose another.
 Sample: {"reason": "USERNAME_TAKEN", "domain": "identity.parley", "metadata": {"username": "ann"}}
 """
 ERROR_REASON_INVALID_CREDENTIALS: ErrorReason.ValueType  # 3
@@ -197,7 +201,7 @@ ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 18
 Sample: {"reason": "API_KEY_NOT_FOUND", "domain": "identity.parley", "metadata": {"api_key_id": "0198..."}}
 """
 ERROR_REASON_INVALID_API_KEY: ErrorReason.ValueType  # 19
-"""UNAUTHENTICATED: the key is unknown, expired, revoked or of a disabled user.
+"""UNAUTHENTICATED: the key is unknown, expired, revoked, or of a user who is disabled or has not verified the address.
 Sample: {"reason": "INVALID_API_KEY", "domain": "identity.parley", "metadata": {}}
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
@@ -215,5 +219,9 @@ Sample: {"reason": "REQUEST_IN_PROGRESS", "domain": "identity.parley", "metadata
 ERROR_REASON_OWN_ACCOUNT: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION: administrators do not disable themselves and keep their role admin. Ask another one.
 Sample: {"reason": "OWN_ACCOUNT", "domain": "identity.parley", "metadata": {"user_id": "0198..."}}
+"""
+ERROR_REASON_EMAIL_NOT_VERIFIED: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION: the caller has not verified the e-mail address. Show the code of the mail, then try again.
+Sample: {"reason": "EMAIL_NOT_VERIFIED", "domain": "identity.parley", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -42,9 +42,11 @@ class User(_message.Message):
     id: _builtins.str
     """The user's id (UUIDv7). Set by the server."""
     email: _builtins.str
-    """The e-mail address, unique without regard to case. Cannot be changed here."""
+    """The e-mail address, unique in its canonical form: NFKC and case folding, the domain as IDNA has it.
+    Cannot be changed here.
+    """
     username: _builtins.str
-    """The name to sign in with, unique without regard to case. Cannot be changed here."""
+    """The name to sign in with, unique without regard to case and among the names that look like it. Cannot be changed here."""
     display_name: _builtins.str
     """The name that others see."""
     avatar_url: _builtins.str
