@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from deploy.local.child import Child, start_child
@@ -18,21 +17,29 @@ from deploy.local.state import PartState, State
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often and how fast a part that dies is started again."""
+    """How often and how fast a part that dies is started again.
 
-    first_pause: float = 0.5
-    longest_pause: float = 30.0
+    The pause doubles with each death and begins anew once the part has lived for `healthy_after`. It is short: whatever
+    makes a part die again and again, such as a request of one user, must not keep the others waiting.
+    """
+
+    first_pause: float = 0.25
+    longest_pause: float = 3.0
+    healthy_after: float = 10.0
     deaths: int = 6
-    within: float = 60.0
+    """After so many a part that was never healthy is given up. One that was is started again for ever."""
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A part that is being kept up: its present process and its recent deaths."""
+    """A part that is being kept up: its present process, since when that runs, and its deaths since it was healthy."""
 
     part: Part
     child: Child
-    deaths: deque[float] = field(default_factory=deque)
+    since: float
+    deaths: int = 0
+    was_healthy: bool = False
+    """Whether it was ready, or lived long enough, at any time."""
     task: asyncio.Task[None] | None = None
 
 
@@ -63,7 +70,7 @@ class Supervisor:
         self._up = True
 
     async def until_failure(self) -> LaunchError:
-        """Return the reason once a part died too often; waits for ever otherwise."""
+        """Return the reason once a part is given up; waits for ever otherwise."""
         return await asyncio.shield(self._failure)
 
     async def stop(self) -> None:
@@ -108,12 +115,13 @@ class Supervisor:
         if part.one_shot:
             await self._run_to_end(child)
         else:
-            kept = _Kept(part, child)
+            kept = _Kept(part, child, time.monotonic())
             self._kept.append(kept)
             self._record(kept)
             kept.task = asyncio.create_task(self._keep(kept))
             if part.ready is not None:
                 await wait_until(part.ready)
+                kept.was_healthy = True
         self._screen.ready(part, child.pid, time.monotonic() - began)
 
     async def _start_child(self, part: Part) -> Child:
@@ -129,37 +137,41 @@ class Supervisor:
             raise LaunchError(child.epitaph(code))
 
     async def _keep(self, kept: _Kept) -> None:
-        """Start the part again whenever it dies, until it dies too often."""
-        while True:
-            code = await kept.child.wait()
-            epitaph = kept.child.epitaph(code)
-            if not self._up:
-                self._fail(LaunchError(epitaph))
-                return
+        """Start the part again whenever it dies; give up one that was never healthy."""
+        code = await kept.child.wait()
+        told = kept.child.epitaph(code)
+        while self._up:
             pause = self._pause_after_death(kept)
             if pause is None:
-                self._fail(LaunchError(f"gave up after {len(kept.deaths)} deaths: {epitaph}"))
+                self._fail(LaunchError(f"gave up after {kept.deaths} deaths: {told}"))
                 return
-            self._screen.died(epitaph, pause)
+            self._screen.died(told, pause)
             await asyncio.sleep(pause)
-            await self._restart(kept)
+            try:
+                await self._restart(kept)
+            except LaunchError as error:
+                told = str(error)
+            else:
+                told = kept.child.epitaph(await kept.child.wait())
+        self._fail(LaunchError(told))
 
     def _pause_after_death(self, kept: _Kept) -> float | None:
-        """Return how long to wait before the next start; None when it died too often."""
-        now = time.monotonic()
-        kept.deaths.append(now)
-        while now - kept.deaths[0] > self._patience.within:
-            kept.deaths.popleft()
-        if len(kept.deaths) >= self._patience.deaths:
+        """Return how long to wait before the next start; None when it died too often and was never healthy."""
+        patience = self._patience
+        if time.monotonic() - kept.since >= patience.healthy_after:
+            kept.was_healthy = True
+            kept.deaths = 0
+        kept.deaths += 1
+        if kept.deaths >= patience.deaths and not kept.was_healthy:
             return None
-        return min(self._patience.first_pause * 2.0 ** (len(kept.deaths) - 1), self._patience.longest_pause)
+        pause = patience.first_pause
+        for _ in range(kept.deaths - 1):
+            pause = min(pause * 2, patience.longest_pause)
+        return pause
 
     async def _restart(self, kept: _Kept) -> None:
-        try:
-            kept.child = await self._start_child(kept.part)
-        except LaunchError as error:
-            self._fail(error)
-            return
+        kept.since = time.monotonic()
+        kept.child = await self._start_child(kept.part)
         self._record(kept)
         self._screen.restarted(kept.part, kept.child.pid)
 

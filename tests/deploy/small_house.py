@@ -80,6 +80,14 @@ def mortal(_settings: LocalSettings, _folders: Folders) -> Plan:
     return Plan(((_python("mortal", "import time; time.sleep(0.4); raise SystemExit('no strength left')"),),))
 
 
+def frail(_settings: LocalSettings, folders: Folders) -> Plan:
+    """A part that is ready, and dies whenever HOME/doomed is there."""
+    code = "import pathlib, sys, time; print('up', flush=True)\n"
+    code += "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.05)"
+    doomed = str(folders.home / "doomed")
+    return Plan(((_python("frail", code, doomed, ready=_said_up(folders, "frail")),),))
+
+
 def stillborn(_settings: LocalSettings, _folders: Folders) -> Plan:
     """A part that dies before it is ready."""
     return Plan(((_python("stillborn", "raise SystemExit('bad heart')", ready=partial(tcp_open, "127.0.0.1", 1)),),))
@@ -113,9 +121,9 @@ def stores(settings: LocalSettings, folders: Folders) -> Plan:
 
 SCENARIOS = {
     scenario.__name__: scenario
-    for scenario in (listener, noting, stubborn, mortal, stillborn, silent, absent, failing_step, stores)
+    for scenario in (listener, noting, stubborn, mortal, frail, stillborn, silent, absent, failing_step, stores)
 }
 
 if __name__ == "__main__":
     # Pauses ten times shorter than in life.
-    sys.exit(launch(SCENARIOS[sys.argv[1]], Patience(first_pause=0.05)))
+    sys.exit(launch(SCENARIOS[sys.argv[1]], Patience(first_pause=0.05, longest_pause=0.4, healthy_after=2.0)))

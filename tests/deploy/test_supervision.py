@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -51,6 +52,31 @@ def test_it_gives_up_on_a_part_that_dies_again_and_again(tmp_path: Path) -> None
     assert last.startswith("parley: gave up after 6 deaths: the mortal (mortal) ended with exit code 1")
     assert "no strength left" in last
     assert str(tmp_path / "logs" / "mortal.log") in last
+
+
+def test_it_never_gives_up_on_a_part_that_was_healthy(tmp_path: Path) -> None:
+    with launched("frail", tmp_path) as parley:
+        parley.wait_up()
+        (tmp_path / "doomed").touch()
+        until(lambda: parley.text.count("started again, pid") >= 10, seconds=60, what="ten restarts")
+        assert parley.text.count("starting it again in 0.4 s") >= 5
+        (tmp_path / "doomed").unlink()
+        until(lambda: lived(parley.pid("frail")) > 4, seconds=30, what="a part that lives")
+        # Long enough: the pauses begin anew.
+        os.kill(parley.pid("frail"), signal.SIGKILL)
+        parley.wait_for("was killed by SIGKILL")
+        parley.wait_for("starting it again in 0.05 s", seconds=5)
+        assert parley.text.rpartition("starting it again in ")[2].startswith("0.05 s")
+        assert parley.end() == 0
+
+
+def lived(pid: int) -> float:
+    """Return for how many seconds a process has lived; 0 when it has not."""
+    try:
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else time.time() - process.create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def test_no_orphan_outlives_a_killed_supervisor(tmp_path: Path) -> None:
