@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.tools.rules import Answer, Call, McpSource, Outcome, SecretHeader, Source, Tool
+from services.tools.rules import Answer, Call, GrpcSource, McpSource, Outcome, SecretHeader, Source, Tool
 from services.tools.rules.secrets import ToolSecret
 
 
@@ -208,10 +208,13 @@ class Members(Protocol):
 
 
 class Schemas(Protocol):
-    """Schemas of arguments, and arguments, as strangers write them: checking them is bounded in time and memory."""
+    """Schemas, descriptors and arguments, as strangers write them: checking them is bounded in time and memory."""
 
     async def check(self, schemas: Sequence[str], owner: str) -> None:
         """Raise SchemaInvalid when one is no usable JSON Schema (Draft 2020-12) of an object; SandboxBusy."""
+
+    async def method(self, source: GrpcSource, owner: str) -> None:
+        """Raise SourceInvalid when a source's descriptors do not hold its unary method; SandboxBusy."""
 
     async def arguments(self, schema: str, arguments: str, owner: str) -> dict[str, Any]:
         """Return arguments, read from JSON, that are as a schema wants them. Raises ArgumentsInvalid, SandboxBusy."""

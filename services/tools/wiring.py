@@ -64,7 +64,7 @@ async def assemble(resources: Resources) -> Module:
     calls = RequestCalls(transactions, resources.page_tokens, endings, limits, schemas)
     callers: dict[type[Source], Caller] = {
         HttpSource: HttpCaller(guard, settings.max_answer_bytes),
-        GrpcSource: GrpcCaller(guard, settings.max_answer_bytes),
+        GrpcSource: GrpcCaller(guard, settings.max_answer_bytes, sandbox),
         McpSource: mcp,
     }
     dispatching = Dispatching(DispatchCalls(transactions, callers, secrets, endings, schemas), settings.calls_at_once)

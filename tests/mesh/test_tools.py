@@ -1,6 +1,8 @@
 """Somebody registers tools, tries them out, and decides about the calls that need a person."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -267,3 +269,51 @@ async def test_a_real_model_calls_a_real_tool_with_the_arguments_that_it_takes(
     (call,) = answer["toolCalls"]
     assert (call["toolName"], call["state"], call["result"]) == ("weather", "TOOL_CALL_STATE_SUCCEEDED", "seen 1")
     assert json.loads(call["arguments"]) == json.loads(body)
+
+
+HEAD = "openapi: 3.0.0\ninfo: {title: t, version: 1}\n"
+
+
+def fanning(levels: int) -> dict[str, object]:
+    """Return a schema in which each level refers to the next one twice."""
+    refs = [[{"$ref": f"#/$defs/l{n + 1}"}] * 2 for n in range(levels)]
+    return {"$ref": "#/$defs/l0", "$defs": {f"l{n}": {"allOf": two} for n, two in enumerate(refs)} | {f"l{levels}": {}}}
+
+
+async def test_one_persons_hostile_input_is_an_error_of_that_request(house: Edge, ann: Person) -> None:
+    other = await house.register()
+    documents = ["- " * 60_000 + "x", HEAD + "x: " + "[" * 200_000, HEAD + "x: " + "{a: " * 100_000, "&a " * 60_000]
+    hostile: list[tuple[str, dict[str, object], str]]
+    hostile = [("/api/v1/tools:importOpenApi", {"document": one}, "DOCUMENT_INVALID") for one in documents]
+    source = {"method": "GET", "url": "https://example.com/"}
+    schemas: list[dict[str, object]] = [
+        fanning(27),
+        {"properties": {"a": {"pattern": "((a{99}){99}){99}"}}},
+        {"$ref": "http://127.0.0.1/"},
+    ]
+    for schema in schemas:
+        tool = {"name": "hostile", "http": source, "argumentsSchema": json.dumps(schema)}
+        hostile.append(("/api/v1/tools", {"tool": tool}, "SCHEMA_INVALID"))
+    grpc = {"target": "example.com:443", "method": "/a.B/C", "descriptorSet": "Cg" * 9_000}
+    hostile.append(("/api/v1/tools", {"tool": {"name": "hostile", "grpc": grpc}}, "SOURCE_INVALID"))
+    tasks = [asyncio.create_task(ann.ask("POST", path, json=body)) for path, body, _ in hostile]
+    slowest = 0.0
+    while not all(task.done() for task in tasks):
+        began = time.monotonic()
+        await other.get("/api/v1/tools")
+        slowest = max(slowest, time.monotonic() - began)
+    for task, (_, _, reason) in zip(tasks, hostile, strict=True):
+        refusal(await task, 400, 3, reason=reason)
+    assert slowest < 5
+
+
+async def test_operations_of_a_document_that_no_tool_can_do_are_named(ann: Person, ports: list[int]) -> None:
+    upload = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {"type": "object"}}}}}
+    document = {"openapi": "3.0.3", "paths": {"/up": {"post": upload}, "/users:search": {"get": {}}}}
+    wanted = {"document": json.dumps(document), "serverUrl": f"http://127.0.0.1:{ports[0]}/v1"}
+    made = await ann.post("/api/v1/tools:importOpenApi", **wanted)
+    assert [tool["http"]["url"] for tool in made["tools"]] == [f"http://127.0.0.1:{ports[0]}/v1/users:search"]
+    reason = "it needs a body of multipart/form-data, which cannot be sent"
+    assert made["skipped"] == [{"operation": "post/up", "reason": reason}]
+    refused = await ann.ask("POST", "/api/v1/tools:importOpenApi", json={**wanted, "operationIds": ["post/up"]})
+    refusal(refused, 400, 3, field="document", reason="DOCUMENT_INVALID")

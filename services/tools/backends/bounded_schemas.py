@@ -8,10 +8,11 @@ from typing import Any
 
 from services.chassis.sandbox.running import LimitExceeded, Limits, Refused, Sandbox
 from services.chassis.strict_json import JsonRefused, read_json
+from services.tools.backends.foreign import grpc_messages
 from services.tools.backends.foreign import schemas as foreign
 from services.tools.backends.foreign.costs import Cost, cost_of, weight_of
-from services.tools.errors import ArgumentsInvalid, SchemaInvalid
-from services.tools.rules import read_arguments
+from services.tools.errors import ArgumentsInvalid, SchemaInvalid, SourceInvalid
+from services.tools.rules import GrpcSource, read_arguments
 
 _MOST_PARTS = 100_000
 # What is checked in this process takes milliseconds; the sandbox's child takes tens of them to start.
@@ -22,6 +23,7 @@ _SHORT = 16_384
 # A model waits for its call.
 _CHECKING = Limits(cpu_seconds=1, seconds=8.0)
 _COMPILE = f"{foreign.__name__}:{foreign.compile_schemas.__name__}"
+_METHOD = f"{grpc_messages.__name__}:{grpc_messages.check_method.__name__}"
 _CHECK = f"{foreign.__name__}:{foreign.check_arguments.__name__}"
 
 
@@ -49,6 +51,13 @@ class BoundedSchemas:
             await self._sandbox.run(_COMPILE, json.dumps(costly).encode(), owner)
         except (Refused, LimitExceeded) as wrong:
             raise SchemaInvalid(cause=wrong) from None
+
+    async def method(self, source: GrpcSource, owner: str) -> None:
+        """See the port."""
+        try:
+            await self._sandbox.run(_METHOD, grpc_messages.packed(source.descriptor_set, source.method), owner)
+        except (Refused, LimitExceeded) as wrong:
+            raise SourceInvalid(cause=f"the descriptor_set cannot be used: {wrong}") from None
 
     async def arguments(self, schema: str, arguments: str, owner: str) -> dict[str, Any]:
         """See the port."""

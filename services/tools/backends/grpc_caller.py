@@ -1,20 +1,22 @@
 """Calls tools that are unary gRPC methods, known by their descriptors only."""
 
 import asyncio
+import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
-from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import DecodeError
 
+from services.chassis.sandbox.running import LimitExceeded, Limits, Refused, Sandbox, SandboxBusy
 from services.tools.backends.egress_guard import EgressGuard, host_and_port
+from services.tools.backends.foreign import grpc_messages as foreign
 from services.tools.ports import CallFailed
 from services.tools.rules import Answer, GrpcSource, Source
 
 _CONNECT_SECONDS = 5.0
+_LIMITS = Limits(cpu_seconds=2, output_bytes=4_000_000)
+_REQUEST = f"{foreign.__name__}:{foreign.request_of.__name__}"
+_ANSWER = f"{foreign.__name__}:{foreign.answer_of.__name__}"
 # The server refused it, or says that it went wrong: it has answered, and knows.
 _ANSWERED = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,8 +41,9 @@ _PASSING = {
 class GrpcCaller:
     """Implements the port Caller for GrpcSource."""
 
-    def __init__(self, guard: EgressGuard, max_answer_bytes: int) -> None:
+    def __init__(self, guard: EgressGuard, max_answer_bytes: int, sandbox: Sandbox) -> None:
         self._guard = guard
+        self._sandbox = sandbox
         self._max_answer_bytes = max_answer_bytes
 
     async def call(
@@ -48,13 +51,7 @@ class GrpcCaller:
     ) -> Answer:
         """See the port. The answer is the message as JSON."""
         assert isinstance(source, GrpcSource)  # noqa: S101 - chosen by the type of the source
-        try:
-            method = _method(source.descriptor_set, source.method)
-            request = message_factory.GetMessageClass(method.input_type)()
-            json_format.ParseDict(dict(arguments), request)
-        except (KeyError, TypeError, ValueError, DecodeError, json_format.ParseError) as error:
-            raise CallFailed("ARGUMENTS_INVALID", f"the request cannot be made: {error}"[:500], done=False) from None
-        answer_class = message_factory.GetMessageClass(method.output_type)
+        request = await self._request(source, arguments)
         metadata = tuple((name.lower(), value) for name, value in headers.items())
         async with await self._channel(source) as channel:
             try:
@@ -62,16 +59,36 @@ class GrpcCaller:
                     await channel.channel_ready()
             except TimeoutError:
                 raise CallFailed("UNREACHABLE", "the server cannot be reached", done=False, passing=True) from None
-            call: Any = channel.unary_unary(
-                source.method,
-                request_serializer=lambda message: message.SerializeToString(),
-                response_deserializer=answer_class.FromString,
-            )
+            # Bytes in, bytes out: what they mean only a stranger's descriptors say.
+            call: Any = channel.unary_unary(source.method)
             try:
                 answer = await call(request, metadata=metadata, timeout=seconds)
             except grpc.aio.AioRpcError as error:
                 raise self._failure(error) from None
-        return Answer(json_format.MessageToJson(answer, indent=None, ensure_ascii=False))
+        return Answer(await self._answer(source, answer))
+
+    async def _request(self, source: GrpcSource, arguments: Mapping[str, Any]) -> bytes:
+        content = json.dumps(dict(arguments)).encode()
+        try:
+            return await self._run(_REQUEST, source, content)
+        except (Refused, LimitExceeded) as wrong:
+            raise CallFailed("ARGUMENTS_INVALID", f"the request cannot be made: {wrong}"[:500], done=False) from None
+        except SandboxBusy as busy:
+            raise CallFailed("INTERNAL", busy.message, done=False, passing=True) from None
+
+    async def _answer(self, source: GrpcSource, answer: bytes) -> str:
+        try:
+            text = await self._run(_ANSWER, source, answer)
+        except (Refused, LimitExceeded, SandboxBusy) as wrong:
+            raise CallFailed("ANSWER_INVALID", f"the answer cannot be read: {wrong}"[:500], done=True) from None
+        if len(text) > self._max_answer_bytes:
+            told = f"the answer has more than {self._max_answer_bytes} bytes as JSON"
+            raise CallFailed("ANSWER_TOO_LARGE", told, done=True)
+        return text.decode()
+
+    async def _run(self, function: str, source: GrpcSource, content: bytes) -> bytes:
+        payload = foreign.packed(source.descriptor_set, source.method, content)
+        return await self._sandbox.run(function, payload, source.target, _LIMITS)
 
     async def _channel(self, source: GrpcSource) -> grpc.aio.Channel:
         host, port = host_and_port(source.target)
@@ -98,15 +115,3 @@ class GrpcCaller:
         reason = "TIMEOUT" if code is grpc.StatusCode.DEADLINE_EXCEEDED else "STATUS"
         done = True if code in _ANSWERED else None
         return CallFailed(reason, f"the server answered {code.name}: {details}", done=done, passing=code in _PASSING)
-
-
-@lru_cache(maxsize=64)
-def _method(descriptor_set: bytes, path: str) -> MethodDescriptor:
-    pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptor_set).file:
-        pool.Add(file)
-    service, _, name = path.lstrip("/").partition("/")
-    method: MethodDescriptor = pool.FindServiceByName(service).methods_by_name[name]
-    if method.client_streaming or method.server_streaming:
-        raise ValueError("only unary methods can be called")
-    return method

@@ -13,7 +13,7 @@ from services.chassis.pagination import PageTokens
 from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
 from services.tools.operations.send_secrets import SendSecrets
 from services.tools.ports import Egress, Schemas, Transactions
-from services.tools.rules import Tool, check_secret_headers, check_source, updated
+from services.tools.rules import GrpcSource, Tool, check_secret_headers, check_source, updated
 from services.tools.rules.imports import joined
 
 
@@ -81,6 +81,9 @@ class KeepTools:
             check_source(tool.source, bool(tool.secret_headers))
             check_secret_headers(tool.secret_headers, tool.source, "tool.secret_headers")
         await self.schemas.check([tool.arguments_schema for tool in tools], who.owner)
+        for tool in tools:
+            if isinstance(tool.source, GrpcSource):
+                await self.schemas.method(tool.source, who.owner)
         for tool in tools:
             await self.egress.check(tool.source, has_secrets=bool(tool.secret_headers))
             await self.secrets.check(who.owner, tool.secret_headers, tool.source)

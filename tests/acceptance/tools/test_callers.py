@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from services.chassis.sandbox.running import Sandbox
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.grpc_caller import GrpcCaller
 from services.tools.backends.http_caller import HttpCaller
@@ -210,7 +211,7 @@ async def test_a_command_runs_only_if_the_operators_named_it(tmp_path: Path) -> 
 
 async def test_a_grpc_method_is_called_by_its_descriptors() -> None:
     async with weather_service() as port:
-        caller = GrpcCaller(guard(port), LIMIT)
+        caller = GrpcCaller(guard(port), LIMIT, Sandbox())
         source = GrpcSource(f"127.0.0.1:{port}", "/weather.v1.WeatherService/Tell", weather_descriptors(), True)
         answer = json.loads((await caller.call(source, {"city": "Hue"}, KEY, 5)).text)
         assert answer == {"sky": "blue over Hue", "key": "k-1"}
@@ -222,7 +223,7 @@ async def test_a_grpc_method_is_called_by_its_descriptors() -> None:
             await caller.call(source, {"town": "Hue"}, KEY, 5)
         assert failed.value.done is False
         with pytest.raises(CallFailed) as failed:
-            await GrpcCaller(guard(port), 5).call(source, {"city": "Hue"}, KEY, 5)
+            await GrpcCaller(guard(port), 5, Sandbox()).call(source, {"city": "Hue"}, KEY, 5)
         assert failed.value.reason == "ANSWER_TOO_LARGE"
     refused = GrpcSource("127.0.0.1:443", "/weather.v1.WeatherService/Tell", weather_descriptors(), True)
     with pytest.raises(EgressRefused):
