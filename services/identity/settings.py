@@ -38,6 +38,8 @@ class IdentitySettings(BaseSettings):
     """For how long an access token is good."""
     refresh_token_seconds: int = Field(default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600)
     """For how long a refresh token is good; each refresh begins it anew."""
+    refresh_grace_seconds: int = Field(default=10, ge=0, le=60)
+    """For how long a spent refresh token gets the same answer again, from the same client only; 0 for never."""
     key_rotation_seconds: int = Field(default=30 * 24 * 3600, ge=3600)
     """For how long a key signs access tokens before the next one takes over."""
     key_publish_ahead_seconds: int = Field(default=10 * 60, ge=120)

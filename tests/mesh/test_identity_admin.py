@@ -143,6 +143,7 @@ async def test_the_journal_goes_on_from_page_to_page(edge: Edge, auditor: Person
 async def test_the_reuse_of_a_refresh_token_is_in_the_journal(edge: Edge, auditor: Person, ada: Person) -> None:
     body = {"refreshToken": ada.tokens["refreshToken"]}
     assert (await edge.http.post("/api/v1/auth/refresh", json=body)).status_code == 200
-    refusal(await edge.http.post("/api/v1/auth/refresh", json=body), 401, 16, reason="REFRESH_TOKEN_REUSED")
+    again = await edge.http.post("/api/v1/auth/refresh", json=body, headers={"user-agent": "another"})
+    refusal(again, 401, 16, reason="REFRESH_TOKEN_REUSED")
     (event,) = (await auditor.get(EVENTS, subjectId=ada.id, action="session.reuse"))["events"]
     assert event["outcome"] == "REFRESH_TOKEN_REUSED"

@@ -19,7 +19,10 @@ async def test_a_spent_refresh_token_ends_the_session_everywhere(edge: Edge) -> 
     first = bea.tokens["refreshToken"]
     second = await edge.http.post("/api/v1/auth/refresh", json={"refreshToken": first})
     assert second.status_code == 200
-    again = await edge.http.post("/api/v1/auth/refresh", json={"refreshToken": first})
+    repeated = await edge.http.post("/api/v1/auth/refresh", json={"refreshToken": first})
+    assert repeated.json() == second.json()
+    shown = {"refreshToken": first}
+    again = await edge.http.post("/api/v1/auth/refresh", json=shown, headers={"user-agent": "another"})
     refusal(again, 401, 16, reason="REFRESH_TOKEN_REUSED")
     refusal(await bea.ask("GET", "/api/v1/auth/me"), 401, 16)
 

@@ -1,4 +1,4 @@
-"""From which network address the client of this RPC calls: what limits and audit events go by."""
+"""From which network address, and with which program, the client of this RPC calls."""
 
 import re
 from collections.abc import AsyncIterator
@@ -12,14 +12,23 @@ from services.chassis.interceptors.call import Call
 
 METADATA_KEY = "x-envoy-external-address"
 """Envoy's edge sets it, after taking away what clients sent under this name; the adapters pass it on."""
+_AGENT_KEYS = ("grpcgateway-user-agent", "user-agent")
+"""The REST adapter passes on what the client said; of a gRPC client it is gRPC's own."""
+_MOST_AGENT_CHARACTERS = 512
 _PEER = re.compile(r"ipv[46]:\[?([0-9a-fA-F:.]+?)\]?:\d+")
 
 _current: ContextVar[str] = ContextVar("client_address", default="")
+_agent: ContextVar[str] = ContextVar("client_agent", default="")
 
 
 def current() -> str:
     """Return the address of the client whose RPC runs now; empty outside of one."""
     return _current.get()
+
+
+def agent() -> str:
+    """Return the user agent that the client says it is, cut to 512 characters; empty outside of an RPC."""
+    return _agent.get()
 
 
 def enter(address: str) -> None:
@@ -31,6 +40,8 @@ def enter(address: str) -> None:
 async def locate_client(call: Call) -> AsyncIterator[None]:
     """Take the address that the edge saw, else that of the peer."""
     enter(address_of(call.metadata.get(METADATA_KEY, ""), call.context.peer()))
+    said = next((call.metadata[key] for key in _AGENT_KEYS if key in call.metadata), "")
+    _agent.set(said[:_MOST_AGENT_CHARACTERS])
     yield
 
 

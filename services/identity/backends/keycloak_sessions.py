@@ -94,7 +94,12 @@ class KeycloakSessions:
 
 
 def _pair(tokens: dict[str, Any]) -> TokenPair:
-    return TokenPair(str(tokens["access_token"]), str(tokens["refresh_token"]), int(tokens["expires_in"]))
+    return TokenPair(
+        str(tokens["access_token"]),
+        str(tokens["refresh_token"]),
+        int(tokens["expires_in"]),
+        session_id=str(tokens.get("session_state", "")),
+    )
 
 
 def _named(token: str) -> dict[str, Any]:

@@ -22,3 +22,7 @@ class ValkeyEndedSessions:
             await self._revoked.add(session_id, self._seconds)
         except RedisError as error:
             raise SessionCheckUnavailable from error
+
+    async def contains(self, session_id: str) -> bool:
+        """See the port."""
+        return await self._revoked.contains(session_id)

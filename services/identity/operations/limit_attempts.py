@@ -2,16 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
 from services.chassis.interceptors import client_address
 from services.identity.errors import TooManyAttempts
 from services.identity.ports.accounts import Attempts, Limit
+from services.identity.rules.clients import network_of
 from services.identity.rules.identifiers import canonical_login
-
-# Who has one IPv6 address has a whole network of them.
-_IPV6_NETWORK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class LimitAttempts:
     async def of_address(self) -> None:
         """Count a try of this RPC's client. Raises TooManyAttempts, AttemptsNotCounted."""
         if address := client_address.current():
-            await self._add(f"address:{_network(address)}", self.per_address)
+            await self._add(f"address:{network_of(address)}", self.per_address)
 
     async def of_account(self, account: str) -> None:
         """Count a try for an account (see `account_of`). Raises TooManyAttempts, AttemptsNotCounted."""
@@ -49,7 +46,7 @@ class LimitAttempts:
     async def of_mails_asked_for(self) -> None:
         """Count a mail that this RPC's client asks for. Raises TooManyAttempts, AttemptsNotCounted."""
         if address := client_address.current():
-            await self._add(f"mails-asked-for:{_network(address)}", self.mails_asked_for)
+            await self._add(f"mails-asked-for:{network_of(address)}", self.mails_asked_for)
 
     async def of_invitations(self, user_id: str, organization_id: UUID) -> None:
         """Count an invitation for its sender and the organisation. Raises TooManyAttempts, AttemptsNotCounted."""
@@ -59,9 +56,3 @@ class LimitAttempts:
     async def _add(self, bucket: str, limit: Limit) -> None:
         if wait := await self.attempts.add(bucket, limit):
             raise TooManyAttempts(seconds=math.ceil(wait))
-
-
-def _network(address: str) -> str:
-    if isinstance(ip_address(address), IPv6Address):
-        return str(ip_network((address, _IPV6_NETWORK), strict=False))
-    return address

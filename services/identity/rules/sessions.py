@@ -87,7 +87,8 @@ def fingerprint(secret: str) -> bytes:
 def judge_refresh(shown: ShownToken | None, now: datetime) -> Verdict:
     """Decide about a shown refresh token; None is an unknown one.
 
-    There is no grace: of two clients that show the same token one is a thief, and nobody can tell which.
+    Of two clients that show the same token one is a thief, and nobody can tell which. The same client that shows it
+    again within some seconds does not get here: see operations/refresh_session.py.
     """
     if shown is None:
         return Verdict.REFUSED

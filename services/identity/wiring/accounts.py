@@ -25,6 +25,7 @@ from services.identity.backends.telling_audit_log import TellingAuditLog
 from services.identity.backends.valkey_attempts import ValkeyAttempts
 from services.identity.backends.valkey_codes import ValkeyCodes
 from services.identity.backends.valkey_ended_sessions import ValkeyEndedSessions
+from services.identity.backends.valkey_refresh_answers import ValkeyRefreshAnswers
 from services.identity.operations.admit_to_organization import AdmitToOrganization
 from services.identity.operations.deliver_notices import DeliverNotices
 from services.identity.operations.end_api_keys import EndApiKeys
@@ -100,6 +101,7 @@ def operations(
     ending = EndSessions(directory.sessions, ended_sessions, journal, ending_keys)
     taking_over = TakeOverAccount(work, directory, roles, invitations, ending, ending_keys)
     pages = resources.page_tokens
+    answers = ValkeyRefreshAnswers(resources.valkey, settings.refresh_grace_seconds)
     api_keys = KeepApiKeys(
         stored_keys,
         requests,
@@ -115,7 +117,7 @@ def operations(
         Auth(
             RegisterUser(directory.users, queue, limits, journal),
             SignIn(directory, limits, journal),
-            RefreshSession(directory.sessions, ended_sessions, journal),
+            RefreshSession(directory.sessions, answers, ended_sessions, journal),
             ending,
             KeepPasswords(directory, codes, queue, ending, ending_keys, taking_over, limits, journal),
             VerifyEmail(directory.users, codes, queue, limits, journal),

@@ -65,8 +65,9 @@ class Client:
     async def sign_in(self, login: str, password: str = PASSWORD) -> auth_pb.LoginResponse:
         return await self.auth.Login(auth_pb.LoginRequest(login=login, password=password))
 
-    async def refresh(self, token: str) -> auth_pb.RefreshResponse:
-        return await self.auth.Refresh(auth_pb.RefreshRequest(refresh_token=token))
+    async def refresh(self, token: str, agent: str = "a tab") -> auth_pb.RefreshResponse:
+        metadata = (("grpcgateway-user-agent", agent),)
+        return await self.auth.Refresh(auth_pb.RefreshRequest(refresh_token=token), metadata=metadata)
 
     async def me(self, access_token: str) -> user_pb2.User:
         return (await self.auth.GetMe(auth_pb.GetMeRequest(), metadata=bearer(access_token))).user
@@ -138,7 +139,7 @@ async def test_the_road_of_a_session(client: Client) -> None:
     assert await client.me(first.access_token) == user
     second = await client.refresh(first.refresh_token)
     assert await client.me(second.access_token) == user
-    code, reason, _ = await failure(client.refresh(first.refresh_token))
+    code, reason, _ = await failure(client.refresh(first.refresh_token, "another"))
     assert (code, reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_REUSED")
     # The whole family is dead, access tokens included.
     for access_token in (first.access_token, second.access_token):
@@ -159,7 +160,9 @@ async def test_logout_ends_one_session_at_once(client: Client) -> None:
 async def test_of_refreshes_at_once_one_wins_and_the_session_ends(client: Client) -> None:
     user = await client.register()
     pair = await client.sign_in(user.username)
-    results = await asyncio.gather(*(client.refresh(pair.refresh_token) for _ in range(6)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(client.refresh(pair.refresh_token, agent) for agent in "abcdef"), return_exceptions=True
+    )
     winners = [one for one in results if isinstance(one, auth_pb.RefreshResponse)]
     assert len(winners) == 1
     assert all(one.code() is grpc.StatusCode.UNAUTHENTICATED for one in results if isinstance(one, grpc.RpcError))

@@ -11,11 +11,12 @@ from uuid import UUID
 from services.chassis.errors import SessionCheckUnavailable
 from services.identity.errors import EmailTaken, UsernameTaken
 from services.identity.ports.accounts import Limit
+from services.identity.ports.sessions import Claim
 from services.identity.ports.stores import Transaction
 from services.identity.rules.accounts import ApiKey, AuditEvent, AuditQuery, Purpose
 from services.identity.rules.identifiers import canonical_login, username_skeleton
 from services.identity.rules.notices import Notice
-from services.identity.rules.sessions import RefreshToken, Session, ShownToken
+from services.identity.rules.sessions import RefreshToken, Session, ShownToken, TokenPair
 from services.identity.rules.signing_keys import SigningKey
 from services.identity.rules.users import Credentials, User, UserQuery
 
@@ -236,6 +237,26 @@ class FakeEndedSessions:
         if self.away:
             raise SessionCheckUnavailable
         self.announced.append(session_id)
+
+    async def contains(self, session_id: str) -> bool:
+        return session_id in self.announced
+
+
+class MemoryRefreshAnswers:
+    """Keeps what `keeping` tells it to keep, for ever; at first nothing, as when there is no grace."""
+
+    def __init__(self) -> None:
+        self.keeping = False
+        self._kept: dict[tuple[str, str], TokenPair] = {}
+
+    async def claim(self, token: str, client: str) -> Claim:
+        return Claim(self._kept.get((token, client)), is_first=self.keeping)
+
+    async def keep(self, token: str, client: str, pair: TokenPair) -> None:
+        self._kept[token, client] = pair
+
+    async def forget(self, token: str) -> None:
+        pass
 
 
 class MemoryKeyStore:

@@ -29,6 +29,7 @@ from tests.services.identity.fakes import (
     MemoryAuditLog,
     MemoryKeyStore,
     MemoryMailQueue,
+    MemoryRefreshAnswers,
     MemoryTransactions,
     MemoryWork,
     NamingSigner,
@@ -50,6 +51,7 @@ class House:
         self.transactions = MemoryTransactions()
         self.hasher = PlainPasswordHasher()
         self.ended = FakeEndedSessions()
+        self.answers = MemoryRefreshAnswers()
         self.signer = NamingSigner()
         self.keys = KeepKeys(MemoryKeyStore(), self.signer, SCHEDULE, self.clock)
         tokens = BuiltinTokens(self.keys.sign, "https://issuer", "parley", ACCESS, REFRESH)
@@ -63,7 +65,7 @@ class House:
         directory = Directory(self.directory_users, self.sessions, cast("OrganizationDirectory", None))
         self.registering = RegisterUser(self.directory_users, self.mails, limits, journal)
         self.signing_in = SignIn(directory, limits, journal)
-        self.refreshing = RefreshSession(self.sessions, self.ended, journal)
+        self.refreshing = RefreshSession(self.sessions, self.answers, self.ended, journal)
         self.ending_keys = EndApiKeys(MemoryWork(), cast("ApiKeys", NoApiKeys()), self.ended, self.clock)
         self.ending = EndSessions(self.sessions, self.ended, journal, self.ending_keys)
         self.taking_over = TakeOverAccount(
