@@ -1,5 +1,7 @@
 """Texts as PostgreSQL, UTF-8 and protobuf can hold them."""
 
+from unicodedata import category
+
 REPLACEMENT = "\ufffd"
 
 
@@ -17,3 +19,8 @@ def storable(text: str) -> str:
 def ends_in_half(text: str) -> bool:
     """Whether `text` ends with the first half of a surrogate pair, whose other half may follow."""
     return "\ud800" <= text[-1:] <= "\udbff"
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing can be seen of `text`: there are only spaces, controls and marks without width."""
+    return all(character.isspace() or category(character) in ("Cc", "Cf") for character in text)

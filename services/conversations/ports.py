@@ -152,7 +152,10 @@ class RunStore(Protocol):
         """Return the rounds of calls that a run has gone through, in their order."""
 
     async def save_round(self, claim: Claim, one: Round) -> None:
-        """Store a round of the claimed run, or how its calls stand by now, and lengthen the lease. Raises LeaseLost."""
+        """Store a round of the claimed run, or how its calls stand by now, and lengthen the lease.
+
+        Raises LeaseLost, CannotStore.
+        """
 
     async def finish(
         self, claim: Claim, outcome: Outcome, message_id: UUID, history_size: int
@@ -161,7 +164,7 @@ class RunStore(Protocol):
 
         The open calls of a run that does not succeed are noted to be withdrawn.
         Returns the ended run, its assistant message if it has one, and the next claim if there is one.
-        Raises LeaseLost when the lease is gone; nothing is then stored.
+        Raises LeaseLost when the lease is gone, CannotStore; nothing is then stored.
         """
 
     async def renew(self, conversation_id: UUID, fence: int) -> bool:
@@ -218,7 +221,7 @@ class RunEvents(Protocol):
     async def append(self, run_id: UUID, fence: int, events: Sequence[RunEvent], after: int) -> int:
         """Number events above `after` and above all others of the run, store them and return the last one's number.
 
-        Raises LeaseLost when a worker with a higher fence has written, or the run has its last event.
+        Raises LeaseLost when a worker with a higher fence has written, or the run has its last event; CannotStore.
         """
 
     async def end(self, run_id: UUID, event: RunEvent, after: int = 0) -> int:
@@ -239,6 +242,10 @@ class Summary:
     """How a generation went; the last thing that a model yields."""
 
     metadata: Metadata
+
+
+class CannotStore(Exception):
+    """What a model said cannot be stored, now or later: asking again would be paid for, and end the same."""
 
 
 class ModelFailed(Exception):

@@ -25,7 +25,7 @@ from services.inference.rules import (
     tool_tokens,
 )
 from services.inference.rules.normalising import normalised
-from services.inference.rules.results import with_short_results
+from services.inference.rules.results import with_short_calls, with_short_faults, with_short_results
 
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics
 _MODEL = ("gen_ai_provider_name", "gen_ai_request_model")
@@ -48,7 +48,6 @@ _TOKENS = metrics.histogram(
     [4**power for power in range(11)],  # as the conventions have it: up to a million
 )
 _MOST_TRIES = 3
-_MOST_SHORTENINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ def list_statuses(catalogue: Catalogue) -> list[ModelStatus]:
 async def _prompt(model: ServedModel, context_tokens: int, defaults: Defaults, question: Question) -> Prompt:
     max_output = question.max_output_tokens or defaults.max_output_tokens
     temperature = defaults.temperature if question.temperature is None else question.temperature
-    messages: Sequence[Message] = question.messages
+    messages: Sequence[Message] = with_short_faults(question.messages)
     if context_tokens:
         tools = tool_tokens(question.tools)
         budget = input_budget(context_tokens, max_output) - tools
@@ -172,14 +171,12 @@ async def _prompt(model: ServedModel, context_tokens: int, defaults: Defaults, q
 
 
 async def _fitting(model: ServedModel, messages: Sequence[Message], budget: int) -> tuple[list[Message], int]:
-    """Return the messages that fit, results of tools shortened if need be, and their tokens."""
+    """Return the messages that fit, results of tools and calls shortened if need be, and their tokens."""
     counts = await model.counter.count(messages)
-    # A shorter text may have more tokens a byte: the second time they are counted, they are nearly right.
-    for _ in range(_MOST_SHORTENINGS):
-        short = with_short_results(messages, counts, budget)
-        if short == list(messages):
-            break
-        messages = short
-        counts = await model.counter.count(messages)
+    # A shorter text may have more tokens a byte: the second time results are shortened, it is by nearly right counts.
+    for shorten in (with_short_calls, with_short_results, with_short_results):
+        short = messages if sum(counts) <= budget else shorten(messages, counts, budget)
+        if list(short) != list(messages):
+            messages, counts = short, await model.counter.count(short)
     kept = fit(messages, counts, budget)
     return [messages[index] for index in kept], sum(counts[index] for index in kept)

@@ -7,10 +7,14 @@ from parley.inference.v1.generation_service_pb2 import GenerateRequest, ToolCall
 from parley.inference.v1.generation_service_pb2 import PromptMessage as PromptMessageProto
 from parley.inference.v1.generation_service_pb2_grpc import GenerationServiceStub
 
+from services.chassis.channels import MAX_MESSAGE_BYTES
 from services.chassis.remote_errors import reason_of
+from services.chassis.storable_text import storable
+from services.conversations.backends.prompt_size import within
 from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary
 from services.conversations.rules import Metadata, PromptMessage, ToolRequest
 
+_MOST_BYTES = MAX_MESSAGE_BYTES * 3 // 4  # the rest is for tools and what frames messages
 _RETRYABLE = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -30,7 +34,7 @@ class MeshAnswerModel:
     ) -> AsyncIterator[str | ToolRequest | Summary]:
         """See the port."""
         request = GenerateRequest(
-            messages=map(_message, messages),
+            messages=map(_message, within(messages, _MOST_BYTES)),
             model=asking.model,
             max_output_tokens=asking.max_output_tokens,
             temperature=asking.temperature,
@@ -54,7 +58,9 @@ class MeshAnswerModel:
                     )
         except grpc.aio.AioRpcError as error:
             raise ModelFailed(
-                reason_of(error) or error.code().name, error.details() or "", retryable=error.code() in _RETRYABLE
+                reason_of(error) or error.code().name,
+                storable(error.details() or ""),
+                retryable=error.code() in _RETRYABLE,
             ) from error
         finally:
             call.cancel()

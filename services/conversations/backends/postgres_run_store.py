@@ -12,6 +12,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.chassis.data_keys import Seal
 from services.chassis.heartbeat import LeaseLost
 from services.chassis.outbox import Outbox, event_parameters
 from services.conversations.backends.run_statements import (
@@ -29,6 +30,7 @@ from services.conversations.backends.run_statements import (
     SAVE_ROUND,
 )
 from services.conversations.backends.seals import Seals
+from services.conversations.backends.storing_words import storing_words
 from services.conversations.backends.tables import (
     CONVERSATION,
     MESSAGE,
@@ -174,19 +176,18 @@ class PostgresRunStore:
 
     async def save_round(self, claim: Claim, one: Round) -> None:
         """See the port."""
-        stored = await self.connection.execute(
-            SAVE_ROUND,
-            {
-                "conversation_id": claim.run.conversation_id,
-                "fence": claim.fence,
-                "run_id": claim.run.run_id,
-                "depth": one.depth,
-                "text": one.text,
-                "metadata": asdict(one.metadata),
-                "calls": [stored_call(call) for call in one.calls],
-                "at": one.asked_at,
-            },
-        )
+        saved = {
+            "conversation_id": claim.run.conversation_id,
+            "fence": claim.fence,
+            "run_id": claim.run.run_id,
+            "depth": one.depth,
+            "text": one.text,
+            "metadata": asdict(one.metadata),
+            "calls": [stored_call(call) for call in one.calls],
+            "at": one.asked_at,
+        }
+        with storing_words():
+            stored = await self.connection.execute(SAVE_ROUND, saved)
         if stored.one_or_none() is None:
             raise LeaseLost
 
@@ -203,7 +204,7 @@ class PostgresRunStore:
             "says": int(bool(outcome.text)),
             "question_id": run.message_id,
             "message_id": message_id,
-            "text": outcome.text if seal is None else seal.seal(outcome.text, about_message(message_id)),
+            "text": outcome.text if seal is None else _sealed(seal, outcome.text, message_id),
             "run_id": run.run_id,
             "metadata": asdict(outcome.metadata),
             "state": outcome.state.value,
@@ -212,7 +213,8 @@ class PostgresRunStore:
             "message": outcome.error_message,
             **event_parameters(OUTGOING, str(run.conversation_id)),
         }
-        rows = {row.id == run.run_id: row for row in await self.connection.execute(FINISH, ending)}
+        with storing_words():
+            rows = {row.id == run.run_id: row for row in await self.connection.execute(FINISH, ending)}
         row, taken = rows.get(True), rows.get(False)
         if row is None:
             raise LeaseLost
@@ -274,6 +276,11 @@ class PostgresRunStore:
             for message_id, role, said in history
         )
         return Claim(run, row.fence, asker_of(row), context_of(row.context), said)
+
+
+def _sealed(seal: Seal, text: str, message_id: UUID) -> str:
+    with storing_words():
+        return seal.seal(text, about_message(message_id))
 
 
 def _parameters(new: NewMessage | NewAnswer) -> dict[str, object]:

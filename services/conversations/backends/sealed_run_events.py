@@ -9,7 +9,7 @@ from services.chassis.database import Database
 from services.chassis.heartbeat import LeaseLost
 from services.conversations.backends.seals import Seals
 from services.conversations.backends.tables import about_message
-from services.conversations.ports import RunEvents
+from services.conversations.ports import CannotStore, RunEvents
 from services.conversations.rules import RunEvent
 
 
@@ -56,7 +56,10 @@ class SealedRunEvents:
 
     async def _sealed(self, run_id: UUID, event: RunEvent) -> RunEvent:
         seal = await self._seal(run_id, event)
-        return event if seal is None else _with_texts(event, run_id, seal.seal)
+        try:
+            return event if seal is None else _with_texts(event, run_id, seal.seal)
+        except UnicodeEncodeError as error:
+            raise CannotStore from error
 
     async def _opened(self, run_id: UUID, event: RunEvent) -> RunEvent:
         seal = await self._seal(run_id, event)

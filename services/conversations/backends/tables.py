@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis.data_keys import Seal
 from services.chassis.outbox import outbox_table
+from services.chassis.storable_text import storable
 from services.conversations.ports import Asker
 from services.conversations.rules import (
     Answerer,
@@ -194,13 +195,13 @@ def _call_of(stored: dict[str, Any]) -> ToolCall:
 
 
 def stored_call(call: ToolCall) -> dict[str, Any]:
-    """Return a call of a round as it is stored. PostgreSQL stores no NUL in a text, and a model may write anything."""
+    """Return a call of a round as it is stored. PostgreSQL stores no NUL in a text, and a tool may answer anything."""
     return {
         "call_id": str(call.call_id),
-        "key": call.key.replace("\x00", "\ufffd"),
-        "name": call.name.replace("\x00", "\ufffd"),
-        "arguments": call.arguments.replace("\x00", "\ufffd"),
+        "key": storable(call.key),
+        "name": storable(call.name),
+        "arguments": storable(call.arguments),
         "tool_id": None if call.tool_id is None else str(call.tool_id),
         "state": call.state.value,
-        "result": call.result.replace("\x00", "\ufffd"),
+        "result": storable(call.result),
     }

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from services.chassis.heartbeat import LeaseLost
 from services.chassis.wake_ups import WakeUps
+from services.conversations.ports import CannotStore
 from services.conversations.rules import CallState, Message, Metadata, RunEvent, ShownCall, ToolCall
 
 _KEPT_SECONDS = 2 * 60 * 60
@@ -142,7 +143,10 @@ def _encode(event: RunEvent) -> bytes:
         # Who follows a run is told where the call stands; what it is about is read with the answer.
         said["call"] = {"call_id": event.call.call_id, "name": event.call.name, "state": event.call.state}
     # str: asyncpg has a UUID of its own.
-    return orjson.dumps(said, default=str)
+    try:
+        return orjson.dumps(said, default=str)
+    except orjson.JSONEncodeError as error:
+        raise CannotStore from error
 
 
 def _decode(payload: bytes, number: int) -> RunEvent:

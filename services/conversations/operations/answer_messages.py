@@ -13,10 +13,11 @@ from services.chassis import logs
 from services.chassis.batches import in_batches
 from services.chassis.heartbeat import LeaseLost, renewed
 from services.chassis.identifiers import new_id
+from services.chassis.storable_text import is_blank
 from services.conversations.operations import meters
 from services.conversations.operations.converse import Converse
 from services.conversations.operations.withdraw_calls import WithdrawCalls
-from services.conversations.ports import Claim, ModelFailed, RunEvents, Summary, Transactions
+from services.conversations.ports import CannotStore, Claim, ModelFailed, RunEvents, Summary, Transactions
 from services.conversations.rules import (
     MAX_ATTEMPTS,
     Message,
@@ -29,6 +30,7 @@ from services.conversations.rules import (
     last_event,
     most_tries,
 )
+from services.conversations.rules.outcomes import failed, nothing_said
 
 _log = logs.get(__name__)
 _HEARTBEAT_SECONDS = 2.0
@@ -82,9 +84,13 @@ class AnswerMessages:
             raise
 
     async def _answer_run(self, claim: Claim) -> Claim | None:
-        outcome = await self._outcome(claim)
-        async with self.transactions.autocommit() as tx:
-            run, message, following = await tx.runs.finish(claim, outcome, new_id(), self.history_size)
+        try:
+            outcome = await self._outcome(claim)
+            run, message, following = await self._finished(claim, outcome)
+        except CannotStore:
+            _log.exception("an answer cannot be stored", run_id=str(claim.run.run_id))
+            outcome = failed("ANSWER_NOT_STORABLE", "what the model said cannot be stored")
+            run, message, following = await self._finished(claim, outcome)
         # From here on the answer is stored; a reader finds its way even if the events below are never written.
         message = await self._withdrawn(claim, run, message)
         await self.events.end(run.run_id, last_event(run, message))
@@ -98,6 +104,10 @@ class AnswerMessages:
             output_tokens=outcome.metadata.output_tokens,
         )
         return following
+
+    async def _finished(self, claim: Claim, outcome: Outcome) -> tuple[Run, Message | None, Claim | None]:
+        async with self.transactions.autocommit() as tx:
+            return await tx.runs.finish(claim, outcome, new_id(), self.history_size)
 
     async def _withdrawn(self, claim: Claim, run: Run, message: Message | None) -> Message | None:
         """Withdraw the open calls of a run that did not succeed, tell readers, and return its message as it is then."""
@@ -119,11 +129,7 @@ class AnswerMessages:
         if run.cancel_requested:
             return Outcome(RunState.CANCELLED)
         if run.attempt > MAX_ATTEMPTS:
-            return Outcome(
-                RunState.FAILED,
-                error_reason="ATTEMPTS_EXHAUSTED",
-                error_message=f"the run was taken up {MAX_ATTEMPTS} times and never ended",
-            )
+            return failed("ATTEMPTS_EXHAUSTED", f"the run was taken up {MAX_ATTEMPTS} times and never ended")
         answer = _Answer()
         asking = asyncio.create_task(self._ask(claim, answer))
         cancelling = asyncio.create_task(self.events.wait_for_cancel(run.run_id))
@@ -138,7 +144,8 @@ class AnswerMessages:
                 finish_reason="cancelled",
                 tool_calls=len(answer.calls),
             )
-            return Outcome(RunState.CANCELLED, "".join(answer.text), usage)
+            text = "".join(answer.text)
+            return Outcome(RunState.CANCELLED, "" if is_blank(text) else text, usage)
         finally:
             for task in (asking, cancelling):
                 task.cancel()
@@ -151,11 +158,10 @@ class AnswerMessages:
             async for events in batches:
                 last = await self.events.append(claim.run.run_id, claim.fence, events, last)
         if answer.failure is not None:
-            failure = answer.failure
-            return Outcome(RunState.FAILED, error_reason=failure.reason, error_message=failure.message)
+            return failed(answer.failure.reason, answer.failure.message)
         text = "".join(answer.text)
-        if not text:
-            return Outcome(RunState.FAILED, error_reason="EMPTY_ANSWER", error_message="the model said nothing")
+        if is_blank(text):
+            return nothing_said(answer.metadata.finish_reason)
         return Outcome(RunState.SUCCEEDED, text, answer.metadata)
 
     async def _told(self, claim: Claim, answer: _Answer) -> AsyncGenerator[RunEvent, None]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
+from services.chassis.storable_text import is_blank
 from services.inference.rules import SYSTEM, TOOL, USER, Message, ToolCall, is_object
 from services.inference.rules.thoughts import without_thoughts
 
@@ -22,7 +23,7 @@ _GO_ON = "Go on."
 
 def in_turns(messages: Sequence[Message]) -> list[Message]:
     """Return `messages` as strict providers take them. What says nothing is left out; what follows itself is joined."""
-    system = [message.text for message in messages if message.role == SYSTEM and message.text.strip()]
+    system = [message.text for message in messages if message.role == SYSTEM and not is_blank(message.text)]
     said: list[Message] = []
     ids: set[str] = set()
     rest = [_spoken(message) for message in messages if message.role != SYSTEM]
@@ -30,7 +31,7 @@ def in_turns(messages: Sequence[Message]) -> list[Message]:
         if message.tool_calls:
             before = f"{said.pop().text}\n\n" if said and said[-1].role == _ASSISTANT else ""
             said += _round(replace(message, text=before + message.text), _results(rest[index + 1 :]), ids)
-        elif message.role in (USER, _ASSISTANT) and message.text.strip():
+        elif message.role in (USER, _ASSISTANT) and not is_blank(message.text):
             _join(said, message)
     while said and said[0].role != USER:
         said.pop(0)
@@ -67,7 +68,7 @@ def _round(message: Message, results: list[Message], ids: set[str]) -> Iterable[
         if found is not None:
             results.remove(found)
         sent = _sent(call, ids)
-        told = found.text if found is not None and found.text.strip() else _NOTHING if found else _NO_RESULT
+        told = found.text if found is not None and not is_blank(found.text) else _NOTHING if found else _NO_RESULT
         if not is_object(call.arguments):
             told = f"{told}\nThe arguments were no JSON object: {call.arguments[:1000]}"
         calls.append(sent)

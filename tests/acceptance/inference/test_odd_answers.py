@@ -318,6 +318,18 @@ async def test_a_long_result_is_shortened_for_the_model(provider: _Provider, len
     assert 20_000 < len(told.encode()) < 32768 * 3
 
 
+@pytest.mark.parametrize("arguments", ['{"city":"' + "x" * 99_990, '{"city":"' + "x" * 99_000 + '"}'])
+async def test_a_long_call_is_shortened_for_the_model(provider: _Provider, arguments: str) -> None:
+    model = provider.model("strict", context_tokens=8192)
+    call = ToolCall("a", "weather", arguments)
+    asked = (Message("user", "Hi"), Message("assistant", "So " * 20_000, (call,)))
+    results = Message("tool", "blue " * 20_000, (), "a")
+    assert _text(await model.asked(Message("user", "old"), Message("assistant", "older"), *asked, results)) == _HELLO
+    *_, sent, told = model.sent[0]["messages"]
+    assert len(sent["tool_calls"][0]["function"]["arguments"]) < 2100
+    assert told["content"].startswith("blue")
+
+
 def test_every_switch_is_tried() -> None:
     named = {name for name in REFUSALS if name not in ("limited", "broken")}
     assert set(SWITCHES) == {*_TEXTS, *_UNAVAILABLE, *_CALLS, *named}

@@ -67,13 +67,13 @@ async def providing(answer: Answer) -> AsyncIterator[Provider]:
 
 
 def misbehaving() -> AbstractAsyncContextManager[Provider]:
-    """Run a provider whose requests choose how it misbehaves."""
+    """Run a provider whose requests choose how it misbehaves; the last switch in the last user message holds."""
     return providing(_chosen)
 
 
 async def _chosen(request: Request, writer: asyncio.StreamWriter) -> None:
-    found = _SWITCH.search(request.question)
-    name = found[1] if found else str(request.body.get("model", ""))
+    # Questions that were not answered stand before the last one.
+    name = [str(request.body.get("model", "")), *_SWITCH.findall(request.question)][-1]
     await SWITCHES.get(name, SWITCHES["well"])(request, writer)
 
 

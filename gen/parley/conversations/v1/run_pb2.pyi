@@ -129,7 +129,9 @@ class RunError(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """The reason, in UPPER_SNAKE_CASE, such as `CONTEXT_LENGTH_EXCEEDED` or `MODEL_UNAVAILABLE`."""
+    """The reason, in UPPER_SNAKE_CASE, such as `MODEL_UNAVAILABLE`, `CONTENT_FILTERED`, `EMPTY_ANSWER` (nothing that can be
+    seen was said) or `ANSWER_NOT_STORABLE`; docs/api.md lists them.
+    """
     message: _builtins.str
     """The same in words."""
     def __init__(

@@ -21,6 +21,8 @@ MAX_UNREACHED_TRIES = 15
 _UNREACHED = "UNAVAILABLE"
 _TITLE_CHARACTERS = 60
 _SHOWN_CHARACTERS = 1000
+_MAX_ARGUMENTS_CHARACTERS = 100_000  # the service of tools takes no more
+_MOST_TOKENS = 2**31 - 1  # what the contract's int32 holds
 
 
 class RunState(Enum):
@@ -263,6 +265,9 @@ def asked_for(run_id: UUID, depth: int, requests: Sequence[ToolRequest], offered
         call = ToolCall(call_id, one.key, one.name, one.arguments, offered.get(one.name))
         if call.tool_id is None:
             call = replace(call, state=CallState.FAILED, result=f"failed: there is no tool {one.name}")
+        elif len(one.arguments) > _MAX_ARGUMENTS_CHARACTERS:
+            told = f"failed: the arguments are longer than {_MAX_ARGUMENTS_CHARACTERS:,} characters"
+            call = replace(call, state=CallState.FAILED, result=told)
         calls.append(call)
     return calls
 
@@ -296,8 +301,8 @@ def together(total: Metadata, one: Metadata) -> Metadata:
     """Return how rounds together came about: the last one's words, the tokens and calls of all."""
     return replace(
         one,
-        input_tokens=total.input_tokens + one.input_tokens,
-        output_tokens=total.output_tokens + one.output_tokens,
+        input_tokens=min(total.input_tokens + one.input_tokens, _MOST_TOKENS),
+        output_tokens=min(total.output_tokens + one.output_tokens, _MOST_TOKENS),
         tool_calls=total.tool_calls + one.tool_calls,
     )
 
