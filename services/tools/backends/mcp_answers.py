@@ -63,7 +63,7 @@ def _shown(part: Content) -> str:
     """Return what a model reads of a part."""
     if part.type == "text" or part.text:
         return part.text
-    size = f"{len(part.data) * 3 // 4} bytes" if part.data else ""
+    size = f"{len(part.data) * 3 // 4 - part.data.count('=')} bytes" if part.data else ""
     return f"[{', '.join(filter(None, (part.type, part.name, part.uri, part.mime_type, size)))}]"
 
 

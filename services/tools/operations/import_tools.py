@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from services.chassis.errors import InvalidFields
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who
-from services.tools.errors import ServerUnusable
+from services.tools.errors import DocumentInvalid, ServerUnusable, SourceInvalid
 from services.tools.operations.keep_tools import KeepTools
 from services.tools.operations.send_secrets import SendSecrets
 from services.tools.ports import CallFailed, Documents, Egress, McpServers, Skipped
@@ -31,7 +31,7 @@ class ImportTools:
 
         Raises:
             SourceInvalid, InvalidFields: `server_url` or a header cannot be used.
-            DocumentInvalid: the document cannot be read, or lacks one of the operations.
+            DocumentInvalid: the document cannot be read, leads nowhere, or lacks one of the operations.
             SandboxBusy: it cannot be read now.
             and what KeepTools.create raises.
         """
@@ -40,7 +40,12 @@ class ImportTools:
         check_secret_headers(headers, None, "secret_headers")
         found, skipped = await self.documents.tools(document, operation_ids, server_url, who.owner)
         wanted = [replace(tool, secret_headers=headers) for tool in found]
-        return await self.tools.create_all(who, wanted), skipped
+        try:
+            return await self.tools.create_all(who, wanted), skipped
+        except SourceInvalid as wrong:
+            raise DocumentInvalid(
+                cause=f"{wrong.fields['field'].removeprefix('tool.')}: {wrong.fields['cause']}"
+            ) from None
 
     async def mcp(
         self, who: Who, server: McpSource, names: Sequence[str], headers: tuple[SecretHeader, ...]

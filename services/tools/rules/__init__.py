@@ -22,6 +22,7 @@ MAX_CLAIMS = 5
 """A repeatable call that was taken up this often and never ended fails."""
 WITHOUT_BODY = ("GET", "DELETE")
 _AROUND_PATH = re.compile(r"^([^/?#]*//[^/?#]*)[^?#]*(.*)$", re.DOTALL)
+_TARGET = re.compile(r"[^/?#]+:[0-9]+")
 _IN_URL = re.compile(r"\{([^{}]*)\}")
 
 
@@ -217,6 +218,9 @@ def check_source(source: Source, has_secrets: bool) -> None:
         case GrpcSource():
             if not source.target or not source.method or not source.descriptor_set:
                 raise SourceInvalid(cause="grpc needs a target, a method and a descriptor_set")
+            check_url(f"https://{source.target}", "tool.grpc.target")
+            if not _TARGET.fullmatch(source.target):
+                raise SourceInvalid(cause="must be HOST:PORT", field="tool.grpc.target")
             if has_secrets and source.plaintext:
                 raise SourceInvalid(cause="secrets are sent over TLS only")
         case McpSource():
@@ -225,7 +229,7 @@ def check_source(source: Source, has_secrets: bool) -> None:
             if has_secrets and source.command:
                 raise SourceInvalid(cause="a command gets no headers, so it takes no secret_headers")
             if source.url:
-                check_url(source.url, "tool.source.mcp.url")
+                check_url(source.url, "tool.mcp.url")
 
 
 def _check_http(source: HttpSource) -> None:
@@ -237,17 +241,17 @@ def _check_http(source: HttpSource) -> None:
     if set("{}") & set(_AROUND_PATH.sub(r"\1\2", source.url)):
         # Else a model would choose which host gets the secrets.
         raise SourceInvalid(cause="arguments may stand in the path of the url only")
-    check_url(plain, "tool.source.http.url")
+    check_url(plain, "tool.http.url")
     if source.body_argument and (source.form or source.method in WITHOUT_BODY):
         raise SourceInvalid(cause="body_argument needs a JSON body: no form, GET or DELETE")
     for cause in (header_wrong(name, "") for name in source.header_arguments):
         if cause:
-            raise SourceInvalid(cause=cause, field="tool.source.http.header_arguments")
+            raise SourceInvalid(cause=cause, field="tool.http.header_arguments")
     again = repeated_header(name for name, _ in source.headers)
     wrong = [header_wrong(name, value) for name, value in source.headers]
     for cause in (*wrong, f"the header {again} is there twice" if again else ""):
         if cause:
-            raise SourceInvalid(cause=cause, field="tool.source.http.headers")
+            raise SourceInvalid(cause=cause, field="tool.http.headers")
 
 
 def check_url(url: str, field: str) -> None:

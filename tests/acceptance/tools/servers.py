@@ -1,6 +1,7 @@
 """Real servers that tools call: HTTP, MCP and gRPC, on the loopback."""
 
 import asyncio
+import base64
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,17 @@ import grpc
 import uvicorn
 from google.protobuf import descriptor_pb2
 from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
+from mcp_types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    ToolAnnotations,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
@@ -113,6 +124,40 @@ def mcp_server() -> MCPServer:
         raise ValueError("out of umbrellas")
 
     return server
+
+
+def picture_server(*names: str) -> MCPServer:
+    """Return an MCP server whose tools answer more than text; `look` says what, and the others of these names text."""
+    server = MCPServer("pictures")
+
+    @server.tool(structured_output=False)
+    def look(kind: str) -> Any:
+        """Answers a part of a kind."""
+        parts: dict[str, list[Any]] = {
+            "image": [TextContent(text="a dot"), ImageContent(data=PIXEL, mime_type="image/png")],
+            "audio": [AudioContent(data=PIXEL, mime_type="audio/wav")],
+            "link": [ResourceLink(name="Huế", uri="https://x.example/hue", mime_type="text/html")],
+            "text": [
+                EmbeddedResource(resource=TextResourceContents(uri="a://b", text="Huế\x00", mime_type="text/plain"))
+            ],
+            "blob": [EmbeddedResource(resource=BlobResourceContents(uri="a://c", blob=PIXEL))],
+            "broken": [ImageContent(data="***", mime_type="image/png")],
+            "nothing": [],
+        }
+        return CallToolResult(content=parts[kind])
+
+    @server.tool(structured_output=False)
+    def measure(value: str) -> Any:
+        """Answers JSON."""
+        values: dict[str, Any] = {"text": {"city": "Huế \x00"}, "long": {"n": 10**60}}
+        return CallToolResult(content=[TextContent(text="{}")], structured_content=values[value])
+
+    for name in names:
+        server.add_tool(lambda: "done", name=name, description=f"Does {name}.")
+    return server
+
+
+PIXEL = base64.b64encode(b"\x89PNG").decode()
 
 
 def weather_descriptors() -> bytes:

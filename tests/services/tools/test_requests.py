@@ -53,11 +53,20 @@ FRAMING = [
 )
 def test_what_parsers_could_read_differently_is_no_url(url: str) -> None:
     with pytest.raises(SourceInvalid) as wrong:
-        check_url(url, "tool.source.http.url")
-    assert wrong.value.violations[0][0] == "tool.source.http.url"
+        check_url(url, "tool.http.url")
+    assert wrong.value.violations[0][0] == "tool.http.url"
     for source in (HttpSource("GET", url), McpSource(url, "", "x")):
         with pytest.raises(SourceInvalid):
             check_source(source, has_secrets=False)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["x", "[1.1.1.1]:443", "1.1.1.1:99999", "1.1.1.1:0", ":443", "a b:443", "a@b:443", "x:443/y", "x:443#", "é:1"],
+)
+def test_a_target_of_grpc_is_a_host_and_a_port(target: str) -> None:
+    with pytest.raises(SourceInvalid, match=r"tool\.grpc\.target"):
+        check_source(GrpcSource(target, "/a.B/C", b"x"), has_secrets=False)
 
 
 @given(st.text(max_size=40), st.sampled_from(["", "http://", "https://[", "https://x.example/", "https://x.example:"]))
