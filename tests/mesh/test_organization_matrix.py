@@ -20,7 +20,7 @@ from tests.mesh.forger import Forger
 from tests.mesh.test_access_matrix import attempt
 from tests.mesh.test_identity_organizations import ADMIN, MEMBER, ORGANIZATIONS, invited
 from tests.support.callers import Edge, Person, grpc_bearer, refusal
-from tests.support.mailbox import Mailbox
+from tests.support.mailbox import Mailbox, verify
 from tests.support.running_mesh import RunningMesh
 
 ROLES = ("member", "admin", "owner")
@@ -78,7 +78,7 @@ def mailbox(mesh: RunningMesh) -> Mailbox:
 
 async def founded(edge: Edge, mailbox: Mailbox) -> tuple[str, dict[str, Person]]:
     """Return the path of a new organisation, and somebody in each role, signed in for it."""
-    owner = await edge.register()
+    owner = await verify(await edge.register(), mailbox.home)
     made = await owner.post(ORGANIZATIONS, name=f"School {uuid4().hex}")
     path = f"{ORGANIZATIONS}/{made['id']}"
     people = {"owner": owner}
