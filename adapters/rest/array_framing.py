@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import grpc
-
 from adapters.rest.binding import ResponseShaper
 from adapters.rest.codec import dump_json, escaped
 from adapters.rest.metadata import Headers
+from adapters.rest.upstream import CallFailed
 
 _ARRAY_TYPE = (b"content-type", b"application/json")
 
@@ -26,7 +25,7 @@ class Array:
         self._to_json = shaper.to_json
         self._before = b"["
 
-    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:  # noqa: ARG002 - the same for every error
+    def wraps_early(self, error: CallFailed) -> bool:  # noqa: ARG002 - the same for every error
         """Return that an error before the first message is an ordinary error answer."""
         return False
 

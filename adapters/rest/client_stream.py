@@ -1,14 +1,12 @@
 """Upload streams that are answered once."""
 
-import asyncio
 from typing import Any
 
-import grpc
-
 from adapters.rest.asgi import ClientGone
-from adapters.rest.endpoint import Incoming, Route, Stubs, raw_body, send_answer
+from adapters.rest.endpoint import Incoming, Route, raw_body, send_answer
 from adapters.rest.message_sources import UploadLimits, source_of
 from adapters.rest.uploading import Upload
+from adapters.rest.upstream import CallFailed, Upstream
 
 
 class ClientStreamEndpoint:
@@ -22,28 +20,28 @@ class ClientStreamEndpoint:
         self._route = route
         self._limits = limits
         self._raw = raw_body(route.method, route.shaper)
-        self._call: Any = None
+        self._method: Any = None
 
-    def connect(self, stubs: Stubs) -> None:
-        """Take the channel's callables."""
-        self._call = stubs.of(self._route.method)
+    def connect(self, upstream: Upstream) -> None:
+        """Take what calls the RPC."""
+        self._method = upstream.method(self._route.method)
 
     async def answer(self, incoming: Incoming) -> None:
         """Send the body's messages to the upstream, and its answer or its error to the client, as soon as it comes.
 
         Raises:
             Failure: a value does not fit the RPC.
-            AioRpcError: the upstream refused.
+            CallFailed: the upstream refused.
             ClientGone: the client left; the call is cancelled.
         """
         caller = incoming.caller
         source = source_of(incoming, self.binder, self._limits)
-        call = self._call(metadata=caller.metadata, timeout=caller.timeout)
+        call = self._method.stream(caller.metadata, caller.timeout)
         upload = Upload(incoming.receive, call, source, reports=True)
         try:
-            response = await call
-            metadata = await call.initial_metadata()
-        except (asyncio.CancelledError, grpc.aio.AioRpcError):
+            response = await call.answer()
+            headers, trailers = await call.headers(), await call.trailers()
+        except CallFailed:
             if upload.failure is not None:
                 raise upload.failure from None
             if upload.gone:
@@ -52,4 +50,4 @@ class ClientStreamEndpoint:
         finally:
             upload.stop()
             call.cancel()
-        await send_answer(self._route, incoming, response, self._raw, metadata, call)
+        await send_answer(self._route, incoming, response, self._raw, headers, trailers)

@@ -25,8 +25,6 @@ class Dialect:
     """Whether errors read as those of Go's libraries do; otherwise they name the field in plain words."""
     traces: bool = False
     """Whether a request gets an X-Request-Id and a traceparent; a client's traceparent and tracestate go on."""
-    wraps_early_errors: bool = False
-    """Whether a stream's error is wrapped in `{"error":…}` although the upstream sent no headers before it."""
     fills_from_empty_bodies: bool = True
     """Whether an empty body sets the field that it is for, and `{}` makes the mask `[""]` of a PATCH."""
     proto_names: bool = False
@@ -78,7 +76,6 @@ PARLEY = Dialect(
     violations_in_details=True,
     go_texts=False,
     traces=True,
-    wraps_early_errors=True,
     fills_from_empty_bodies=False,
     idempotency_keys=True,
     rate_limit_headers=True,

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import grpc
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from adapters.rest.answer_options import WITHOUT_BODY, AnswerOptions
-from adapters.rest.asgi import Receive, Send, respond
+from adapters.rest.asgi import Connection, Receive, Send, respond
 from adapters.rest.binding import RequestBinder, ResponseShaper
-from adapters.rest.descriptors import message_class
 from adapters.rest.errors import ErrorWriter
 from adapters.rest.metadata import Caller, Headers
 from adapters.rest.outgoing import Outgoing
@@ -28,6 +26,8 @@ class Incoming(NamedTuple):
     caller: Caller
     receive: Receive
     send: Send
+    connection: Connection | None
+    """What tells that the client leaves, when the server can."""
     with_trailers: bool
     """Whether the client wants HTTP trailers and the server can send them."""
 
@@ -46,33 +46,6 @@ class Route(NamedTuple):
 def own_headers(caller: Caller) -> Headers:
     """Return the headers that every answer has."""
     return [(b"x-request-id", caller.request_id.encode())] if caller.request_id else []
-
-
-class Stubs:
-    """The callables of a channel, one per RPC."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Take the channel to the upstream."""
-        self._channel = channel
-        self._made: dict[str, Any] = {}
-
-    def of(self, method: MethodDescriptor) -> Any:
-        """Return the callable of an RPC; one with a stream on either side takes an iterable of requests, or none."""
-        path = f"/{method.containing_service.full_name}/{method.name}"
-        if path not in self._made:
-            channel = self._channel
-            if method.server_streaming:
-                # unary_stream would lose the upstream's headers when its answer comes at once: grpc.aio starts to
-                # wait for them only after the request is out, and drops them when the status is there before.
-                make: Any = channel.stream_stream
-            else:
-                make = channel.stream_unary if method.client_streaming else channel.unary_unary
-            self._made[path] = make(
-                path,
-                request_serializer=message_class(method.input_type).SerializeToString,
-                response_deserializer=message_class(method.output_type).FromString,
-            )
-        return self._made[path]
 
 
 def raw_body(method: MethodDescriptor, shaper: ResponseShaper) -> Callable[[Any], Any] | None:
@@ -95,9 +68,9 @@ def content_of(message: Any, raw: Callable[[Any], Any] | None, shaper: ResponseS
 
 
 async def send_answer(
-    route: Route, incoming: Incoming, response: Any, raw: Callable[[Any], Any] | None, metadata: Any, call: Any
+    route: Route, incoming: Incoming, response: Any, raw: Callable[[Any], Any] | None, metadata: Any, after: Any
 ) -> None:
-    """Send the one answer of a call; `metadata` is what came before it.
+    """Send the one answer of a call; `metadata` is what came before it, and `after` what came after it.
 
     Raises:
         Failure: the upstream wants a status that does not exist.
@@ -109,5 +82,5 @@ async def send_answer(
         headers, body = [], b""
     headers += [*route.outgoing.headers(metadata), *route.answer.marks, *own_headers(incoming.caller)]
     with_trailers = incoming.with_trailers and not bodiless
-    trailers = route.outgoing.trailers(await call.trailing_metadata()) if with_trailers else None
+    trailers = route.outgoing.trailers(after) if with_trailers else None
     await respond(incoming.send, status, headers, body, trailers)

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
@@ -14,17 +13,20 @@ from adapters.rest.dialect import Dialect
 from adapters.rest.failures import Failure
 from adapters.rest.metadata import Headers, find_binary, header_safe
 from adapters.rest.outgoing import RETRY_AFTER, Outgoing
+from adapters.rest.upstream import CallFailed, is_unreachable
 from adapters.rest.well_known import AnyTypeUnknown
 
 _log = logging.getLogger(__name__)
 HTTP_STATUS = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
 """HTTP status by gRPC code, 0 to 16."""
 
-INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 13, 14, 16
+UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAUTHENTICATED = 2, 4, 13, 16
+_LAST_CODE = len(HTTP_STATUS) - 1
 _INTERNAL_TEXT = "internal error"
 _UNWRITABLE_TEXT = "failed to marshal error message"
 _UNREACHABLE_TEXT = "the upstream is not reachable"
-_UNREACHABLE_SIGNS = ("failed to connect", "Socket closed", "connections to all backends failing", "DNS resolution")
+_GO_DEADLINE_TEXT = "context deadline exceeded"
+_TRAILING_TYPE = (b"grpc-trailer-content-type", b"application/grpc")
 
 
 class ErrorWriter:
@@ -47,13 +49,15 @@ class ErrorWriter:
         }
         return ErrorAnswer(content, failure.http_status)
 
-    def from_call(self, error: grpc.aio.AioRpcError) -> "ErrorAnswer":
+    def from_call(self, error: CallFailed) -> "ErrorAnswer":
         """Return the answer to a call that the upstream refused, or that did not reach it."""
-        code, message = int(error.code().value[0]), error.details() or ""
-        if code == UNAVAILABLE and message.startswith(_UNREACHABLE_SIGNS):
+        code, message = error.code, error.message
+        if code == DEADLINE_EXCEEDED and not error.by_peer and self._dialect.go_texts:
+            message = _GO_DEADLINE_TEXT
+        if is_unreachable(error):
             _log.warning("upstream not reachable: %s", message)
             message = _dialing(message) if self._dialect.go_texts else _UNREACHABLE_TEXT
-        packed = find_binary(error.trailing_metadata(), "grpc-status-details-bin")
+        packed = find_binary(error.trailers, "grpc-status-details-bin")
         try:
             status = Status.FromString(packed) if packed else Status()
             details = [self._detail(detail) for detail in status.details]
@@ -62,11 +66,15 @@ class ErrorWriter:
             if self._dialect.go_texts:
                 return ErrorAnswer({"code": INTERNAL, "message": _UNWRITABLE_TEXT}, 500)
             details = []
+        if code == UNKNOWN and status.code > _LAST_CODE:
+            code = status.code  # gRPC's core has made UNKNOWN of it
         answer = ErrorAnswer({"code": code, "message": message, "details": details})
-        metadata = error.initial_metadata()
-        answer.headers += self._outgoing.headers(metadata) if metadata else []
-        answer.headers += self._outgoing.late_limits(error.trailing_metadata())
-        answer.trailers = self._outgoing.trailers(error.trailing_metadata())
+        answer.headers += self._outgoing.headers(error.headers) if error.headers else []
+        answer.headers += self._outgoing.late_limits(error.trailers)
+        answer.trailers = self._outgoing.trailers(error.trailers)
+        if not error.headers and error.by_peer:
+            # Headers and trailers came as one: the content type is among them.
+            answer.trailers.insert(0, _TRAILING_TYPE)
         if self._dialect.rate_limit_headers:
             _add_retry_after(answer, status)
         return answer

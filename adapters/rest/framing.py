@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import grpc
 from parley.streaming.v1.streaming_pb2 import Resumption
 
 from adapters.rest.binding import ResponseShaper
 from adapters.rest.codec import dump_json, escaped
 from adapters.rest.endpoint import JSON_TYPE
 from adapters.rest.metadata import Headers
+from adapters.rest.upstream import CallFailed, is_unreachable
 
 SHUTTING_DOWN = "the server is shutting down"
 _GOODBYE = {"code": 14, "message": SHUTTING_DOWN, "details": []}
@@ -21,7 +21,7 @@ class Framing(Protocol):
     empty_status: int
     """The HTTP status of a stream without messages."""
 
-    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:
+    def wraps_early(self, error: CallFailed) -> bool:
         """Return whether an error before the first message looks like one in the stream."""
 
     def headers(self, first: Any) -> Headers:
@@ -42,15 +42,14 @@ class Lines:
 
     empty_status = 200
 
-    def __init__(self, shaper: ResponseShaper, raw: Callable[[Any], Any] | None, *, wraps_all: bool) -> None:
-        """Take which part of a message is sent, where its HttpBody is, and whether it wraps all early errors."""
-        self._wraps_all = wraps_all
+    def __init__(self, shaper: ResponseShaper, raw: Callable[[Any], Any] | None) -> None:
+        """Take which part of a message is sent, and where its HttpBody is."""
         self._to_json = shaper.to_json
         self._raw = raw
 
-    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:
-        """Return whether the stream had begun: grpc-gateway has waited for its headers, and wraps only after them."""
-        return self._wraps_all or bool(error.initial_metadata())
+    def wraps_early(self, error: CallFailed) -> bool:
+        """Return whether there was a stream: grpc-gateway wraps all of its errors, but not that of a lost upstream."""
+        return not is_unreachable(error)
 
     def headers(self, first: Any) -> Headers:
         """Return the content type: JSON, or that of the first HttpBody."""
@@ -84,7 +83,7 @@ class Events:
         self._sequence = resumption.sequence_field if resumption else ""
         self._oneof = resumption.event_oneof if resumption else ""
 
-    def wraps_early(self, error: grpc.aio.AioRpcError) -> bool:  # noqa: ARG002 - the same for every error
+    def wraps_early(self, error: CallFailed) -> bool:  # noqa: ARG002 - the same for every error
         """Return that an EventSource gets an ordinary error answer."""
         return False
 

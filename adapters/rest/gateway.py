@@ -16,11 +16,12 @@ from adapters.rest.codec import Codec
 from adapters.rest.decompression import decoded
 from adapters.rest.descriptors import DescriptorSet
 from adapters.rest.dialect import PARLEY, Dialect
-from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs
+from adapters.rest.endpoint import JSON_TYPE, Incoming, Route
 from adapters.rest.errors import ErrorAnswer, ErrorWriter
 from adapters.rest.external_rules import ExternalRules
 from adapters.rest.failures import Failure
 from adapters.rest.forms import has_form, is_plain_form_post
+from adapters.rest.http_protocol import LEAVING
 from adapters.rest.message_sources import UploadLimits
 from adapters.rest.metadata import Caller, Headers, passed_on, read_headers
 from adapters.rest.open_streams import OpenStreams
@@ -33,6 +34,7 @@ from adapters.rest.streaming import StreamEndpoint
 from adapters.rest.trailers import EXTENSION
 from adapters.rest.unary import UnaryEndpoint
 from adapters.rest.unescaping import has_bad_escape, is_utf8
+from adapters.rest.upstream import CallFailed, Upstream
 
 _log = logging.getLogger(__name__)
 _TEXT_AND_CLOSE = ((b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"))
@@ -82,9 +84,9 @@ class Gateway:
 
     def connect(self, channel: grpc.aio.Channel) -> None:
         """Send the calls over a channel from now on; the caller closes it."""
-        stubs = Stubs(channel)
+        upstream = Upstream(channel)
         for endpoint in self._endpoints:
-            endpoint.connect(stubs)
+            endpoint.connect(upstream)
 
     def bindings(self, method: MethodDescriptor) -> list[Binding]:
         """Return the bindings of an RPC that are served, those of a file and those made up for it too."""
@@ -107,7 +109,8 @@ class Gateway:
         try:
             caller = read_headers(scope["headers"], _peer(scope), self._passed_on)
             request_id, accept = caller.request_id, caller.accept
-            wants_trailers = caller.wants_trailers and EXTENSION in scope.get("extensions", ())
+            extensions = scope.get("extensions") or {}
+            wants_trailers = caller.wants_trailers and EXTENSION in extensions
             wanted = self._wanted_method(scope["method"], caller)
             endpoint, values = self._route(scope, wanted, caller)
             marks = endpoint.marks
@@ -115,12 +118,15 @@ class Gateway:
                 receive = decoded(receive, caller.content_encoding, self._max_upload_bytes)
             body, form = await self._read(endpoint, scope["method"], wanted, caller, receive)
             query = scope["query_string"]
-            await endpoint.answer(Incoming(values, query, body, form, caller, receive, sending, wants_trailers))
+            connection = extensions.get(LEAVING)
+            await endpoint.answer(
+                Incoming(values, query, body, form, caller, receive, sending, connection, wants_trailers)
+            )
         except ClientGone:
             _log.debug("request %s: the client left", request_id)
         except PathMalformed:
             await respond(sending, 400, list(_TEXT_AND_CLOSE), b"400 Bad Request")
-        except (Failure, PathNotFound, MethodNotAllowed, grpc.aio.AioRpcError) as error:
+        except (Failure, PathNotFound, MethodNotAllowed, CallFailed) as error:
             answer = self._answer_to(error)
             answer.headers += marks
             await self._refuse(sending, answer, request_id, accept, with_trailers=wants_trailers)
@@ -166,7 +172,7 @@ class Gateway:
         return body, b""
 
     def _answer_to(self, error: Exception) -> ErrorAnswer:
-        if isinstance(error, grpc.aio.AioRpcError):
+        if isinstance(error, CallFailed):
             return self._errors.from_call(error)
         if isinstance(error, Failure):
             answer = self._errors.from_failure(error)
@@ -214,7 +220,7 @@ class Gateway:
         limit = min(self._max_body_bytes, max_request_bytes(method) or self._max_body_bytes)
         limits = UploadLimits(limit, self._max_upload_bytes)
         if method.server_streaming:
-            endpoint: Endpoint = StreamEndpoint(route, self._heartbeat, self.streams, limits, self._dialect)
+            endpoint: Endpoint = StreamEndpoint(route, self._heartbeat, self.streams, limits)
         elif method.client_streaming:
             endpoint = ClientStreamEndpoint(route, limits)
         else:

@@ -15,6 +15,7 @@ Metadata = list[tuple[str, str | bytes]]
 
 REQUEST_ID = "x-request-id"
 _PREFIX = b"grpc-metadata-"
+_FORWARDED_METADATA = _PREFIX + b"x-forwarded-for"
 _PERMANENT = (
     "accept accept-charset accept-language accept-ranges authorization cache-control content-type cookie date expect "
     "from if-match if-modified-since if-none-match if-schedule-tag-match if-unmodified-since max-forwards origin "
@@ -84,6 +85,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
     metadata: Metadata = []
     own: dict[bytes, str] = {}
     forwarded: list[str] = []
+    before: list[str] = []
     renames, beginnings, traces = wanted
     for name, raw in headers:
         value = raw.decode("latin-1").strip(" \t")
@@ -91,6 +93,9 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
             own.setdefault(name, value)
         if name == b"x-forwarded-for":
             forwarded.append(value)
+        elif name == _FORWARDED_METADATA:
+            # gRPC sends one x-forwarded-for; what a client gives as metadata stands before the others.
+            before.append(value)
         elif name.startswith(_PREFIX):
             _add_prefixed(metadata, name[len(_PREFIX) :].decode("latin-1"), value)
         elif (renamed := renames.get(name)) and value.isascii() and value.isprintable():
@@ -99,7 +104,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], peer: str, wanted: Pass
                 metadata.append(("authorization", value))
         elif beginnings and name.startswith(beginnings) and name not in renames and name not in _OF_THE_WAY:
             _add_prefixed(metadata, name.decode("latin-1"), value)
-    metadata += _forwarding(own, forwarded, peer)
+    metadata += _forwarding(own, before + forwarded, peer)
     request_id = ""
     if traces:
         given = own.get(b"x-request-id", "")
@@ -141,14 +146,20 @@ def _traced(metadata: Metadata, request_id: str, traceparent: str) -> Metadata:
 
 def _forwarding(own: dict[bytes, str], forwarded: list[str], peer: str) -> Metadata:
     metadata: Metadata = []
-    host = own.get(b"x-forwarded-host") or own.get(b"host", "")
-    if host and host.isascii() and host.isprintable():
+    host = own.get(b"x-forwarded-host", "")
+    if not host or not _is_sendable(host):
+        host = own.get(b"host", "")
+    if host and _is_sendable(host):
         metadata.append(("x-forwarded-host", host))
     if peer:
         forwarded = [*forwarded, peer]
-    if forwarded and all(part.isascii() and part.isprintable() for part in forwarded):
+    if forwarded and all(map(_is_sendable, forwarded)):
         metadata.append(("x-forwarded-for", ", ".join(forwarded)))
     return metadata
+
+
+def _is_sendable(value: str) -> bool:
+    return value.isascii() and value.isprintable()
 
 
 def _add_prefixed(metadata: Metadata, name: str, value: str) -> None:
@@ -171,7 +182,8 @@ def _timeout(text: str) -> float:
     if not match or int(match[1]) > _MAX_UINT64:
         message = f"invalid grpc-timeout: {text[:100]}"
         raise invalid_field("grpc-timeout", message, go=message)
-    return min(int(match[1]) * _UNIT_SECONDS[match[2]], _LONGEST_SECONDS)
+    # Zero is no deadline, as for Go.
+    return min(int(match[1]) * _UNIT_SECONDS[match[2]] or _LONGEST_SECONDS, _LONGEST_SECONDS)
 
 
 def header_safe(value: bytes) -> bytes:

@@ -10,8 +10,7 @@ from adapters.rest.annotations import resumption
 from adapters.rest.array_framing import Array, wants_array
 from adapters.rest.asgi import ClientGone, DisconnectWatch, Send, respond_chunked
 from adapters.rest.binding import BindingInvalid
-from adapters.rest.dialect import Dialect
-from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, Stubs, own_headers, raw_body
+from adapters.rest.endpoint import JSON_TYPE, Incoming, Route, own_headers, raw_body
 from adapters.rest.errors import ErrorAnswer
 from adapters.rest.failures import Failure, invalid_field
 from adapters.rest.framing import SHUTTING_DOWN, Events, Framing, Lines, goodbye
@@ -21,6 +20,7 @@ from adapters.rest.open_streams import OpenStreams
 from adapters.rest.query import parse_query
 from adapters.rest.scalars import integer_range
 from adapters.rest.uploading import Upload
+from adapters.rest.upstream import EOF, CallFailed, StreamCall, Upstream
 
 _WWW = b"www-authenticate"  # only errors outside of streams have it
 _EVENT_STREAM = "text/event-stream"
@@ -31,9 +31,7 @@ _FIRST_MESSAGE_SECONDS = 1.0
 class StreamEndpoint:
     """Answers the requests of one binding of a server-streaming or bidirectional RPC."""
 
-    def __init__(
-        self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams, limits: UploadLimits, dialect: Dialect
-    ) -> None:
+    def __init__(self, route: Route, heartbeat_seconds: float, open_streams: OpenStreams, limits: UploadLimits) -> None:
         """Take the compiled binding and how often an idle event stream shows that it lives, and the list to be on.
 
         `limits` are those of an upload's body.
@@ -50,21 +48,21 @@ class StreamEndpoint:
         self._limits = limits
         option = resumption(route.method)
         self._after = _integer_field(route.method.input_type.fields_by_name, option.after_field) if option else None
-        self._lines = Lines(route.shaper, raw_body(route.method, route.shaper), wraps_all=dialect.wraps_early_errors)
+        self._lines = Lines(route.shaper, raw_body(route.method, route.shaper))
         self._is_raw = raw_body(route.method, route.shaper) is not None
         self._events = Events(route.shaper, option)
-        self._call: Any = None
+        self._method: Any = None
 
-    def connect(self, stubs: Stubs) -> None:
-        """Take the channel's callables."""
-        self._call = stubs.of(self._route.method)
+    def connect(self, upstream: Upstream) -> None:
+        """Take what calls the RPC."""
+        self._method = upstream.method(self._route.method)
 
     async def answer(self, incoming: Incoming) -> None:
         """Call the upstream and send its messages until it ends or the client leaves.
 
         Raises:
             Failure: the request does not fit the RPC.
-            AioRpcError: the upstream refused before the first message.
+            CallFailed: the upstream refused before the first message.
             ClientGone: the client left; the call is cancelled.
         """
         as_events = _EVENT_STREAM in incoming.caller.accept
@@ -73,7 +71,7 @@ class StreamEndpoint:
         try:
             framing = self._framing(incoming.caller.accept, as_events=as_events)
             await self._run(call, framing, incoming, watch)
-        except (asyncio.CancelledError, grpc.aio.AioRpcError, OSError):
+        except (CallFailed, OSError):
             if watch.gone:
                 raise ClientGone from None
             raise
@@ -87,32 +85,34 @@ class StreamEndpoint:
             return self._events
         return Array(self._route.shaper) if wants_array(accept) and not self._is_raw else self._lines
 
-    def _begin(self, incoming: Incoming, *, as_events: bool) -> tuple[Any, DisconnectWatch | Upload]:
+    def _begin(self, incoming: Incoming, *, as_events: bool) -> tuple[StreamCall, DisconnectWatch | Upload]:
         caller = incoming.caller
         if self._route.method.client_streaming:
             source = source_of(incoming, self.binder, self._limits)
-            call = self._call(metadata=caller.metadata, timeout=caller.timeout)
+            call = self._method.stream(caller.metadata, caller.timeout)
             # As grpc-gateway, whose reader of JSON only stops at what it cannot read.
             reports = not isinstance(source, JsonMessages)
             return call, Upload(incoming.receive, call, source, reports=reports)
         request = request_of(incoming, self.binder)
         if as_events:
             self._resume(request, incoming)
-        call = self._call([request], metadata=caller.metadata, timeout=caller.timeout)
-        return call, DisconnectWatch(incoming.receive, call.cancel, after=0)
+        call = self._method.stream(caller.metadata, caller.timeout, request)
+        return call, DisconnectWatch(incoming.receive, incoming.connection, call.cancel)
 
-    async def _run(self, call: Any, framing: Framing, incoming: Incoming, watch: DisconnectWatch | Upload) -> None:
+    async def _run(
+        self, call: StreamCall, framing: Framing, incoming: Incoming, watch: DisconnectWatch | Upload
+    ) -> None:
         stream = _Stream(self._route, call, framing, incoming)
         try:
             await stream.run(self._heartbeat_seconds if framing is self._events else 0)
-        except asyncio.CancelledError:
+        except _Cancelled:
             failure = watch.failure if isinstance(watch, Upload) else None
             if failure is not None:
                 await stream.fail(failure)
-                return
-            if not self._open_streams.ending:
-                raise
-            await stream.say_goodbye()
+            elif self._open_streams.ending and not watch.gone:
+                await stream.say_goodbye()
+            else:
+                raise ClientGone from None
 
     def _resume(self, request: Any, incoming: Incoming) -> None:
         field, last = self._after, incoming.caller.last_event_id
@@ -126,10 +126,14 @@ class StreamEndpoint:
             setattr(request, field.name, int(last))
 
 
+class _Cancelled(Exception):
+    """The call was cancelled from here."""
+
+
 class _Stream:
     """One running stream."""
 
-    def __init__(self, route: Route, call: Any, framing: Framing, incoming: Incoming) -> None:
+    def __init__(self, route: Route, call: StreamCall, framing: Framing, incoming: Incoming) -> None:
         self._errors = route.errors
         self._outgoing = route.outgoing
         self._status = route.answer.status
@@ -152,7 +156,8 @@ class _Stream:
                 if first is None:
                     await heartbeat.beat()
                 await self._pump(await reading, heartbeat)
-            except grpc.aio.AioRpcError as error:
+            except CallFailed as error:
+                self._check_cancelled()
                 await self._end_with(self._errors.from_call(error))
             finally:
                 heartbeat.stop()
@@ -177,21 +182,26 @@ class _Stream:
             raise Failure(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
         await self._send({"type": "http.response.body", "body": goodbye(self._framing)})
 
+    def _check_cancelled(self) -> None:
+        if self._call.is_cancelled():
+            raise _Cancelled
+
     async def _is_worth_starting(self, reading: "asyncio.Future[Any]") -> bool:
         """Answer a stream that ended before its first message; return whether there is a stream to send."""
         try:
             first = await reading
-        except grpc.aio.AioRpcError as error:
+        except CallFailed as error:
+            self._check_cancelled()
             if not self._framing.wraps_early(error):
                 raise
             answer = self._errors.from_call(error)
             headers = [JSON_TYPE, *(header for header in answer.headers if header[0] != _WWW), *self._own_headers]
             await respond_chunked(self._send, answer.http_status, headers, self._framing.error(answer.content))
             return False
-        if first is not grpc.aio.EOF:
+        if first is not EOF:
             return True
         # 204 tells an EventSource not to come back; grpc-gateway sends an empty 200 without a content type.
-        headers = [*self._outgoing.headers(await self._call.initial_metadata()), *self._own_headers]
+        headers = [*self._outgoing.headers(await self._call.headers()), *self._own_headers]
         ending = self._framing.ending()
         if ending:
             headers.append(JSON_TYPE)
@@ -199,14 +209,14 @@ class _Stream:
         return False
 
     async def _start(self, first: Any) -> None:
-        metadata = await self._call.initial_metadata() if first is not None else None
+        metadata = await self._call.headers() if first is not None else None
         headers = [*self._framing.headers(first), *self._outgoing.headers(metadata), *self._own_headers]
         status = self._outgoing.status(metadata, self._status)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         self._started = True
 
     async def _pump(self, message: Any, heartbeat: Heartbeat) -> None:
-        while message is not grpc.aio.EOF:
+        while message is not EOF:
             body = self._framing.message(message)
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             heartbeat.rest()

@@ -1,15 +1,13 @@
 """Calls that answer once."""
 
-import asyncio
 from typing import Any
-
-import grpc
 
 from adapters.rest.asgi import ClientGone, DisconnectWatch
 from adapters.rest.dialect import Dialect
-from adapters.rest.endpoint import Incoming, Route, Stubs, raw_body, send_answer
+from adapters.rest.endpoint import Incoming, Route, raw_body, send_answer
 from adapters.rest.failures import invalid_field
 from adapters.rest.message_sources import request_of
+from adapters.rest.upstream import CallFailed, Upstream
 
 _REQUEST_ID = "request_id"
 
@@ -27,18 +25,18 @@ class UnaryEndpoint:
         self._route = route
         self._default_timeout = default_timeout
         self._raw = raw_body(route.method, route.shaper)
-        self._call: Any = None
+        self._method: Any = None
 
-    def connect(self, stubs: Stubs) -> None:
-        """Take the channel's callables."""
-        self._call = stubs.of(self._route.method)
+    def connect(self, upstream: Upstream) -> None:
+        """Take what calls the RPC."""
+        self._method = upstream.method(self._route.method)
 
     async def answer(self, incoming: Incoming) -> None:
         """Call the upstream and send its answer, or its error.
 
         Raises:
             Failure: the request does not fit the RPC.
-            AioRpcError: the upstream refused.
+            CallFailed: the upstream refused.
             ClientGone: the client left; the call is cancelled.
         """
         request: Any = request_of(incoming, self.binder)
@@ -46,22 +44,18 @@ class UnaryEndpoint:
         if caller.idempotency_key and self._has_request_id and not getattr(request, _REQUEST_ID):
             _take_key(request, caller.idempotency_key)
         timeout = self._default_timeout if caller.timeout is None else caller.timeout
-        call = self._call(request, metadata=caller.metadata, timeout=timeout)
-        watch = DisconnectWatch(incoming.receive, call.cancel)
+        call = self._method.call(request, caller.metadata, timeout)
+        watch = DisconnectWatch(incoming.receive, incoming.connection, call.cancel)
         try:
-            response = await call
-            metadata = await call.initial_metadata()
-        except asyncio.CancelledError:
-            if watch.gone:
-                raise ClientGone from None
-            raise
-        except grpc.aio.AioRpcError:
+            response = await call.answer()
+        except CallFailed:
             if watch.gone:
                 raise ClientGone from None
             raise
         finally:
             watch.stop()
-        await send_answer(self._route, incoming, response, self._raw, metadata, call)
+            call.cancel()
+        await send_answer(self._route, incoming, response, self._raw, call.headers, call.trailers)
 
 
 def _take_key(request: Any, key: str) -> None:

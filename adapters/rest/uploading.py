@@ -1,19 +1,17 @@
 """Sends what a request body holds, as it comes, as the messages of a call."""
 
 import asyncio
-from typing import Any
-
-import grpc
 
 from adapters.rest.asgi import Receive
 from adapters.rest.failures import Failure
 from adapters.rest.message_sources import MessageSource
+from adapters.rest.upstream import CallOver, StreamCall
 
 
 class Upload:
     """A task beside the call. When the body is sent it goes on to watch whether the client leaves."""
 
-    def __init__(self, receive: Receive, call: Any, source: MessageSource, *, reports: bool) -> None:
+    def __init__(self, receive: Receive, call: StreamCall, source: MessageSource, *, reports: bool) -> None:
         """Start. With `reports`, a value that does not fit cancels the call; otherwise it ends the upload quietly."""
         self.gone = False
         self.failure: Failure | None = None
@@ -35,8 +33,8 @@ class Upload:
                 self.failure = failure
                 self._call.cancel()
                 return
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            pass  # the call is over; what it answered is read elsewhere
+        except CallOver:
+            pass  # what the call answered is read elsewhere
         if not self.gone and not self._call.done():
             await self._call.done_writing()
         while not self.gone:

@@ -139,6 +139,8 @@ BODIES: list[tuple[str, str, Any]] = [
     ),
     ("/part/path", '{"part":null}', {"part": {"name": "path", "kind": "ZERO", "number": "0"}}),
     ("/part/path", '{"text":"a"}', {"text": "a", "part": {"name": "path", "kind": "ZERO", "number": "0"}}),
+    ("/inner/path", '{"name":"body","number":"7"}', {"part": {"name": "path", "kind": "ZERO", "number": "7"}}),
+    ("/inner/path?part.name=query&part.number=8", "{}", {"part": {"name": "path", "kind": "ZERO", "number": "0"}}),
     # Null as a whole body, and nothing at all.
     ("/values", "null", REFUSED),
     ("/part", "null", REFUSED),
