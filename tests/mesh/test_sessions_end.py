@@ -14,6 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.callers import PASSWORD, Edge, Person, grpc_bearer
+from tests.support.mailbox import verify
+from tests.support.running_mesh import RunningMesh
 
 SOON_SECONDS = 5.0
 # At 20 ms a word it says on for more than a minute.
@@ -85,11 +87,12 @@ async def status(call: Any) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-async def last_line(edge: Edge, path: str, headers: dict[str, str]) -> str:
-    """Read a REST stream to its end and return its last line."""
+async def last_line(edge: Edge, path: str, headers: dict[str, str], begun: asyncio.Event) -> str:
+    """Read a REST stream to its end and return its last line; `begun` is set once it has begun."""
     line = ""
     async with edge.http.stream("GET", path, headers=headers) as response:
         assert response.status_code == 200
+        begun.set()
         async for one in response.aiter_lines():
             line = one or line
     return line
@@ -109,15 +112,18 @@ async def test_everything_ends_with_its_session(edge: Edge, admin: Person, stran
     ):
         call = followed(edge, run, person.metadata)
         await call.read()
-        lines = [asyncio.create_task(last_line(edge, f"{run}:stream", headers)) for headers in (person.headers, sse)]
-        watched = asyncio.create_task(last_line(edge, "/api/v1/auth/session:watch?maxSeconds=60", person.headers))
+        stream, watch = f"{run}:stream", "/api/v1/auth/session:watch?maxSeconds=60"
+        asked = [(stream, person.headers), (stream, sse), (watch, person.headers)]
+        begun = [asyncio.Event() for _ in asked]
+        lines = [asyncio.create_task(last_line(edge, *one, event)) for one, event in zip(asked, begun, strict=True)]
+        await asyncio.gather(*(event.wait() for event in begun))
         await reading.recv()
         await end(person, admin)
         async with asyncio.timeout(SOON_SECONDS):
             assert await closing(idle) == 3500
             assert await closing(reading) == 3500
             assert await status(call) is grpc.StatusCode.UNAUTHENTICATED
-            for line in await asyncio.gather(*lines, watched):
+            for line in await asyncio.gather(*lines):
                 assert '"code":16' in line.replace(" ", "")
         await bystander.send(json.dumps({"id": 9, "ping": {}}))
         assert json.loads(await bystander.recv()) == {"id": 9, "ping": {}}
@@ -132,7 +138,8 @@ async def test_another_session_of_the_same_person_goes_on(edge: Edge, ada: Perso
         assert json.loads(await first.recv()) == {"id": 9, "ping": {}}
 
 
-async def test_a_stream_of_an_api_key_ends_with_the_key(edge: Edge, ada: Person) -> None:
+async def test_a_stream_of_an_api_key_ends_with_the_key(mesh: RunningMesh, edge: Edge, ada: Person) -> None:
+    await verify(ada, mesh.home)
     made = await ada.post("/api/v1/api-keys", name="reader", scopes=["conversations.read"])
     key = str(made["secret"])
     call = followed(edge, await ada.say(await ada.open_conversation(), LONG), grpc_bearer(key))
