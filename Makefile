@@ -89,6 +89,10 @@ bench: .venv/dev.stamp ## Measure against the floors and print the ratios.
 faults: .venv/dev.stamp ## Kill, pause and empty a house's parts under load for minutes, and judge.
 	$(BIN)/python -m tests.faults
 
+.PHONY: mutants
+mutants: .venv/dev.stamp ## Put each fault of tests/mutants into a copy of the tree, and see that its tests notice.
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
 .PHONY: clean
 clean: ## Remove the installed environment; the data in .parley stays.
 	rm -rf .venv

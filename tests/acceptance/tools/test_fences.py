@@ -81,6 +81,16 @@ async def test_a_call_that_is_being_done_is_not_taken_over_before_its_lease_has_
     assert await _finished(house, held, _LATE) is not None
 
 
+@pytest.mark.parametrize("outcome", [_LATE, _FAILED, _UNKNOWN, _GIVEN_BACK])
+async def test_a_call_that_has_ended_stays_as_it_is(house: House, ann: Who, outcome: Outcome | None) -> None:
+    (call,) = await house.request(ann, await house.tool(ann, "/order"))
+    claim = await _claimed(house, call)
+    assert await _finished(house, claim, Outcome(CallState.SUCCEEDED, "once")) is not None
+    before = await _row(house, call)
+    assert await _finished(house, claim, outcome) is None
+    assert await _row(house, call) == before
+
+
 async def test_two_workers_never_hold_a_call_under_the_same_fence(house: House, ann: Who) -> None:
     (call,) = await house.request(ann, await house.tool(ann, "/order", idempotent=True))
     fences = []

@@ -189,6 +189,36 @@ def test_what_a_caller_lacks(level: int, caller: Caller, needed: str) -> None:
     assert missing(Access(level, frozenset({"admin", "owner"})), caller) == needed
 
 
+_A_ROLE = "the role admin or owner"
+_A_SERVICE = "the service bots or tools"
+
+
+@pytest.mark.parametrize(
+    ("access", "caller", "needed"),
+    [
+        (Access(access_pb2.LEVEL_ROLES, frozenset({"admin", "owner"})), Caller("u", roles=frozenset({"x"})), _A_ROLE),
+        (Access(access_pb2.LEVEL_SERVICE, services=frozenset({"bots", "tools"})), Caller(service="tools"), ""),
+        (Access(access_pb2.LEVEL_SERVICE, services=frozenset({"bots", "tools"})), Caller(service="x"), _A_SERVICE),
+    ],
+)
+def test_another_role_and_another_service_are_not_enough(access: Access, caller: Caller, needed: str) -> None:
+    assert missing(access, caller) == needed
+
+
+@pytest.mark.parametrize(
+    ("scope", "scopes", "needed"),
+    [
+        ("chat.read", {"chat.read"}, ""),
+        ("chat.read", {"chat.write"}, "an API key with the scope chat.read"),
+        ("chat.read", set(), "an API key with the scope chat.read"),
+        ("", {"chat.read"}, "a user's own token: it takes no API key"),
+    ],
+)
+def test_an_api_key_does_what_its_scopes_name(scope: str, scopes: set[str], needed: str) -> None:
+    key = Caller(user_id="u", api_key_id="k", scopes=frozenset(scopes))
+    assert missing(Access(access_pb2.LEVEL_SIGNED_IN, scope=scope), key) == needed
+
+
 @pytest.mark.parametrize(
     ("token", "method", "needed"),
     [

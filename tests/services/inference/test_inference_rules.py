@@ -11,7 +11,7 @@ from services.inference.rules import Message, estimate, fit, input_budget, most_
 
 
 def _messages(roles: str) -> list[Message]:
-    names = {"s": "system", "u": "user", "a": "assistant"}
+    names = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
     return [Message(names[role], "") for role in roles]
 
 
@@ -26,6 +26,8 @@ def _messages(roles: str) -> list[Message]:
         ("suauau", [1, 9, 1, 1, 1, 1], 6, [0, 3, 4, 5]),
         ("ususu", [1, 1, 9, 1, 1], 4, [1, 3, 4]),
         ("aaau", [1, 1, 1, 1], 3, [3]),
+        ("uauat", [1, 1, 1, 1, 1], 4, [2, 3, 4]),  # a result stays with its call, and that with its question
+        ("uauatat", [5, 5, 1, 1, 1, 1, 1], 6, [2, 3, 4, 5, 6]),
     ],
 )
 def test_the_oldest_go_first_and_a_user_begins(roles: str, counts: list[int], budget: int, kept: list[int]) -> None:
@@ -35,6 +37,8 @@ def test_the_oldest_go_first_and_a_user_begins(roles: str, counts: list[int], bu
 def test_what_always_stays_and_does_not_fit_is_refused_with_its_length() -> None:
     with pytest.raises(ContextLengthExceeded) as failure:
         fit(_messages("sauu"), [3, 1, 1, 8], 10)
+    with pytest.raises(ContextLengthExceeded):
+        fit(_messages("uauat"), [1, 1, 4, 4, 4], 10)
     assert failure.value.fields == {"tokens": "11", "limit": "10"}
 
 

@@ -19,6 +19,7 @@ from services.operations.errors import (
 from services.operations.rules import (
     DeadLetter,
     FailedMessage,
+    Firing,
     LetterState,
     MissedRuns,
     Schedule,
@@ -201,3 +202,6 @@ def test_a_daily_job_that_is_late_is_skipped() -> None:
 def test_what_is_not_due_does_nothing() -> None:
     assert firing(replace(SCHEDULE, next_at=NOW + MINUTE), NOW).due == ()
     assert firing(replace(SCHEDULE, next_at=None), NOW).due == ()
+    for policy in MissedRuns:
+        once = replace(SCHEDULE, cron="", once_at=NOW + MINUTE, next_at=NOW + MINUTE, missed_runs=policy)
+        assert firing(once, NOW) == Firing((), NOW + MINUTE), "a one-off that is still to come"

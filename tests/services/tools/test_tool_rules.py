@@ -18,6 +18,8 @@ from services.tools.rules import (
     Tool,
     after_a_crash,
     check_source,
+    lease_seconds,
+    pause,
     secret_name,
     updated,
 )
@@ -74,6 +76,12 @@ def test_a_call_whose_worker_is_gone_is_repeated_only_if_that_does_no_harm() -> 
     gone = after_a_crash(None, CALL)
     assert gone is not None
     assert gone.state is CallState.UNKNOWN
+
+
+def test_a_worker_is_given_up_only_after_every_try_and_every_pause() -> None:
+    for seconds, retries in ((1, 0), (30, 0), (30, 2), (120, 5)):
+        tries = seconds * (retries + 1) + sum(pause(number) for number in range(retries))
+        assert lease_seconds(replace(TOOL, timeout_seconds=seconds, retries=retries)) > tries + 5
 
 
 def test_an_owner_cannot_name_the_secret_of_another() -> None:
