@@ -12,7 +12,7 @@ from services.tools.ports import Skipped
 from services.tools.rules import HttpSource, Tool
 
 _OPERATIONS = f"{openapi.__name__}:{openapi.operations.__name__}"
-_LIMITS = Limits(cpu_seconds=6, seconds=30.0)
+_LIMITS = Limits(cpu_seconds=6, seconds=45.0)
 # The methods by which doing something twice does no more than doing it once (RFC 9110).
 _IDEMPOTENT = ("GET", "PUT", "DELETE")
 _SAFE = ("GET",)
