@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.rest.failures import ValueInvalid
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]')
 
 
 class Doubled(dict[str, Any]):

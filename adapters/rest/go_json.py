@@ -7,6 +7,8 @@ from adapters.rest.go_texts import quoted
 _SPACE = re.compile(r"[ \t\r\n]*")
 _HEX = "0123456789abcdefABCDEF"
 _EOF = "unexpected EOF"
+# Looking at each character takes more than a microsecond, and nobody else is served meanwhile.
+_MOST_BYTES = 131_072
 
 
 class _Found(Exception):
@@ -14,7 +16,12 @@ class _Found(Exception):
 
 
 def syntax_error(data: bytes) -> str:
-    """Return the error for the first JSON value of a text, or nothing when encoding/json finds none."""
+    """Return the error for the first JSON value of a text, or nothing when encoding/json finds none.
+
+    A long text is not looked at.
+    """
+    if len(data) > _MOST_BYTES:
+        return ""
     try:
         _Scanner(data.decode("utf-8", "replace")).value()
     except _Found as found:

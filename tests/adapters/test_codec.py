@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -215,3 +216,14 @@ def test_what_is_no_json(text: bytes) -> None:
 )
 def test_a_key_that_is_there_twice_is_shown_in_its_place(text: str, place: str) -> None:
     assert second_place(text) == (f"(line {place}): " if place else "")
+
+
+@pytest.mark.parametrize(
+    "start", [b'{"a":[' + b"1," * 2_000_000 + b"x", b'{"a":"' + b'\\"' * 2_000_000, b'[{"a":1},' * 500_000]
+)
+def test_a_long_malformed_text_is_refused_at_once(start: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(JsonInvalid, match="malformed"):
+        parse_json(start)
+    # Go's words for it would take five seconds, in which nobody else is served.
+    assert time.process_time() - began < 3
