@@ -22,7 +22,7 @@ from adapters.rest.http_protocol import HeadLimits, protocol_with
 from adapters.rest.listening import ListenInvalid, open_sockets
 from adapters.rest.rules import RuleInvalid
 from adapters.rest.settings import RestSettings
-from services.chassis import garbage
+from services.chassis import garbage, logs
 
 _GOODBYE_SECONDS = 1
 _MISTAKES = (DescriptorSetInvalid, RulesInvalid, RuleInvalid, BindingInvalid, ListenInvalid)
@@ -34,7 +34,7 @@ def run(given: Mapping[str, Any] | None = None) -> int:
     `given` goes before the settings of the environment. An operator's mistake is one line and the exit code 1.
     """
     setproctitle.setproctitle("parley: rest")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logs.configure_plain(logging.INFO)
     try:
         settings = RestSettings(**(given or {}))
         server = RestServer(settings)

@@ -10,6 +10,7 @@ import uvloop
 
 from adapters.websocket.server import WebSocketServer
 from adapters.websocket.settings import WebSocketSettings
+from services.chassis import logs
 
 
 def run() -> int:
@@ -20,7 +21,7 @@ def run() -> int:
         ValidationError: a setting is wrong.
     """
     setproctitle.setproctitle("parley: websocket")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logs.configure_plain(logging.INFO)
     # It reports every stranger that does not speak WebSocket, with a traceback.
     logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
     server = WebSocketServer(WebSocketSettings())

@@ -1,6 +1,7 @@
 """The folder of one Parley: where its data, logs, secrets and run-time state lie."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +43,18 @@ class Folders:
 
 
 def make_folders(home: Path) -> Folders:
-    """Create HOME and its folders where they are missing. Raises LaunchError when HOME cannot be written."""
+    """Create HOME and its folders where they are missing, for nobody else to read.
+
+    Raises LaunchError when HOME cannot be written.
+    """
     folders = Folders(home.expanduser().absolute())
     try:
         for folder in (folders.home, folders.run, folders.logs, folders.secrets):
             folder.mkdir(parents=True, exist_ok=True)
-        folders.secrets.chmod(0o700)
+            # One that an earlier version made, or the user, is shut too. PostgreSQL's group may pass through HOME.
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) & (0o710 if folder == folders.home else 0o700))
+        for log in folders.logs.iterdir():
+            log.chmod(0o600)
         for folder in (folders.home, folders.run, folders.logs):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied", str(folder))

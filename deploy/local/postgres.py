@@ -26,6 +26,12 @@ _SETTINGS = {
     # Without the io worker processes of version 18: memory, on one machine.
     "io_method": "sync",
     # What was accepted is never lost: fsync and synchronous_commit stay as they are, on.
+    # Statements that fail are told to who sent them; their values do not belong into the server's log.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     "log_timezone": "UTC",
     "timezone": "UTC",
 }

@@ -39,7 +39,10 @@ def _begin(binaries: Path, data: Path, user: str | None) -> Path | None:
     """Return an empty folder to make the data in; None when the data is there."""
     if user:
         _make_user(user)
-        for path in (data.parent, binaries):
+        # HOME is for its owner; the server's own group may pass through it.
+        os.chown(data.parent, -1, pwd.getpwnam(user).pw_gid)
+        data.parent.chmod(0o710)
+        for path in (data.parent.parent, binaries):
             _let_pass(path)
     if data.exists():
         return None

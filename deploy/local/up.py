@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import platform
 import signal
 import sys
@@ -46,6 +47,8 @@ def launch(planner: Planner, patience: Patience | None = None) -> int:
 
 def _run(settings: LocalSettings, planner: Planner, patience: Patience | None) -> int:
     setproctitle("parley: up")
+    # Whatever is made from here on, by the parts too, is for their user only.
+    os.umask(0o077)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fall
     try:

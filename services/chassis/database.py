@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from services.chassis import logs
+from services.chassis import logs, tracebacks
 from services.chassis.errors import StoreUnavailable
 
 # A statement that waits longer than this for a lock or a result is a fault, not patience.
@@ -64,6 +64,8 @@ class Database:
             pool_pre_ping=False,
             # Those used last are used next: their statements are prepared and planned, and most load needs but a few.
             pool_use_lifo=True,
+            # What users sent stays out of the texts of errors.
+            hide_parameters=True,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             connect_args={"server_settings": _SERVER_SETTINGS, "timeout": 10},
@@ -117,7 +119,7 @@ async def until_ready(engine: AsyncEngine, seconds: float = _START_SECONDS) -> N
             is_starting = getattr(error.orig, "sqlstate", "") in _AWAY
             if not is_starting or asyncio.get_running_loop().time() > deadline:
                 raise DatabaseRefused(f"PostgreSQL: {error.orig}") from error
-            _log.info("waiting for PostgreSQL", cause=str(error.orig))
+            _log.info("waiting for PostgreSQL", cause=tracebacks.told(error.orig or error))
         await asyncio.sleep(_LOOK_SECONDS)
 
 

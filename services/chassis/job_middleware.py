@@ -10,7 +10,7 @@ from dramatiq.middleware import Middleware, Retries
 from redis import Redis
 from redis.exceptions import RedisError
 
-from services.chassis import logs, metrics, tracing
+from services.chassis import logs, metrics, tracebacks, tracing
 
 MOST_BEGUN = 5
 """How often a job may be begun without an end. A supervisor may end the house when a worker dies once more."""
@@ -73,7 +73,7 @@ class DeadlyJobs(Middleware):
                 pipeline.expire(key, _COUNTED_SECONDS)
                 begun, _ = pipeline.execute()
         except RedisError as error:
-            _log.warning("a job is not counted", cause=repr(error))
+            _log.warning("a job is not counted", cause=tracebacks.told(error))
             return
         self._of_thread.counted = key
         if begun > MOST_BEGUN:

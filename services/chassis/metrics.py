@@ -21,7 +21,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from services.chassis import logs
+from services.chassis import logs, tracebacks
 
 _log = logs.get(__name__)
 _LOOK_SECONDS = 2.0
@@ -141,5 +141,5 @@ async def _looked_up(look: Look) -> Iterable[Figure]:
             return await look()
     except Exception as error:
         # A store is away: its figures are missing, the others are told.
-        _log.warning("figures cannot be looked up", cause=repr(error))
+        _log.warning("figures cannot be looked up", cause=tracebacks.told(error))
         return ()

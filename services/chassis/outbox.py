@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from services.chassis import logs, metrics, tracing
+from services.chassis import logs, metrics, tracebacks, tracing
 from services.chassis.database import Database
 from services.chassis.errors import Kind, ServiceError
 from services.chassis.identifiers import new_id
@@ -227,7 +227,9 @@ class Outbox:
                         pass
                 pause = _FIRST_PAUSE_SECONDS
             except Exception as error:
-                _log.warning("relay cannot go on", table=self._table.fullname, cause=repr(error), pause_seconds=pause)
+                _log.warning(
+                    "relay cannot go on", table=self._table.fullname, cause=tracebacks.told(error), pause_seconds=pause
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _MAX_PAUSE_SECONDS)
                 continue

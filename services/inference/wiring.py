@@ -6,7 +6,7 @@ from pathlib import Path
 
 from parley.inference.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
 
-from services.chassis import logs
+from services.chassis import logs, tracebacks
 from services.chassis.module import Module, Served
 from services.chassis.resources import Resources
 from services.chassis.secrets import SecretMissing, SecretStore
@@ -84,7 +84,7 @@ def best_local(models: tuple[LockedModel, ...], home: Path) -> str:
         except WeightsMissing:
             continue
         except WeightsNotGenuine as error:
-            _log.warning("weights are not used", model=model.id, cause=str(error))
+            _log.warning("weights are not used", model=model.id, cause=tracebacks.told(error))
             continue
         return model.id
     return models[-1].id

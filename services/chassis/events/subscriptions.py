@@ -13,7 +13,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import dramatiq
 from google.protobuf.message import DecodeError
 
-from services.chassis import logs, tracing
+from services.chassis import logs, tracebacks, tracing
 from services.chassis.errors import StoreUnavailable
 from services.chassis.events.bus import Handler
 from services.chassis.events.cloud_events import unpack
@@ -46,7 +46,7 @@ class Subscriptions:
         try:
             event = unpack(packed)
         except (DecodeError, ValueError) as error:
-            _log.error("event cannot be read", topic=topic, group=group, cause=repr(error))
+            _log.error("event cannot be read", topic=topic, group=group, cause=tracebacks.told(error))
             await self._leave(job_of_packed(packed, topic, group))
         else:
             await self.deal(event, topic, group)
@@ -93,7 +93,9 @@ class Subscriptions:
             try:
                 return await self._publisher.publish([job])
             except Exception as error:
-                _log.warning("failed event waits for the broker", cause=repr(error), pause_seconds=_AWAY_SECONDS)
+                _log.warning(
+                    "failed event waits for the broker", cause=tracebacks.told(error), pause_seconds=_AWAY_SECONDS
+                )
                 await asyncio.sleep(_AWAY_SECONDS)
 
 

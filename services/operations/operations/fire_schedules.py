@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.chassis import logs
+from services.chassis import logs, tracebacks
 from services.chassis.identifiers import new_id
 from services.operations.errors import ScheduleInvalid
 from services.operations.ports import Clock, Transaction, Transactions
@@ -61,7 +61,7 @@ def _decided(schedule: Schedule, now: datetime) -> Firing:
         return firing(schedule, now)
     except ScheduleInvalid as error:
         # Its time zone is not known here any more. It must not keep the others from firing.
-        _log.error("a schedule cannot go on", schedule_id=str(schedule.schedule_id), cause=str(error))
+        _log.error("a schedule cannot go on", schedule_id=str(schedule.schedule_id), cause=tracebacks.told(error))
         return Firing((), None)
 
 
