@@ -77,15 +77,13 @@ def test_no_text_of_an_exception_is_logged(fail: Callable[[], None], kept: None,
 
 
 def test_what_kind_of_error_it_was_is_told() -> None:
-    for fail, told in [
+    kinds: list[tuple[Callable[[], object], str]] = [
         (_sql, "sqlalchemy.exc.IntegrityError"),
         (_key, "KeyError"),
         (_hidden, "RuntimeError"),
-        (
-            Path("/nowhere/at").read_text,
-            "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/at'",
-        ),
-    ]:
+        (Path("/nowhere/at").read_text, "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/at'"),
+    ]
+    for fail, told in kinds:
         with pytest.raises(Exception) as raised:  # noqa: PT011 -- of any kind
             fail()
         assert tracebacks.told(raised.value) == told
