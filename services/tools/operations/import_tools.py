@@ -13,6 +13,8 @@ from services.tools.ports import CallFailed, Documents, Egress, McpServers, Skip
 from services.tools.rules import McpSource, SecretHeader, Tool, check_secret_headers, check_url
 from services.tools.rules.imports import names_for_models
 
+_MOST_TOOLS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class ImportTools:
@@ -70,6 +72,8 @@ class ImportTools:
         for name in names:
             if name not in found:
                 raise ServerUnusable(cause=f"it has no tool {name}")
+        if len(set(names) or found) > _MOST_TOOLS:
+            raise ServerUnusable(cause=f"it has {len(found)} tools, more than {_MOST_TOOLS}: name those that you want")
         called = names_for_models(found)
         wanted = [
             Tool(

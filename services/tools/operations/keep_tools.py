@@ -13,7 +13,7 @@ from services.chassis.pagination import PageTokens
 from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
 from services.tools.operations.send_secrets import SendSecrets
 from services.tools.ports import Egress, Schemas, Transactions
-from services.tools.rules import GrpcSource, Tool, check_secret_headers, check_source, updated
+from services.tools.rules import GrpcSource, Tool, check_secret_headers, check_source, server_of, updated
 from services.tools.rules.imports import joined
 
 
@@ -84,8 +84,10 @@ class KeepTools:
         for tool in tools:
             if isinstance(tool.source, GrpcSource):
                 await self.schemas.method(tool.source, who.owner)
+        # Several tools of one server lead to one place, whose name is looked up once.
+        for source, has_secrets in {(server_of(tool.source), bool(tool.secret_headers)) for tool in tools}:
+            await self.egress.check(source, has_secrets=has_secrets)
         for tool in tools:
-            await self.egress.check(tool.source, has_secrets=bool(tool.secret_headers))
             await self.secrets.check(who.owner, tool.secret_headers, tool.source)
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Tool], str]:

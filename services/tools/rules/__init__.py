@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from services.chassis.errors import InvalidFields
@@ -280,6 +281,18 @@ def check_secret_headers(headers: Iterable[SecretHeader], source: Source | None,
         wrong.append((field, f"the header {again} is there twice"))
     if wrong:
         raise InvalidFields(wrong)
+
+
+def server_of(source: Source) -> Source:
+    """Return a source that leads to the same server, and is the same for all that do."""
+    match source:
+        case HttpSource():
+            split = urlsplit(source.url)
+            return HttpSource("GET", f"{split.scheme}://{split.netloc}/")
+        case GrpcSource():
+            return GrpcSource(source.target, "", b"", source.plaintext)
+        case McpSource():
+            return replace(source, tool="")
 
 
 def path_arguments(url: str) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from mcp.server.mcpserver import MCPServer
 
 from services.chassis.errors import InvalidFields
 from services.chassis.identifiers import new_id
@@ -234,3 +235,17 @@ async def test_tools_of_an_mcp_server_are_registered(house: House, ann: Who) -> 
             await imports.mcp(ann, server, ["sunshine"], ())
     with pytest.raises(ServerUnusable, match="cannot be reached"):
         await imports.mcp(ann, server, [], ())
+
+
+async def test_an_mcp_server_of_too_many_tools_is_refused(house: House, ann: Who) -> None:
+    server = MCPServer("many")
+    for number in range(501):
+        server.add_tool(lambda: "done", name=f"tool{number}")
+    async with serving(server.streamable_http_app()) as port:
+        guard = EgressGuard([80, 443], [f"127.0.0.1:{port}"])
+        imports = replace(house.imports, servers=McpCaller(guard, 1_000_000, {}), egress=guard)
+        imports = replace(imports, tools=replace(house.tools, egress=guard))
+        source = McpSource(f"http://127.0.0.1:{port}/mcp", "", "")
+        with pytest.raises(ServerUnusable, match="501 tools"):
+            await imports.mcp(ann, source, [], ())
+        assert len(await imports.mcp(ann, source, ["tool500", "tool7"], ())) == 2
