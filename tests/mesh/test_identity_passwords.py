@@ -92,6 +92,18 @@ async def test_a_forgotten_password_is_set_anew_and_all_sessions_end(edge: Edge,
     refusal(await edge.http.post("/api/v1/auth/reset-password", json=body), 400, 3, reason="INVALID_CODE")
 
 
+async def test_a_disabled_user_sets_no_password(edge: Edge, ada: Person, admin: Person, mailbox: Mailbox) -> None:
+    email = ada.user["email"]
+    mailbox.code(email)
+    await edge.http.post("/api/v1/auth/forgot-password", json={"email": email})
+    code = mailbox.code(email, 2)
+    await admin.post(f"/api/v1/admin/users/{ada.id}:disable")
+    body = {"email": email, "code": code, "password": NEW}
+    refusal(await edge.http.post("/api/v1/auth/reset-password", json=body), 400, 3, reason="INVALID_CODE")
+    await admin.post(f"/api/v1/admin/users/{ada.id}:enable")
+    assert (await edge.person(email, PASSWORD)).id == ada.id
+
+
 async def test_a_password_that_anybody_would_try_is_refused(edge: Edge, ada: Person) -> None:
     shown = {"email": ada.user["email"], "code": "12345678", "password": "Password123"}
     refusal(await edge.http.post("/api/v1/auth/reset-password", json=shown), 400, 3, field="password")

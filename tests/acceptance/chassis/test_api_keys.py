@@ -102,6 +102,32 @@ async def test_a_key_that_expires_meanwhile_is_refused(verifier: ApiKeyVerifier,
         await verifier.verify(identity.key)
 
 
+async def test_an_answer_grows_old(
+    verifier: ApiKeyVerifier, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+
+    def after(seconds: float) -> None:
+        monkeypatch.setattr(time, "monotonic", lambda: began + seconds)
+
+    good, later_good = identity.key, new_key()
+    await verifier.verify(good)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(later_good)
+    # Nobody announces this: the answer of before is all that there is, for five seconds.
+    identity.key = later_good
+    after(3)
+    await verifier.verify(good)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(later_good)
+    assert len(identity.asked) == 2
+    after(8)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(good)
+    assert (await verifier.verify(later_good)).user_id == USER
+    assert len(identity.asked) == 4
+
+
 @pytest.mark.parametrize(
     "key",
     ["pk_", "pk_x", "pk_0123456789_short", new_key() + "x", new_key().upper(), "pk_" * 9999],

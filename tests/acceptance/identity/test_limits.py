@@ -1,17 +1,19 @@
 """Brute force ends: for each account and for each network address, over a real server and real Valkey."""
 
 from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 from uuid import uuid4
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from parley.identity.v1 import auth_service_pb2 as auth_pb
+from parley.identity.v1 import organization_service_pb2 as organization_pb
 from redis.asyncio import Redis
 
 from services.chassis.database import Database
 from services.chassis.interceptors.client_address import METADATA_KEY
-from tests.acceptance.identity.test_service import PASSWORD, Client, running
+from tests.acceptance.identity.test_service import PASSWORD, Client, bearer, running
 
 PER_ADDRESS, PER_ACCOUNT, PER_CLIENT = 6, 4, 5
 
@@ -68,6 +70,31 @@ async def test_one_address_tries_so_often_whomever_it_tries(client: Client) -> N
     assert ends == ["UNAUTHENTICATED"] * PER_ADDRESS + ["RESOURCE_EXHAUSTED"] * 2
     assert await guesser.forget("a@example.org") == "RESOURCE_EXHAUSTED"
     assert await Guesser(client).sign_in(somebody(), "guess") == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    "rpc", ["Register", "ForgotPassword", "ResetPassword", "ResendVerification", "VerifyEmail", "AcceptInvitation"]
+)
+async def test_one_address_tries_so_often_whatever_it_tries(client: Client, rpc: str) -> None:
+    guesser = Guesser(client)
+    for _ in range(PER_ADDRESS):
+        await guesser.sign_in(somebody(), "guess")
+    # Somebody who exists: what is refused is the address, before anything is looked at.
+    user = await client.register()
+    token = (await client.sign_in(user.email)).access_token
+    requests: dict[str, Any] = {
+        "Register": auth_pb.RegisterRequest(email=f"{somebody()}@a.org", username=somebody(), password=PASSWORD),
+        "ForgotPassword": auth_pb.ForgotPasswordRequest(email=user.email),
+        "ResetPassword": auth_pb.ResetPasswordRequest(email=user.email, code="12345678", password=f"{PASSWORD}!"),
+        "ResendVerification": auth_pb.ResendVerificationRequest(email=user.email),
+        "VerifyEmail": auth_pb.VerifyEmailRequest(email=user.email, code="12345678"),
+        "AcceptInvitation": organization_pb.AcceptInvitationRequest(token="guess"),
+    }
+    stub = client.organizations if rpc == "AcceptInvitation" else client.auth
+    metadata = (*guesser.metadata, *bearer(token))
+    assert await guesser.ended(getattr(stub, rpc)(requests[rpc], metadata=metadata)) == "RESOURCE_EXHAUSTED"
+    elsewhere = (*Guesser(client).metadata, *bearer(token))
+    assert await guesser.ended(getattr(stub, rpc)(requests[rpc], metadata=elsewhere)) != "RESOURCE_EXHAUSTED"
 
 
 async def test_an_account_is_tried_so_often_from_wherever(client: Client) -> None:

@@ -20,6 +20,7 @@ from parley.identity.v1 import auth_service_pb2 as auth_pb
 from parley.identity.v1 import auth_service_pb2_grpc as auth_grpc
 from parley.identity.v1 import discovery_service_pb2 as discovery_pb
 from parley.identity.v1 import discovery_service_pb2_grpc as discovery_grpc
+from parley.identity.v1 import organization_service_pb2_grpc as organization_grpc
 from parley.identity.v1 import user_pb2
 from parley.identity.v1 import user_service_pb2 as user_pb
 from parley.identity.v1 import user_service_pb2_grpc as user_grpc
@@ -53,6 +54,7 @@ class Client:
     auth: "auth_grpc.AuthServiceAsyncStub"
     users: "user_grpc.UserServiceAsyncStub"
     discovery: "discovery_grpc.DiscoveryServiceAsyncStub"
+    organizations: "organization_grpc.OrganizationServiceAsyncStub"
 
     async def register(self) -> user_pb2.User:
         """Have a new user register, from a network address of their own: attempts are counted by it."""
@@ -107,6 +109,7 @@ async def running(database: Database, valkey: Redis, home: Path, **limits: int) 
                 auth_grpc.AuthServiceStub(channel),
                 user_grpc.UserServiceStub(channel),
                 discovery_grpc.DiscoveryServiceStub(channel),
+                organization_grpc.OrganizationServiceStub(channel),
             )
             published = (await client.discovery.GetJsonWebKeySet(discovery_pb.GetJsonWebKeySetRequest())).data
             yield client
@@ -145,6 +148,25 @@ async def test_the_road_of_a_session(client: Client) -> None:
     for access_token in (first.access_token, second.access_token):
         assert (await failure(client.me(access_token)))[0] == "UNAUTHENTICATED"
     assert (await failure(client.refresh(second.refresh_token)))[1] == "INVALID_REFRESH_TOKEN"
+
+
+async def test_the_lifetimes_of_the_settings_hold(
+    database: Database, valkey: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lifetimes = {"ACCESS_TOKEN_SECONDS": 77, "REFRESH_TOKEN_SECONDS": 1234}
+    async with running(database, valkey, tmp_path_factory.mktemp("home"), **lifetimes) as client:
+        user = await client.register()
+        first = await client.sign_in(user.username)
+        second = await client.refresh(first.refresh_token)
+        for pair in (first, second):
+            claims = jwt.decode(pair.access_token, options={"verify_signature": False})
+            assert (pair.expires_in, claims["exp"] - claims["iat"]) == (77, 77)
+        request = auth_pb.ListSessionsRequest()
+        (session,) = (await client.auth.ListSessions(request, metadata=bearer(second.access_token))).sessions
+        assert session.expire_time.seconds - session.last_use_time.seconds == 1234
+        await client.logout(second.access_token)
+        # For as long as one of its access tokens could be good, and not for ever.
+        assert 77 <= await valkey.ttl(f"revoked-session:{claims['sid']}") <= 77 + 60
 
 
 async def test_logout_ends_one_session_at_once(client: Client) -> None:

@@ -145,6 +145,9 @@ _FORGERIES = {
     "a service's token of another house": _hmac("another secret, which is long enough", **_service_claims()),
     "a service's token without an end": _hmac(_SECRET, **_service_claims(exp=None)),
     "a service's token that has expired": _hmac(_SECRET, **_service_claims(exp=int(time.time()) - 60)),
+    # The leeway for clocks that differ is five seconds.
+    "expired a moment ago": token(exp=int(time.time()) - 7),
+    "a service's token that has expired a moment ago": _hmac(_SECRET, **_service_claims(exp=int(time.time()) - 7)),
     "a token beyond 8 KiB": token(padding="x" * 8192),
 }
 
@@ -206,10 +209,12 @@ async def test_nobody_is_let_in_when_the_issuer_was_never_there(valkey: Redis) -
             await verifier.verify(token())
 
 
+@pytest.mark.parametrize("whose", ["a user's", "a service's"])
 async def test_a_token_that_was_good_is_refused_once_it_has_expired(
-    verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+    verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
-    good = token(exp=int(time.time()) + 1)
+    soon = int(time.time()) + 1
+    good = token(exp=soon) if whose == "a user's" else _hmac(_SECRET, **_service_claims(exp=soon))
     await verifier.verify(good)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 7)
