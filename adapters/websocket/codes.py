@@ -94,3 +94,8 @@ def token_expired() -> Refusal:
 def too_many_requests() -> Refusal:
     """Return the refusal of a call while too many are under way."""
     return Refusal(111, "too many requests", temporary=True)
+
+
+def too_large(limit: int) -> Refusal:
+    """Return the refusal of a request that takes more bytes than its RPC allows, with gRPC's code for it."""
+    return Refusal(8, f"the request is larger than {limit} bytes")

@@ -1,6 +1,6 @@
 """Reads what clients send: JSON commands of the Centrifuge client protocol, one a line, several in a frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -38,6 +38,8 @@ class Command:
     id: int
     kind: str
     params: dict[str, Any]
+    size: int = field(default=0, compare=False)
+    """How many bytes it took."""
 
     @property
     def is_pong(self) -> bool:
@@ -97,7 +99,7 @@ def _read(line: str | bytes) -> Command:
         raise FrameInvalid(f"{kind} is no object")
     if not number and kind != "send":
         raise FrameInvalid(f"{kind} has no id")
-    return Command(number, kind, fields[kind])
+    return Command(number, kind, fields[kind], len(line.encode()) if isinstance(line, str) else len(line))
 
 
 def _number(value: Any, name: str, highest: int) -> int:

@@ -180,6 +180,8 @@ class Connection:
         if before is None or before.session_id != token.session_id:
             self._watch_session()
         self._watch.token_shown(token)
+        # Strangers have no use for large frames.
+        self._socket.protocol.max_message_size = self._settings.max_frame_bytes
         result = {"client": self.client_id, "version": "parley", "expires": True, "ttl": token.ttl(time.time())}
         if command.kind == "connect":
             result |= {"ping": self._settings.ping_seconds, "pong": True}
@@ -226,6 +228,7 @@ class Connection:
         if len(self._calls) >= self._settings.max_calls:
             raise too_many_requests()
         method, data = command.text("method"), command.params.get("data")
+        self._upstream.check(method, command.size)
         answer = partial(self._answer_call, command.id, method, data)
         task = self._start(partial(self._answered, command.id, answer))
         self._calls.add(task)

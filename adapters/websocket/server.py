@@ -16,6 +16,7 @@ from services.chassis.mesh_tls import mesh_channel
 
 _log = logging.getLogger(__name__)
 _MESSAGE_BYTES = 11 * 1024 * 1024
+_FIRST_FRAME_BYTES = 64 * 1024
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -66,8 +67,8 @@ class WebSocketServer:
                 host.strip("[]"),
                 int(port),
                 process_request=Handshake(settings.origins, settings.environment),
-                max_size=settings.max_frame_bytes,
-                max_queue=4,
+                max_size=min(_FIRST_FRAME_BYTES, settings.max_frame_bytes),
+                max_queue=1,
                 # Of every client a compressor would cost more memory than all the rest, and words are short.
                 compression=None,
                 # The protocol has pings of its own, which browsers can see.

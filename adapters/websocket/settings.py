@@ -56,8 +56,9 @@ class WebSocketSettings(BaseSettings):
     """How long a full queue may make no progress before its client is taken for too slow."""
     call_seconds: float = 60
     """The deadline of an RPC that a client calls."""
-    max_frame_bytes: int = 64 * 1024
-    """The largest frame from a client; a larger one closes the connection with 1009."""
+    max_frame_bytes: int = 4 * 1024 * 1024 + 64 * 1024
+    """The largest frame from a client that has shown a token, room for the largest request of the contract with every
+    character escaped; a larger one closes the connection with 1009. Before the token it is 64 KiB."""
     max_queue_messages: int = 256
     """How many messages may wait for a client."""
     max_queue_bytes: int = 1024 * 1024

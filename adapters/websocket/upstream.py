@@ -9,13 +9,21 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from parley.access.v1 import access_pb2
 
-from adapters.rest.annotations import access_rule, http_bindings
+from adapters.rest.annotations import access_rule, http_bindings, max_request_bytes
 from adapters.rest.codec import Codec
 from adapters.rest.descriptors import DescriptorSet, message_class
 from adapters.rest.dialect import PARLEY
 from adapters.rest.failures import ValueInvalid
 from adapters.rest.scalars import ToJson
-from adapters.websocket.codes import EXPIRED, INVALID_TOKEN, Disconnected, Refusal, internal, method_not_found
+from adapters.websocket.codes import (
+    EXPIRED,
+    INVALID_TOKEN,
+    Disconnected,
+    Refusal,
+    internal,
+    method_not_found,
+    too_large,
+)
 from adapters.websocket.tokens import Token
 
 Metadata = tuple[tuple[str, str], ...]
@@ -43,7 +51,7 @@ class Upstream:
             for method in descriptors.methods()
             if not method.client_streaming
         }
-        self._open = {name for name, method in self._methods.items() if _is_open(method)}
+        self._open = {name: max_request_bytes(method) for name, method in self._methods.items() if _is_open(method)}
         self._stubs = {name: _stub(channel, name, method) for name, method in self._methods.items()}
         run_event = self._methods[STREAM_RUN].output_type
         self.event_to_json: ToJson = self._codec.encoder(run_event)
@@ -65,14 +73,20 @@ class Upstream:
             raise internal() from None
         return str(answer.user.id)
 
-    async def call(self, name: str, data: Any, token: Token, headers: Mapping[str, str]) -> Any:
-        """Call a unary RPC by its full name, with JSON and for JSON.
-
-        Raises:
-            Refusal: there is no such RPC for users, the JSON does not fit it, or it failed: then with its gRPC code.
-        """
+    def check(self, name: str, size: int) -> None:
+        """Raise Refusal when there is no such RPC for users, or a request to it may not have so many bytes."""
         if name not in self._open:
             raise method_not_found()
+        limit = self._open[name]
+        if limit is not None and size > limit:
+            raise too_large(limit)
+
+    async def call(self, name: str, data: Any, token: Token, headers: Mapping[str, str]) -> Any:
+        """Call a unary RPC that was checked, with JSON and for JSON.
+
+        Raises:
+            Refusal: the JSON does not fit it, or it failed: then with its gRPC code.
+        """
         method = self._methods[name]
         request = message_class(method.input_type)()
         try:

@@ -6,6 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adapters.rest.app import build_app
+from adapters.rest.asgi import Message
 from adapters.rest.settings import RestSettings
 from tests.adapters.conftest import Face, running_adapter
 from tests.adapters.trial import Trial
@@ -142,6 +144,33 @@ async def test_an_idle_event_stream_starts_by_itself(face: Face, trial: Trial) -
     assert head.startswith(b"HTTP/1.1 200")
     writer.close()
     await asyncio.wait_for(trial.cancelled.wait(), 1)
+
+
+async def test_a_stream_that_cannot_be_sent_on_is_cancelled(trial_set: Path, upstream: str, trial: Trial) -> None:
+    settings = RestSettings(upstream=upstream, descriptor_set=trial_set)
+    app = build_app(settings)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await trial.waiting.wait()
+            raise OSError("the connection is gone")
+
+    scope: dict[str, object] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/v1/ticks",
+        "raw_path": b"/v1/ticks",
+    }
+    scope |= {"query_string": b"count=1&hang=true", "headers": [], "client": None, "server": None, "scheme": "http"}
+    async with app.router.lifespan_context(app), asyncio.timeout(10):
+        with pytest.raises(OSError, match=r"gone|broke off"):
+            await app(scope, receive, send)
+        await trial.cancelled.wait()
 
 
 async def test_a_shutdown_ends_open_streams(trial_set: Path, upstream: str) -> None:

@@ -111,6 +111,19 @@ async def test_preflight_of_a_local_page_passes(edge: httpx.AsyncClient) -> None
     assert "access-control-allow-origin" not in refused.headers
 
 
+async def test_no_page_may_send_credentials(edge: httpx.AsyncClient, signed_in: dict[str, str]) -> None:
+    origin = {"origin": "http://localhost:5173"}
+    asked = origin | {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+    answers = [
+        await edge.options("/api/v1/users/me", headers=asked),
+        await edge.get("/api/v1/users/me", headers=origin | signed_in),
+        await edge.get("/api/v1/users/me", headers=origin),
+    ]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == origin["origin"]
+        assert "access-control-allow-credentials" not in answer.headers
+
+
 async def test_a_local_page_may_read_a_refusal(edge: httpx.AsyncClient) -> None:
     response = await edge.get("/api/v1/users/me", headers={"origin": "http://127.0.0.1:3000"})
     assert response.status_code == 401

@@ -12,7 +12,9 @@ import pytest
 from centrifuge import CentrifugeError, Client, ReplyError, SubscriptionState  # type: ignore[import-untyped]
 from centrifuge.contexts import DisconnectedContext, PublicationContext, SubscribedContext, UnsubscribedContext  # type: ignore[import-untyped]
 from centrifuge.handlers import ClientEventHandler, SubscriptionEventHandler  # type: ignore[import-untyped]
-from websockets.asyncio.client import connect
+from parley.conversations.v1.message_service_pb2 import SendMessageRequest
+from parley.conversations.v1.message_service_pb2_grpc import MessageServiceStub
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.callers import PASSWORD, Edge, Event, Person
 from tests.support.polling import until
@@ -163,6 +165,22 @@ async def test_after_a_lost_connection_the_rest_comes_once(edge: Edge, ada: Pers
     assert [context.recovered for context in reader.subscribed] == [False, True, True]
 
 
+async def test_the_position_in_another_run_counts_for_nothing(edge: Edge, ada: Person) -> None:
+    conversation = await ada.open_conversation()
+    first, second = [await ada.say(conversation, TEN_WORDS) for _ in range(2)]
+    shown = await ada.hear(second)
+    async with opened_with(edge, ada.token) as socket:
+        channel = "run:" + second.removeprefix("/api/v1/chat/conversations/").replace("/runs/", "/")
+        position = {"recover": True, "epoch": first.rpartition("/")[2], "offset": 5}
+        await socket.send(json.dumps({"id": 2, "subscribe": {"channel": channel, **position}}))
+        pushes: list[Any] = []
+        while len(pushes) <= len(shown):
+            pushes += [json.loads(line) for line in str(await socket.recv()).splitlines()]
+    assert pushes[0]["subscribe"]["recovered"] is False
+    offsets = [push["push"]["pub"]["offset"] for push in pushes[1:] if "pub" in push.get("push", {})]
+    assert offsets == [event.sequence for event in shown]
+
+
 async def test_a_run_that_has_ended_is_told_from_its_first_event(edge: Edge, ada: Person) -> None:
     run = await ada.say(await ada.open_conversation(), "short")
     shown = await ada.hear(run)
@@ -264,3 +282,53 @@ async def test_services_see_where_the_client_of_a_socket_is(edge: Edge, ada: Per
             assert "accessToken" in json.loads(await opened.recv())["rpc"]["data"]
     listed = (await ada.get("/api/v1/auth/sessions"))["sessions"]
     assert {session["address"] for session in listed} == {"127.0.0.1", "127.0.0.7", "127.0.0.8"}
+
+
+def escaped(text: str) -> str:
+    """Return the text as JSON in which every character is escaped."""
+    units = text.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+LARGEST = {"vietnamese": "\u1ed9" * 10_922, "ascii": "a" * 32_768, "emoji": "\U0001f600" * 8_192}
+
+
+@pytest.mark.parametrize("text", LARGEST.values(), ids=LARGEST)
+async def test_the_largest_message_passes_on_every_interface(edge: Edge, ada: Person, text: str) -> None:
+    conversation = await ada.open_conversation()
+    conversation_id = conversation.rpartition("/")[2]
+    headers = {"content-type": "application/json"}
+    async with opened_with(edge, ada.token) as socket:
+        for said, status, code in ((text, 200, None), (text + "aaa", 400, 3)):
+            call = f'{{"id":2,"rpc":{{"method":"{SEND}","data":{{"conversationId":"{conversation_id}","text":"'
+            await socket.send(call + escaped(said) + '"}}}')
+            reply = json.loads(await socket.recv())
+            assert reply.get("error", {}).get("code") == code, reply
+            body = '{"text":"' + escaped(said) + '"}'
+            assert (
+                await ada.ask("POST", f"{conversation}/messages", content=body, headers=headers)
+            ).status_code == status
+            request = SendMessageRequest(conversation_id=conversation_id, text=said)
+            sent = MessageServiceStub(edge.channel).SendMessage(request, metadata=ada.metadata)
+            assert (await sent.code()).value[0] == (code or 0)
+
+
+async def test_too_large_a_request_is_refused_and_the_socket_goes_on(edge: Edge, ada: Person) -> None:
+    async with opened_with(edge, ada.token) as socket:
+        for size, code in ((1024 * 1024, 8), (4 * 1024 * 1024, 8)):
+            call = {"method": SEND, "data": {"conversationId": NOWHERE, "text": "x" * size}}
+            await socket.send(json.dumps({"id": 2, "rpc": call}))
+            error = json.loads(await socket.recv())["error"]
+            assert (error["code"], error["message"]) == (code, "the request is larger than 1048576 bytes")
+        await socket.send("x" * (5 * 1024 * 1024))
+        await socket.wait_closed()
+        assert socket.close_code == 1009
+        assert socket.close_reason
+
+
+@asynccontextmanager
+async def opened_with(edge: Edge, token: str) -> AsyncIterator[ClientConnection]:
+    async with connect(address(edge), proxy=None) as socket, asyncio.timeout(30):
+        await socket.send(json.dumps({"id": 1, "connect": {"token": token}}))
+        assert "connect" in json.loads(await socket.recv())
+        yield socket
