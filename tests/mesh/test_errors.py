@@ -9,7 +9,8 @@ from tests.support.callers import Edge, Person, refusal
 
 CONVERSATIONS = "/api/v1/chat/conversations"
 UNKNOWN_ID = "0198b6d4-0000-7000-8000-000000000000"
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 @pytest.mark.parametrize(
@@ -148,16 +149,17 @@ async def test_an_unknown_path_without_a_token(edge: Edge) -> None:
     refusal(await edge.http.get("/api/v1/nothing"), 401, 16)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/auth/login", CONVERSATIONS])
+@pytest.mark.parametrize(("path", "limit"), [("/api/v1/auth/login", 64 * KIB), (CONVERSATIONS, MIB)])
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_10_mib(ada: Person, path: str, chunked: bool) -> None:
+async def test_a_body_over_the_limit_of_its_rpc(ada: Person, path: str, limit: int, chunked: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(11):
-            yield b" " * MIB
+        for _ in range(16):
+            yield b" " * (limit // 16)
+        yield b" "
 
-    content = chunks() if chunked else b" " * (10 * MIB + 1)
+    content = chunks() if chunked else b" " * (limit + 1)
     refusal(await ada.ask("POST", path, content=content), 413, 8)
-    response = await ada.ask("POST", CONVERSATIONS, content=b'{"title": "long"}' + b" " * (10 * MIB - 100))
+    response = await ada.ask("POST", CONVERSATIONS, content=b'{"title": "long"}' + b" " * (MIB - 100))
     assert (response.status_code, response.json()["title"]) == (200, "long")
 
 
