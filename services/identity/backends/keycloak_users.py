@@ -22,6 +22,8 @@ from services.identity.rules.identifiers import (
 from services.identity.rules.users import PROFILE_DEFAULTS, ROLE_USER, NewUser, User, UserQuery, composed
 
 _CHUNK = 100
+# With attributes Keycloak takes a field of the profile that is missing for one to be emptied.
+_OF_PROFILE = ("username", "email", "lastName")
 _SKELETON = "username_skeleton"
 
 
@@ -103,7 +105,8 @@ class KeycloakUsers:
         def change(shown: Json) -> Json:
             attributes = shown.get("attributes", {}) | attributes_of(changes)
             name = attributes.get("display_name", [""])[0]
-            return shown | {"attributes": attributes, "firstName": first_name(name)}
+            kept = {name: shown[name] for name in _OF_PROFILE if name in shown}
+            return kept | {"attributes": attributes, "firstName": first_name(name)}
 
         return await self._change(user_id, change)
 
@@ -129,7 +132,7 @@ class KeycloakUsers:
 
     async def verify_email(self, user_id: UUID) -> User | None:
         """See the port."""
-        return await self._change(user_id, lambda shown: shown | {"emailVerified": True})
+        return await self._change(user_id, lambda _: {"emailVerified": True})
 
     async def forget_other_logins(self, user_id: UUID) -> None:
         """See the port."""
@@ -142,7 +145,7 @@ class KeycloakUsers:
 
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """See the port."""
-        return await self._change(user_id, lambda shown: shown | {"enabled": is_active})
+        return await self._change(user_id, lambda _: {"enabled": is_active})
 
     async def grant_role(self, user_id: UUID, role: str) -> User | None:
         """See the port."""
@@ -195,6 +198,7 @@ class KeycloakUsers:
         shown: Any = await self.realm.get(f"users/{user_id}")
         if shown is None:
             return None
+        # Only what is changed: what was read may be outdated, and would undo what others have changed since.
         answer = await self.realm.put(f"users/{user_id}", change(shown))
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
