@@ -10,7 +10,7 @@ from adapters.rest.failures import ValueInvalid
 from adapters.rest.fields import is_map
 from adapters.rest.query import field_named
 
-_PARTS = re.compile(r"\[[^\]]*\]|[^.\[]+")
+_PARTS = re.compile(r"\[[^\]]*(?:\]|$)|[^.\[]+")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{\[]|[^ \t\r\n{}\[\],:]+')
 _NAMES = "double float int32 int64 uint32 uint64 sint32 sint64 fixed32 fixed64 sfixed32 sfixed64 bool string bytes enum"

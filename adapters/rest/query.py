@@ -13,7 +13,6 @@ from adapters.rest.fields import is_map, map_fields, message_of
 from adapters.rest.text_values import Put, put_text
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
-_MAP_KEY = re.compile(r"(.*)\[(.*)\]")
 
 _KEEPING = "surrogateescape"
 
@@ -57,8 +56,7 @@ class QueryBinder:
             Failure: a value does not fit its field; the message and the details name it.
         """
         for key, texts in values.items():
-            match = _MAP_KEY.fullmatch(key) if key.endswith("]") else None
-            path, items = (match[1], [match[2], *texts]) if match else (key, texts)
+            path, items = _with_map_key(key, texts)
             try:
                 self._put(message, path.split("."), items)
             except ValueInvalid as error:
@@ -92,6 +90,15 @@ class QueryBinder:
     def _is_covered(self, walked: list[FieldDescriptor]) -> bool:
         names = tuple(field.name for field in walked)
         return any(names[:length] in self._covered for length in range(1, len(names) + 1))
+
+
+def _with_map_key(key: str, texts: list[str]) -> tuple[str, list[str]]:
+    """Return the path of `path[key]`, and the key before the texts; a key of another form is a path."""
+    path, bracket, inner = key[:-1].rpartition("[")
+    # Go's expression for it takes no line feeds.
+    if not bracket or not key.endswith("]") or "\n" in key:
+        return key, texts
+    return path, [inner, *texts]
 
 
 def _shown(name: str) -> str:

@@ -153,6 +153,18 @@ class VariableInvalid(BotsError):
         return (("variables", f"{self.fields['variable']} must be of type {self.fields['type']}"),)
 
 
+class RenderedTooLong(BotsError):
+    """A prompt with the values in its places is longer than may be."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "RENDERED_TOO_LONG"
+    template = "variables: the prompt would have more than {most} characters with these values"
+
+    @property
+    def violations(self) -> tuple[tuple[str, str], ...]:
+        return (("variables", f"the prompt would have more than {self.fields['most']} characters with these values"),)
+
+
 class ApplicationDisabled(BotsError):
     """Nobody is answered in the application for now."""
 

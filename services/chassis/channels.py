@@ -14,6 +14,7 @@ from services.chassis.mesh_tls import mesh_channel
 
 DEFAULT_DEADLINE_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 11 * 1024 * 1024
+MAX_METADATA_BYTES = 256 * 1024
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

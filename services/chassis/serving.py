@@ -14,7 +14,7 @@ from services.chassis import garbage, logs, metrics
 from services.chassis.api_keys import PREFIX, ApiKeyVerifier
 from services.chassis.caller import Caller
 from services.chassis.certificates import CertificateFolder
-from services.chassis.channels import MAX_MESSAGE_BYTES
+from services.chassis.channels import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
 from services.chassis.interceptors.call import InterceptorChain
 from services.chassis.interceptors.chain import interceptors
 from services.chassis.key_sets import RemoteKeySet
@@ -33,6 +33,9 @@ _DRAIN_SECONDS = 5.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # What Envoy lets through, which the REST adapter doubles: gRPC's own limit, 8 KiB, would refuse it by chance.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
     # Of 64 KiB that are compressed come 11 MiB: nobody may make us hold more than was sent.
     ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.so_reuseport", 0),  # a port that is in use is an error, not a silent share

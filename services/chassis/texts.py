@@ -4,6 +4,8 @@ import re
 
 from parley.validation.v1 import validation_pb2
 
+from services.chassis.storable_text import REPLACEMENT, storable
+
 ONE_LINE = validation_pb2.TEXT_UNSPECIFIED
 """The kind of a name, an id or a header."""
 
@@ -18,6 +20,11 @@ _FORBIDDEN = {
     validation_pb2.TEXT_LINES: re.compile(f"[{_CONTROLS}{_SURROGATES}]"),
     validation_pb2.TEXT_VERBATIM: re.compile(f"[\x00{_SURROGATES}]"),
 }
+
+
+def cleaned(text: str) -> str:
+    """Return lines of a stranger with U+FFFD for each character that TEXT_LINES does not allow."""
+    return _FORBIDDEN[validation_pb2.TEXT_LINES].sub(REPLACEMENT, storable(text))
 
 
 def problem_of(text: str, kind: "validation_pb2.Text.ValueType" = ONE_LINE) -> str | None:

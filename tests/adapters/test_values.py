@@ -1,6 +1,7 @@
 """Values in paths, queries, forms and bodies, as Go's grpc-gateway v2.31 reads them: each line is what it answered."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,14 @@ def check(found: int, text: str, expected: Any) -> None:
 async def test_a_value_of_a_url(values: Face, target: str, expected: Any) -> None:
     found, _, text = await ask(values.port, f"GET {target}", (), "")
     check(found, text, expected)
+
+
+async def test_a_long_key_is_read_in_time_of_its_length(values: Face) -> None:
+    began = time.process_time()
+    for key in ("[" * 30_000 + "%0A]", "texts" + "[" * 30_000, "]" * 30_000):
+        await ask(values.port, f"GET /values?{key}=1", (), "")
+    await ask(values.port, "POST /values", (), json.dumps({"texts": {"[" * 100_000: 5}}))
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(("body", "expected"), FORMS)

@@ -172,6 +172,23 @@ async def test_every_answer_has_a_request_id(ada: Person, edge: Edge) -> None:
         assert response.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("length", [4_000, 7_168, 20_000, 55_000])
+async def test_a_long_token_is_no_token(edge: Edge, ada: Person, length: int) -> None:
+    headers = {"authorization": "Bearer pk_" + "a" * length}
+    # gRPC refuses metadata between its two limits by chance.
+    for _ in range(3):
+        refusal(await edge.http.get("/api/v1/auth/me", headers=headers), 401, 16)
+    passed = await ada.ask("GET", "/api/v1/auth/me", headers={"cookie": "a=" + "b" * length})
+    assert passed.status_code == 200, passed.text
+
+
+async def test_many_headers_pass_or_are_refused(ada: Person) -> None:
+    for count in (60, 85, 90, 150):
+        extra = {f"grpc-metadata-x{number}": "a" for number in range(count)}
+        response = await ada.ask("GET", "/api/v1/auth/me", headers=extra)
+        assert response.status_code == (431 if count > 90 else 200), (count, response.text)
+
+
 async def test_headers_that_are_too_large(edge: Edge) -> None:
     response: httpx.Response = await edge.http.get("/api/v1/auth/me", headers={"x-long": "x" * 100_000})
     refusal(response, 431, 3)

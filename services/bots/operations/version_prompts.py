@@ -1,5 +1,6 @@
 """Add versions to prompts, compare and render them, and move labels between them."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -78,14 +79,16 @@ class VersionPrompts:
         """Return how two versions differ. Raises VersionNotFound."""
         async with self.transactions.read() as tx:
             await owned_prompt(tx, who, prompt_id)
-            return difference(await _version(tx, prompt_id, old), await _version(tx, prompt_id, new))
+            before, after = await _version(tx, prompt_id, old), await _version(tx, prompt_id, new)
+        # Of two long texts it takes a while.
+        return await asyncio.to_thread(difference, before, after)
 
     async def render(self, who: Who, prompt_id: UUID, number: int, values: Mapping[str, str]) -> tuple[str, int]:
         """Return what a model would be told by a version, the newest one for 0, and the version's number.
 
         Raises:
             VersionNotFound: there is no such version.
-            VariableMissing, VariableUnknown, VariableInvalid: the values do not fit its variables.
+            VariableMissing, VariableUnknown, VariableInvalid, RenderedTooLong: the values do not fit its variables.
         """
         async with self.transactions.read() as tx:
             prompt = await owned_prompt(tx, who, prompt_id)

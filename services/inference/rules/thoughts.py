@@ -5,7 +5,7 @@ import re
 _OPENING = ("<think>", "<thinking>")
 _CLOSING = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _OPEN = re.compile(r"(?<!`)<think(?:ing)?>", re.IGNORECASE)
-_LEFT_OVER = re.compile(r".*(?<!`)</think(?:ing)?>\s*", re.IGNORECASE | re.DOTALL)
+_LEFT_OVER = re.compile(r"(?<!`)</think(?:ing)?>\s*", re.IGNORECASE)
 _LONGEST_TAG = len("</thinking>")
 
 
@@ -83,7 +83,7 @@ def without_thoughts(text: str) -> str:
     if "</think" not in text.lower():
         return text
     reader = WithoutThoughts()
-    return _LEFT_OVER.sub("", reader.feed(text) + reader.end())
+    return _LEFT_OVER.split(reader.feed(text) + reader.end())[-1]
 
 
 def _beginning_of_tag(text: str) -> int:

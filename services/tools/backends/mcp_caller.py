@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from services.chassis.strict_json import JsonRefused, write_json
+from services.chassis.texts import cleaned
 from services.tools.backends.egress_guard import EgressGuard
 from services.tools.backends.guarded_http import AnswerEncoded, AnswerTooLarge, guarded_client
 from services.tools.backends.mcp_answers import answer_of, storable
@@ -58,7 +59,7 @@ class McpCaller:
                         hints = tool.annotations
                         read_only = bool(hints and hints.read_only_hint)
                         idempotent = read_only or bool(hints and hints.idempotent_hint)
-                        schema, described = _written(tool.input_schema), storable(tool.description or "")
+                        schema, described = _written(tool.input_schema), cleaned(tool.description or "")
                         found.append((storable(tool.name), described, schema, idempotent, read_only))
                     cursor = page.next_cursor
                     if cursor is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.chassis.identifiers import new_id
 from services.chassis.sandbox.running import LimitExceeded, Limits, Refused, Sandbox
+from services.chassis.texts import cleaned
 from services.tools.backends.foreign import openapi
 from services.tools.errors import DocumentInvalid
 from services.tools.ports import Skipped
@@ -50,7 +51,7 @@ def _tool(found: dict[str, Any]) -> Tool:
     return Tool(
         tool_id=new_id(),
         name=found["name"],
-        description=found["description"],
+        description=cleaned(found["description"]),
         arguments_schema=found["schema"],
         source=source,
         idempotent=source.method in _IDEMPOTENT,

@@ -1,6 +1,7 @@
 """What prompts decide: which texts are taken, how they are rendered and compared, how labels move."""
 
 import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from services.bots.errors import (
     BotsError,
     NothingToRollBack,
+    RenderedTooLong,
     TemplateInvalid,
     VariableInvalid,
     VariableMissing,
@@ -173,3 +175,20 @@ def test_a_label_goes_back_step_by_step() -> None:
     assert label.version == 1
     with pytest.raises(NothingToRollBack):
         rolled_back(label, NOW)
+
+
+@pytest.mark.parametrize("text", ["\\" * 100_000, "\\" * 99_991 + "{{city}}", "{{" + " " * 99_998, "{{a" * 33_000])
+def test_a_long_text_is_read_in_time_of_its_length(text: str) -> None:
+    began = time.process_time()
+    check_template(text, [CITY])
+    render(text, [CITY], {"city": "x"})
+    assert time.process_time() - began < 5
+
+
+def test_a_prompt_does_not_grow_without_a_limit() -> None:
+    assert len(render("{{city}}" * 100, [CITY], {"city": "x" * 9_992})) == 999_200
+    with pytest.raises(RenderedTooLong):
+        render("{{city}}" * 12_500, [CITY], {"city": "x" * 10_000})
+    with pytest.raises(RenderedTooLong):
+        render("{{city}}" * 12_500, [Variable("city", default="x" * 10_000)], {})
+    assert render(r"\{{city}}" * 11_000, [CITY], {"city": "x" * 10_000}) == "{{city}}" * 11_000

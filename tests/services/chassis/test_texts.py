@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parley.validation.v1 import validation_pb2
 
-from services.chassis.texts import ONE_LINE, problem_of
+from services.chassis.texts import ONE_LINE, cleaned, problem_of
 
 _LINES, _VERBATIM = validation_pb2.TEXT_LINES, validation_pb2.TEXT_VERBATIM
 _KINDS = (ONE_LINE, _LINES, _VERBATIM)
@@ -41,6 +41,12 @@ def test_no_control_character_is_in_a_text_that_users_send(character: str) -> No
     assert problem_of(character)
     assert problem_of(character, _LINES)
     assert bool(problem_of(character, _VERBATIM)) == (character == "\0")
+
+
+@given(st.text())
+def test_a_cleaned_text_is_one_that_users_may_send(text: str) -> None:
+    assert problem_of(cleaned(text), _LINES) is None
+    assert cleaned(text) == text or problem_of(text, _LINES)
 
 
 @given(st.characters(categories=["Cs"]))

@@ -1,5 +1,6 @@
 """Answers come in pieces that are cut anywhere: what is read of them does not depend on where."""
 
+import time
 import json
 from collections.abc import AsyncIterator
 
@@ -125,6 +126,14 @@ def test_thoughts_are_left_out_wherever_they_are_cut(words: list[str], size: int
 def test_a_thought_that_the_prompt_opened_is_left_out_of_history() -> None:
     assert without_thoughts("plan</think>\nblue") == "blue"
     assert without_thoughts("the tag `</think>` closes it") == "the tag `</think>` closes it"
+    assert without_thoughts("a</think> b </thinking>\n\nc</think") == "c</think"
+
+
+@pytest.mark.parametrize("text", ["</think " * 50_000, "`</think>" * 50_000, "</think>" + " " * 400_000])
+def test_a_long_answer_is_searched_in_time_of_its_length(text: str) -> None:
+    began = time.process_time()
+    without_thoughts(text)
+    assert time.process_time() - began < 5
 
 
 @given(st.lists(st.tuples(st.sampled_from(["weather", "order"]), st.integers(0, 9)), min_size=1, max_size=4), _CUTS)

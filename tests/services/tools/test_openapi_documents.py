@@ -261,6 +261,11 @@ async def test_names_in_any_script_become_names_for_models() -> None:
     assert tool.name == "get_users_search"
 
 
+async def test_a_description_has_no_control_characters() -> None:
+    tools, _ = await read(document({"/a": {"get": {"description": "Rings\a the \x9b31mbell.\r\n\tTwice."}}}))
+    assert [tool.description for tool in tools] == ["Rings\ufffd the \ufffd31mbell.\r\n\tTwice."]
+
+
 async def test_servers_are_those_of_the_operation() -> None:
     varied = {
         "url": "https://{region}.pets.example/{v}",
@@ -280,6 +285,10 @@ CANNOT: dict[str, tuple[dict[str, Any], str]] = {
     "deep": ({"parameters": [{"name": "f", "in": "query", "style": "deepObject"}]}, "deepObject"),
     "many": ({"parameters": [{"name": "f", "in": "query", "explode": False, "schema": {"type": "array"}}]}, "exploded"),
     "cookie": ({"parameters": [{"name": "f", "in": "cookie", "required": True}]}, "cookie"),
+    "nameless": ({"parameters": [{"in": "query", "schema": {}}]}, "without a name"),
+    "empty": ({"parameters": [{"name": "", "in": "query", "schema": {}}]}, "without a name"),
+    "bell": ({"parameters": [{"name": "a\a", "in": "query", "schema": {}}]}, "cannot be printed"),
+    "long": ({"parameters": [{"name": "n" * 101, "in": "query", "schema": {}}]}, "100 characters"),
     "outward": (body({"$ref": "other.yaml#/a"}), "leads out of the document"),
     "nowhere": (body(to("Nobody")), "leads nowhere"),
     "kind": (body({"type": "object", "properties": {"a": {"type": "objekt"}}}), "objekt"),

@@ -96,6 +96,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: whose tools these are cannot be told now. Try again.
     Sample: {"reason": "TOOLS_UNAVAILABLE", "domain": "bots.parley", "metadata": {}}
     """
+    ERROR_REASON_RENDERED_TOO_LONG: _ErrorReason.ValueType  # 19
+    """INVALID_ARGUMENT: with these values the prompt would be longer than 1000000 characters.
+    Sample: {"reason": "RENDERED_TOO_LONG", "domain": "bots.parley", "metadata": {"most": "1000000"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why an RPC of this package failed: the `reason` of its google.rpc.ErrorInfo, without the prefix `ERROR_REASON_`.
@@ -175,5 +179,9 @@ Sample: {"reason": "TOOL_NOT_FOUND", "domain": "bots.parley", "metadata": {"tool
 ERROR_REASON_TOOLS_UNAVAILABLE: ErrorReason.ValueType  # 18
 """UNAVAILABLE: whose tools these are cannot be told now. Try again.
 Sample: {"reason": "TOOLS_UNAVAILABLE", "domain": "bots.parley", "metadata": {}}
+"""
+ERROR_REASON_RENDERED_TOO_LONG: ErrorReason.ValueType  # 19
+"""INVALID_ARGUMENT: with these values the prompt would be longer than 1000000 characters.
+Sample: {"reason": "RENDERED_TOO_LONG", "domain": "bots.parley", "metadata": {"most": "1000000"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

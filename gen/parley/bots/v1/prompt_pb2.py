@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from parley.validation.v1 import validation_pb2 as parley_dot_validation_dot_v1_dot_validation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/bots/v1/prompt.proto\x12\x0eparley.bots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xbd\x01\n\x08Variable\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xd2\xf3\x18\x1a\x10@\"\x16[A-Za-z_][A-Za-z0-9_]*\x12*\n\x04type\x18\x02 \x01(\x0e\x32\x1c.parley.bots.v1.VariableType\x12%\n\rdefault_value\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\x90NH\x01H\x00\x88\x01\x01\x12\x1e\n\x0b\x64\x65scription\x18\x04 \x01(\tB\t\xd2\xf3\x18\x05\x10\xf4\x03H\x01\x42\x10\n\x0e_default_value\"\xd2\x01\n\x06Prompt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\xd0\x0fH\x01\x12\x16\n\x0elatest_version\x18\x04 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbf\x01\n\rPromptVersion\x12\x11\n\tprompt_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12+\n\tvariables\x18\x04 \x03(\x0b\x32\x18.parley.bots.v1.Variable\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x11\n\tauthor_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x0bPromptLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x97\x01\n\x0cVariableType\x12\x1d\n\x19VARIABLE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14VARIABLE_TYPE_STRING\x10\x01\x12\x19\n\x15VARIABLE_TYPE_INTEGER\x10\x02\x12\x18\n\x14VARIABLE_TYPE_NUMBER\x10\x03\x12\x19\n\x15VARIABLE_TYPE_BOOLEAN\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/bots/v1/prompt.proto\x12\x0eparley.bots.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%parley/validation/v1/validation.proto\"\xc1\x01\n\x08Variable\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xd2\xf3\x18\x1a\x10@\"\x16[A-Za-z_][A-Za-z0-9_]*\x12*\n\x04type\x18\x02 \x01(\x0e\x32\x1c.parley.bots.v1.VariableType\x12%\n\rdefault_value\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\x90NH\x01H\x00\x88\x01\x01\x12\x1e\n\x0b\x64\x65scription\x18\x04 \x01(\tB\t\xd2\xf3\x18\x05\x10\xf4\x03H\x01\x42\x10\n\x0e_default_value\"\xd2\x01\n\x06Prompt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x04name\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x64\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xd2\xf3\x18\x05\x10\xd0\x0fH\x01\x12\x16\n\x0elatest_version\x18\x04 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbf\x01\n\rPromptVersion\x12\x11\n\tprompt_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12+\n\tvariables\x18\x04 \x03(\x0b\x32\x18.parley.bots.v1.Variable\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x11\n\tauthor_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x0bPromptLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x97\x01\n\x0cVariableType\x12\x1d\n\x19VARIABLE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14VARIABLE_TYPE_STRING\x10\x01\x12\x19\n\x15VARIABLE_TYPE_INTEGER\x10\x02\x12\x18\n\x14VARIABLE_TYPE_NUMBER\x10\x03\x12\x19\n\x15VARIABLE_TYPE_BOOLEAN\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.bots.v1.prompt_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VARIABLE'].fields_by_name['name']._loaded_options = None
-  _globals['_VARIABLE'].fields_by_name['name']._serialized_options = b'\322\363\030\032\020@\"\026[A-Za-z_][A-Za-z0-9_]*'
+  _globals['_VARIABLE'].fields_by_name['name']._serialized_options = b'\342A\001\002\322\363\030\032\020@\"\026[A-Za-z_][A-Za-z0-9_]*'
   _globals['_VARIABLE'].fields_by_name['default_value']._loaded_options = None
   _globals['_VARIABLE'].fields_by_name['default_value']._serialized_options = b'\322\363\030\005\020\220NH\001'
   _globals['_VARIABLE'].fields_by_name['description']._loaded_options = None
@@ -43,14 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROMPT'].fields_by_name['name']._serialized_options = b'\322\363\030\002\020d'
   _globals['_PROMPT'].fields_by_name['description']._loaded_options = None
   _globals['_PROMPT'].fields_by_name['description']._serialized_options = b'\322\363\030\005\020\320\017H\001'
-  _globals['_VARIABLETYPE']._serialized_start=828
-  _globals['_VARIABLETYPE']._serialized_end=979
-  _globals['_VARIABLE']._serialized_start=120
-  _globals['_VARIABLE']._serialized_end=309
-  _globals['_PROMPT']._serialized_start=312
-  _globals['_PROMPT']._serialized_end=522
-  _globals['_PROMPTVERSION']._serialized_start=525
-  _globals['_PROMPTVERSION']._serialized_end=716
-  _globals['_PROMPTLABEL']._serialized_start=718
-  _globals['_PROMPTLABEL']._serialized_end=825
+  _globals['_VARIABLETYPE']._serialized_start=865
+  _globals['_VARIABLETYPE']._serialized_end=1016
+  _globals['_VARIABLE']._serialized_start=153
+  _globals['_VARIABLE']._serialized_end=346
+  _globals['_PROMPT']._serialized_start=349
+  _globals['_PROMPT']._serialized_end=559
+  _globals['_PROMPTVERSION']._serialized_start=562
+  _globals['_PROMPTVERSION']._serialized_end=753
+  _globals['_PROMPTLABEL']._serialized_start=755
+  _globals['_PROMPTLABEL']._serialized_end=862
 # @@protoc_insertion_point(module_scope)

@@ -16,6 +16,8 @@ from services.tools.rules.requests import OURS
 
 _WITHOUT_BODY = ("get", "delete")
 _MOST_PARAMETERS = 100
+# As the contract of HttpSource has it.
+_MOST_NAME = 100
 _FORM = "application/x-www-form-urlencoded"
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json|\*/\*|application/\*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
@@ -47,7 +49,7 @@ def arguments_of(document: Json, method: str, item: Json, operation: Json, budge
     given: dict[tuple[str, str], Json] = {}
     for one in (*(item.get("parameters") or ()), *(operation.get("parameters") or ())):
         parameter = resolved(document, one)
-        given[str(parameter.get("in")), str(parameter.get("name"))] = parameter
+        given[str(parameter.get("in")), _name_of(parameter)] = parameter
     if len(given) > _MOST_PARAMETERS:
         raise CannotExpress(f"it has more than {_MOST_PARAMETERS} parameters")
     for (place, name), parameter in given.items():
@@ -59,6 +61,17 @@ def arguments_of(document: Json, method: str, item: Json, operation: Json, budge
     if translation.definitions:
         found.schema["$defs"] = translation.definitions
     return found
+
+
+def _name_of(parameter: Json) -> str:
+    name = parameter.get("name")
+    if not isinstance(name, str) or not name:
+        raise CannotExpress("it has a parameter without a name")
+    if len(name) > _MOST_NAME or not name.isprintable():
+        raise CannotExpress(
+            f"the name of the parameter {name[:100]!a} is longer than {_MOST_NAME} characters, or cannot be printed"
+        )
+    return name
 
 
 def _add_parameter(found: Arguments, translation: Translation, place: str, name: str, parameter: Json) -> None:
