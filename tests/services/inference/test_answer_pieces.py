@@ -1,7 +1,7 @@
 """Answers come in pieces that are cut anywhere: what is read of them does not depend on where."""
 
-import time
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
