@@ -85,6 +85,10 @@ lock: .venv/dev.stamp ## Pin the dependencies of pyproject.toml anew, with hashe
 bench: .venv/dev.stamp ## Measure against the floors and print the ratios.
 	$(BIN)/python -m tests.benchmarks
 
+.PHONY: test-long
+test-long: .venv/dev.stamp ## What takes minutes or a quiet machine: latency beside an attacker.
+	$(BIN)/pytest -q -s tests/long
+
 .PHONY: faults
 faults: .venv/dev.stamp ## Kill, pause and empty a house's parts under load for minutes, and judge.
 	$(BIN)/python -m tests.faults

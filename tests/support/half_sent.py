@@ -1,7 +1,11 @@
-"""A client that begins large requests and never ends them, over HTTP/2 and HTTP/1.1."""
+"""A client that begins large requests and never ends them, over HTTP/2 and HTTP/1.1.
+
+`python -m tests.support.half_sent HOST:PORT grpc|rest|http1` does so until it is killed.
+"""
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -139,3 +143,19 @@ async def _until_quiet() -> AsyncIterator[_Deadline]:
 def ways(requests: Iterable[HalfSent]) -> list[tuple[HalfSent, bool]]:
     """Return each request over HTTP/2, and those that are not gRPC over HTTP/1.1 (True) too."""
     return [(one, is_h1) for one in requests for is_h1 in (False, True) if not (is_h1 and one.is_grpc)]
+
+
+async def _go_on(address: str, kind: str) -> None:
+    host, _, port = address.rpartition(":")
+    path = "/parley.identity.v1.AuthService/Login" if kind == "grpc" else "/api/v1/auth/login"
+    request = HalfSent(path, is_grpc=kind == "grpc", is_chunked=True)
+    opened = held_open_h1 if kind == "http1" else held_open_h2
+    while True:
+        async with opened(host, int(port), request):
+            sys.stdout.write("holding\n")
+            sys.stdout.flush()
+            await asyncio.sleep(_QUIET_SECONDS)
+
+
+if __name__ == "__main__":
+    asyncio.run(_go_on(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,1 @@
+"""What takes minutes or a quiet machine: `make test-long`."""
