@@ -45,6 +45,7 @@ NO_PONG = Disconnect(3012, "no pong")
 INVALID_TOKEN = Disconnect(3500, "invalid token")
 BAD_REQUEST = Disconnect(3501, "bad request")
 STALE = Disconnect(3502, "stale")
+CONNECTION_LIMIT = Disconnect(3504, "connection limit")
 
 RUN_ENDED = Unsubscribe(2000, "the run has ended")
 NO_LONGER_PERMITTED = Unsubscribe(2001, "permission denied")

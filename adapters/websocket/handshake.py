@@ -49,6 +49,12 @@ class Handshake:
         return len(hosts) == 1 and origin.lower() in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}")
 
 
+def client_address(socket: ServerConnection) -> str:
+    """Return where the client is, as the edge saw it; without an edge, where the socket comes from."""
+    told = socket.request.headers.get_all(_CLIENT_ADDRESS) if socket.request is not None else []
+    return told[0] if told else str((socket.remote_address or ("",))[0])
+
+
 def forwarded(socket: ServerConnection) -> dict[str, str]:
     """Return the metadata that tells services where the client is and what it is, as the edge saw it."""
     headers = socket.request.headers if socket.request is not None else Headers()

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
+from collections.abc import Iterator
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from adapters.rest.descriptors import read_descriptor_set
+from adapters.websocket.codes import CONNECTION_LIMIT
 from adapters.websocket.connection import Connection
-from adapters.websocket.handshake import Handshake
+from adapters.websocket.handshake import Handshake, client_address
 from adapters.websocket.settings import WebSocketSettings
 from adapters.websocket.upstream import Upstream
 from services.chassis.mesh_tls import mesh_channel
@@ -44,6 +47,7 @@ class WebSocketServer:
         self._settings = settings
         self._descriptors = read_descriptor_set(settings.descriptor_set)
         self._connections: set[Connection] = set()
+        self._of_address: Counter[str] = Counter()
         self.port = 0
         """The port on which it listens, once it does."""
 
@@ -55,12 +59,16 @@ class WebSocketServer:
             upstream = Upstream(channel, self._descriptors, settings.call_seconds)
 
             async def handle(socket: ServerConnection) -> None:
-                connection = Connection(socket, upstream, settings)
-                self._connections.add(connection)
-                try:
-                    await connection.serve()
-                finally:
-                    self._connections.discard(connection)
+                with self._counted(client_address(socket)) as is_one_too_many:
+                    if is_one_too_many:
+                        await socket.close(*CONNECTION_LIMIT)
+                        return
+                    connection = Connection(socket, upstream, settings)
+                    self._connections.add(connection)
+                    try:
+                        await connection.serve()
+                    finally:
+                        self._connections.discard(connection)
 
             server = await serve(
                 handle,
@@ -82,6 +90,16 @@ class WebSocketServer:
                 started.set()
             await stop.wait()
             await self._drain(server)
+
+    @contextlib.contextmanager
+    def _counted(self, address: str) -> Iterator[bool]:
+        self._of_address[address] += 1
+        try:
+            yield self._of_address[address] > self._settings.max_sockets_per_address
+        finally:
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
 
     async def _drain(self, server: Server) -> None:
         server.close(close_connections=False)

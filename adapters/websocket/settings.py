@@ -65,6 +65,8 @@ class WebSocketSettings(BaseSettings):
     """How many bytes may wait for a client; one message alone may be larger."""
     max_subscriptions: int = 128
     """How many channels a connection may be subscribed to at once."""
+    max_sockets_per_address: int = 1000
+    """How many sockets may be open from one address of a client; one more is closed with 3504."""
     max_calls: int = 64
     """How many RPCs of a connection may be under way at once."""
     drain_seconds: float = 10

@@ -121,6 +121,28 @@ async def test_a_socket_that_says_nothing_is_closed() -> None:
         assert await closed(socket) == (3502, "stale")
 
 
+async def test_an_address_has_so_many_sockets_at_most() -> None:
+    def seen_at(address: str) -> dict[str, str]:
+        return {"x-envoy-external-address": address}
+
+    async with running(max_sockets_per_address=2) as port:
+        first, second = [await opened(port, additional_headers=seen_at("192.0.2.1")) for _ in range(2)]
+        async with opened(port, additional_headers=seen_at("192.0.2.1")) as third:
+            assert await closed(third) == (3504, "connection limit")
+        async with opened(port, additional_headers=seen_at("192.0.2.2")):
+            pass
+        await first.close()
+        code = 3504
+        async with asyncio.timeout(5):
+            while code == 3504:  # the server learns a little later that the first has left
+                async with opened(port, additional_headers=seen_at("192.0.2.1")) as fourth:
+                    with suppress(ConnectionClosed):
+                        await fourth.send("nonsense")
+                    code, _ = await closed(fourth)
+        assert code == 3501
+        await second.close()
+
+
 async def test_on_the_way_down_clients_are_asked_to_come_back() -> None:
     async with running() as port:
         sockets = [await opened(port) for _ in range(20)]
