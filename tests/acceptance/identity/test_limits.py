@@ -1,6 +1,7 @@
 """Brute force ends: for each account and for each network address, over a real server and real Valkey."""
 
 from collections.abc import AsyncIterator, Awaitable
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from redis.asyncio import Redis
 
 from services.chassis.database import Database
 from services.chassis.interceptors.client_address import METADATA_KEY
+from services.identity.backends.valkey_attempts import ValkeyAttempts
+from services.identity.ports.accounts import Limit
 from tests.acceptance.identity.test_service import PASSWORD, Client, bearer, running
 
 PER_ADDRESS, PER_ACCOUNT, PER_CLIENT = 6, 4, 5
@@ -123,6 +126,16 @@ async def test_the_right_password_begins_the_count_anew(client: Client) -> None:
         for _ in range(PER_ACCOUNT - 1):
             assert await Guesser(client).sign_in(user.email, "guess") == "UNAUTHENTICATED"
         assert await Guesser(client).sign_in(user.email, PASSWORD) == "OK"
+
+
+async def test_a_further_try_does_not_make_the_wait_longer(valkey: Redis) -> None:
+    attempts, bucket = ValkeyAttempts(valkey), f"account:{somebody()}"
+    assert await attempts.add(bucket, Limit(2, 600)) == 0
+    (key,) = [key async for key in valkey.scan_iter(f"*{sha256(bucket.encode()).hexdigest()}")]
+    await valkey.pexpire(key, 60_000)
+    assert await attempts.add(bucket, Limit(2, 600)) == 0
+    for _ in range(3):
+        assert 0 < await attempts.add(bucket, Limit(2, 600)) <= 60
 
 
 async def test_a_network_of_addresses_counts_as_one(client: Client) -> None:

@@ -1,7 +1,8 @@
 """What happens around every RPC, in all four call shapes, on a real grpc.aio server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Sized
+from functools import partial
 from uuid import UUID
 
 import grpc
@@ -16,6 +17,7 @@ from services.chassis.interceptors.authorization import missing
 from services.chassis.method_options import Access
 from services.chassis.remote_errors import reason_of
 from tests.services.chassis.trial import SERVICE, SHAPES, Trial, running_trial
+from tests.support.callers import eventually
 
 _shapes = pytest.mark.parametrize("shape", SHAPES)
 
@@ -67,6 +69,8 @@ async def test_an_expected_failure_has_its_status_and_exactly_one_error_info(tri
 async def test_an_unexpected_failure_tells_nothing_but_the_request_id(trial: Trial, shape: str) -> None:
     with capture_logs() as logs:
         error = await trial.failure(shape, "bug", metadata=(("x-request-id", "r-1"),))
+        # The line of the call is written after its answer was sent.
+        await eventually(partial(_logged, logs, 2), seconds=30, what="the line of the call")
     assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error, request id r-1")
     assert dict(_info(error).metadata) == {"request_id": "r-1"}
     assert "secret" not in repr(error)
@@ -74,6 +78,10 @@ async def test_an_unexpected_failure_tells_nothing_but_the_request_id(trial: Tri
     assert [entry["event"] for entry in logs] == ["rpc failed", "rpc"]
     assert logs[0]["exc_info"]
     assert logs[1]["code"] == "INTERNAL"
+
+
+async def _logged(logs: Sized, count: int) -> bool:
+    return len(logs) >= count
 
 
 async def test_a_stream_may_fail_half_way(trial: Trial) -> None:
