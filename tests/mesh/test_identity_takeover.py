@@ -7,7 +7,7 @@ import pytest
 from tests.support.callers import PASSWORD, Edge, refusal
 from tests.support.mailbox import Mailbox, verify
 from tests.support.polling import until
-from tests.support.running_mesh import RunningMesh
+from tests.support.running_mesh import ADMIN_EMAIL, ADMIN_PASSWORD, RunningMesh
 
 AUTH = "/api/v1/auth"
 NEW = "staple battery correct"
@@ -23,6 +23,8 @@ async def test_a_code_for_one_address_opens_no_account_of_another(edge: Edge, ma
     name = f"victim-{uuid4().hex[:10]}"
     victim = await edge.register(username=name, email=f"{name}@fass.test")
     attacker = await edge.register(username=f"{name}-x", email=f"{name}@fa\u00df.test")
+    shown = {"email": f"{name}@FA\u00df.test", "code": mailbox.code(f"{name}@xn--fa-hia.test")}
+    assert (await edge.http.post(f"{AUTH}/verify-email", json=shown)).status_code == 200
     await edge.http.post(f"{AUTH}/forgot-password", json={"email": f"{name}@fa\u00df.test"})
     code = mailbox.code(f"{name}@xn--fa-hia.test", 2)
     body = {"email": f"{name}@fass.test", "code": code, "password": NEW}
@@ -87,10 +89,14 @@ async def test_an_address_is_one_count_of_mails_however_it_is_spelled(edge: Edge
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
 
 
-async def test_who_proves_the_address_takes_the_account_of_who_registered_it(edge: Edge, mailbox: Mailbox) -> None:
+async def test_who_proves_the_address_gets_it_and_nothing_of_who_registered_it(
+    edge: Edge, mailbox: Mailbox, mesh: RunningMesh
+) -> None:
     email = f"victim-{uuid4().hex[:10]}@x.test"
     squatter = await edge.register(email=email)
+    mailbox.wait_for(email)
     made = await squatter.post("/api/v1/organizations", name=f"Trap {uuid4().hex}")
+    conversation = await squatter.open_conversation()
     # The owner of the address registers too, hears that it is taken, and finds a code in the mail.
     wanted = {"email": email.upper(), "username": f"owner-{uuid4().hex[:8]}", "password": NEW}
     refusal(await edge.http.post(f"{AUTH}/register", json=wanted), 409, 6, reason="EMAIL_TAKEN")
@@ -103,9 +109,46 @@ async def test_who_proves_the_address_takes_the_account_of_who_registered_it(edg
         response = await edge.http.post(f"{AUTH}/login", json={"login": login, "password": PASSWORD})
         refusal(response, 401, 16, reason="INVALID_CREDENTIALS")
     owner = await edge.person(email, NEW)
+    assert owner.id != squatter.id
     assert owner.user["emailVerified"]
+    assert owner.user["username"].startswith("victim-")
     assert owner.user["organizationId"] == ""
+    refusal(await owner.ask("GET", conversation), 404, 5)
+    assert (await owner.get("/api/v1/chat/conversations"))["conversations"] == []
+    admin = await edge.person(ADMIN_EMAIL, ADMIN_PASSWORD)
+    left = await admin.get(f"/api/v1/users/{squatter.id}")
+    assert (left["email"], left["isActive"]) == ("", False)
+    # Even an administrator who enables the old user by mistake lets nobody in.
+    await admin.post(f"/api/v1/admin/users/{squatter.id}:enable")
+    for login in (email, squatter.user["username"]):
+        response = await edge.http.post(f"{AUTH}/login", json={"login": login, "password": PASSWORD})
+        refusal(response, 401, 16, reason="INVALID_CREDENTIALS")
     refusal(await owner.ask("GET", f"/api/v1/organizations/{made['id']}"), 404, 5, reason="ORGANIZATION_NOT_FOUND")
+
+
+async def test_who_proves_the_address_chooses_a_username(edge: Edge, mailbox: Mailbox) -> None:
+    email = f"victim-{uuid4().hex[:10]}@x.test"
+    squatter, other = await edge.register(email=email), await edge.register()
+    name = squatter.user["username"]
+    mailbox.wait_for(email)
+    for number, (wanted, status) in enumerate(((other.user["username"], 409), (name, 200)), start=2):
+        await edge.http.post(f"{AUTH}/forgot-password", json={"email": email})
+        body = {"email": email, "code": mailbox.code(email, number), "password": NEW, "username": wanted}
+        assert (await edge.http.post(f"{AUTH}/reset-password", json=body)).status_code == status
+    owner = await edge.person(name, NEW)
+    assert (owner.user["email"], owner.user["username"]) == (email, name)
+    assert owner.id != squatter.id
+
+
+async def test_a_mail_to_an_unproven_address_says_who_registered(edge: Edge, mailbox: Mailbox) -> None:
+    email, name = f"victim-{uuid4().hex[:10]}@x.test", f"www.{uuid4().hex}.com"
+    await edge.register(email=email, username=name)
+    await edge.http.post(f"{AUTH}/forgot-password", json={"email": email})
+    mailbox.wait_for(email, 2)
+    for text in mailbox.texts(email):
+        said = " ".join(text.split())
+        assert f"under the username “{name.replace('.', ' ')}”" in said
+        assert name not in said
 
 
 async def test_a_proven_address_is_not_offered_to_who_registers_it(

@@ -1,7 +1,7 @@
 """The users of the built-in directory: PostgreSQL and argon2id."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.chassis.identifiers import new_id
@@ -80,8 +80,16 @@ class BuiltinUsers:
         async with self.transactions.begin() as transaction:
             return await transaction.users.change(user_id, {"email_verified": True}, self.clock())
 
-    async def forget_other_logins(self, user_id: UUID) -> None:
-        """See the port. There is none here."""
+    async def replace_unverified(self, user_id: UUID, new: NewUser) -> User:
+        """See the port."""
+        made = new_user(new_id(), new.email, new.username, new.display_name, self.clock(), new.roles)
+        user = replace(made, email_verified=True)
+        password_hash = await self.hasher.hash(composed(new.password))
+        async with self.transactions.begin() as transaction:
+            if not await transaction.users.release(user_id, self.clock()):
+                raise UserNotFound(user_id=user_id)
+            await transaction.users.add(user, password_hash)
+        return user
 
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """See the port."""

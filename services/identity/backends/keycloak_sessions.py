@@ -98,6 +98,7 @@ def _pair(tokens: dict[str, Any]) -> TokenPair:
         str(tokens["access_token"]),
         str(tokens["refresh_token"]),
         int(tokens["expires_in"]),
+        user_id=str(_named(str(tokens["access_token"]))["sub"]),
         session_id=str(tokens.get("session_state", "")),
     )
 

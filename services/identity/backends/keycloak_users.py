@@ -38,10 +38,12 @@ class KeycloakUsers:
         profile = {**PROFILE_DEFAULTS, "display_name": new.display_name.strip() or new.username}
         # Keycloak has a rule of its own for what is the same, and gets what that rule leaves as it is.
         email, username = canonical_email(new.email), canonical_username(new.username)
-        skeleton = username_skeleton(username)
-        alike = await self.realm.get("users", q=f"{_SKELETON}:{skeleton}", max=1)
         # Of a taken address, or this very username, Keycloak tells by itself, and better.
-        if alike and await self._id(username=username) is None and await self._id(email=email) is None:
+        if (
+            await self._looks_taken(username)
+            and await self._id(username=username) is None
+            and await self._id(email=email) is None
+        ):
             raise UsernameTaken(username=new.username)
         answer = await self.realm.post(
             "users",
@@ -51,7 +53,7 @@ class KeycloakUsers:
                 "firstName": first_name(profile["display_name"]),
                 "enabled": True,
                 "emailVerified": False,
-                "attributes": attributes_of({**profile, _SKELETON: skeleton}),
+                "attributes": attributes_of({**profile, _SKELETON: username_skeleton(username)}),
                 "credentials": [{"type": "password", "value": composed(new.password), "temporary": False}],
             },
         )
@@ -134,14 +136,22 @@ class KeycloakUsers:
         """See the port."""
         return await self._change(user_id, lambda _: {"emailVerified": True})
 
-    async def forget_other_logins(self, user_id: UUID) -> None:
-        """See the port."""
-        path = f"users/{user_id}"
-        for credential in await self.realm.get(f"{path}/credentials") or ():
-            if credential["type"] != "password":
-                await self.realm.delete(f"{path}/credentials/{credential['id']}")
-        for link in await self.realm.get(f"{path}/federated-identity") or ():
-            await self.realm.delete(f"{path}/federated-identity/{link['identityProvider']}")
+    async def replace_unverified(self, user_id: UUID, new: NewUser) -> User:
+        """See the port. Keycloak has no transactions: what it may refuse is tried before the address is free.
+
+        The old user keeps the username, which our realm lets nobody change.
+        """
+        old = await self.get(user_id)
+        if old is None or not old.is_active or old.email_verified:
+            raise UserNotFound(user_id=user_id)
+        username = canonical_username(new.username)
+        if await self._id(username=username) is not None or await self._looks_taken(username):
+            raise UsernameTaken(username=new.username)
+        # Whether the policy takes the password. Nobody signs in with it: the user is disabled next.
+        await self.set_password(user_id, new.password)
+        await self._change(user_id, lambda shown: shown | {"enabled": False, "email": ""})
+        made = await self.create(new)
+        return await self.verify_email(made.user_id) or made
 
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """See the port."""
@@ -181,6 +191,9 @@ class KeycloakUsers:
             if len(chunk) < _CHUNK:
                 return
             start += _CHUNK
+
+    async def _looks_taken(self, username: str) -> bool:
+        return bool(await self.realm.get("users", q=f"{_SKELETON}:{username_skeleton(username)}", max=1))
 
     async def _one(self, **names: str) -> User | None:
         found = await self._found(**names)

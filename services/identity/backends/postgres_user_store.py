@@ -54,6 +54,16 @@ class PostgresUserStore:
                 raise UsernameTaken(username=user.username) from error
             raise
 
+    async def release(self, user_id: UUID, at: datetime) -> bool:
+        """See the port."""
+        freed = {"email": "", "email_canonical": None, "username_canonical": None, "username_skeleton": None}
+        statement = (
+            update(USERS)
+            .where(USERS.c.id == user_id, USERS.c.is_active, ~USERS.c.email_verified)
+            .values(**freed, is_active=False, updated_at=at)
+        )
+        return (await self.connection.execute(statement)).rowcount == 1
+
     async def find(self, login: str) -> UUID | None:
         """See the port."""
         form = canonical_login(login)
@@ -128,7 +138,7 @@ class PostgresUserStore:
 
     async def hold_password_hash(self, user_id: UUID, password_hash: str) -> bool:
         """See the port."""
-        mine = (USERS.c.id == user_id, USERS.c.password_hash == password_hash)
+        mine = (USERS.c.id == user_id, USERS.c.password_hash == password_hash, USERS.c.is_active)
         held = select(USERS.c.id).where(*mine).with_for_update(read=True)
         return await self.connection.scalar(held) is not None
 

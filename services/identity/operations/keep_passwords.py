@@ -1,21 +1,24 @@
 """Changing and resetting passwords."""
 
+import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.chassis.errors import InvalidFields, Unauthenticated
-from services.identity.errors import InvalidCode, InvalidCredentials
+from services.identity.errors import InvalidCode, InvalidCredentials, UserNotFound
 from services.identity.operations.callers import account_of
 from services.identity.operations.end_api_keys import EndApiKeys
 from services.identity.operations.end_sessions import EndSessions
-from services.identity.operations.journal import Journal
+from services.identity.operations.journal import Entry, Journal
 from services.identity.operations.limit_attempts import LimitAttempts
-from services.identity.operations.take_over_account import TakeOverAccount
+from services.identity.operations.take_over_account import EndedAccess, TakeOverAccount
 from services.identity.ports.accounts import Codes, MailQueue
 from services.identity.ports.directory import Directory
 from services.identity.rules.accounts import Purpose
 from services.identity.rules.identifiers import canonical_login
-from services.identity.rules.users import password_fault
+from services.identity.rules.users import NewUser, User, password_fault, unlike_username
+
+_TAIL_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,19 @@ class KeepPasswords:
         async with self.journal.recording("password.forget", email=form):
             await self.mails.code(Purpose.RESET_PASSWORD, form)
 
-    async def reset(self, email: str, code: str, password: str) -> None:
-        """Replace the password of who was sent the code; see TakeOverAccount for what ends.
+    async def reset(self, email: str, code: str, password: str, username: str) -> None:
+        """Replace the password of who was sent the code, and end all sessions and API keys.
+
+        When nobody has verified the address before, it goes to a new user (see TakeOverAccount), whose username is
+        the one given, or made from the address.
 
         Raises:
             InvalidCode: the code is wrong, used, expired or was tried too often, or nobody has the address.
             InvalidFields: the password is one that anybody would try.
+            UsernameTaken: another user has the username, or one that looks like it.
         """
         await self.limits.of_address()
-        _check(password, email, "")
+        _check(password, email, username)
         async with self.journal.recording("password.reset") as entry:
             user_id, account = await account_of(self.directory.users, email)
             # A code is asked for whether anybody has the address or not: both take the same work.
@@ -84,11 +91,25 @@ class KeepPasswords:
             user = await self.directory.users.get(user_id)
             if user is None or not user.is_active:
                 raise InvalidCode
-            entry.actor_id = entry.subject_id = str(user.user_id)
-            _check(password, user.email, user.username)
-            ended = await self.taking_over.take_over(user, password)
+            ended = await self._reset(user, password, username, entry)
             entry.details["api_keys"] = str(len(ended.api_key_ids))
         await self.taking_over.announce(ended)
+
+    async def _reset(self, user: User, password: str, username: str, entry: Entry) -> EndedAccess:
+        entry.actor_id = entry.subject_id = str(user.user_id)
+        if user.email_verified:
+            _check(password, user.email, user.username)
+            await self.directory.users.set_password(user.user_id, password)
+            return await self.taking_over.end_access(user.user_id)
+        name = username or unlike_username(user.email, secrets.token_hex(_TAIL_BYTES))
+        try:
+            made, ended = await self.taking_over.take_over(user, NewUser(user.email, name, password))
+        except UserNotFound as error:
+            # Another reset, or the verification of the address, was first.
+            raise InvalidCode from error
+        entry.actor_id = entry.subject_id = str(made.user_id)
+        entry.details["replaced_user"] = str(user.user_id)
+        return ended
 
 
 def _check(password: str, email: str, username: str) -> None:

@@ -32,8 +32,8 @@ class MakeAdmin:
     async def make(self, email: str, password: str, username: str) -> None:
         """Make the user, or give the role to the one who has the address; nothing without address and password.
 
-        Who has the address keeps the password, unless nobody has proven the address yet: anybody may have registered
-        it, so the settings' password is set and everything that gave access ends.
+        Who has the address keeps the password, unless nobody has verified the address yet: anybody may have
+        registered it, so that user is disabled and the administrator is a new one.
 
         Raises:
             StartRefused: one of the two is missing, or the password can be guessed.
@@ -45,7 +45,7 @@ class MakeAdmin:
             raise StartRefused(cause="PARLEY_IDENTITY_ADMIN_EMAIL and _ADMIN_PASSWORD must be set both or neither")
         name = username or username_of(email)
         self._check(email, password, name)
-        if await self._promoted(email, password):
+        if await self._promoted(email, password, name):
             return
         try:
             async with self.journal.recording("user.register", roles=ROLE_ADMIN) as entry:
@@ -55,7 +55,7 @@ class MakeAdmin:
             _log.info("administrator made", username=name)
         except EmailTaken:
             # Another process that starts at the same moment was first.
-            await self._promoted(email, password)
+            await self._promoted(email, password, name)
 
     def _check(self, email: str, password: str, username: str) -> None:
         fault = password_fault(password, email, username)
@@ -66,23 +66,23 @@ class MakeAdmin:
         if fault:
             _log.warning("the administrator's password can be guessed", sample=is_sample_password(password))
 
-    async def _promoted(self, email: str, password: str) -> bool:
+    async def _promoted(self, email: str, password: str, name: str) -> bool:
         found = await self.users.by_email(email)
         if found is None:
             return False
-        await self._make_sure_of(found, password)
-        if ROLE_ADMIN not in found.roles:
+        if not found.email_verified:
+            await self._make_sure_of(found, NewUser(email, name, password, roles=frozenset({ROLE_ADMIN})))
+        elif ROLE_ADMIN not in found.roles:
             async with self.journal.recording("role.grant", str(found.user_id), role=ROLE_ADMIN):
                 await self.users.grant_role(found.user_id, ROLE_ADMIN)
         return True
 
-    async def _make_sure_of(self, found: User, password: str) -> None:
-        if found.email_verified:
-            return
+    async def _make_sure_of(self, found: User, new: NewUser) -> None:
         if ROLE_ADMIN in found.roles:
             # Made by these settings before addresses counted, or promoted by another administrator.
             await self.users.verify_email(found.user_id)
             return
-        async with self.journal.recording("user.take_over", str(found.user_id)):
-            ended = await self.taking_over.take_over(found, password)
+        async with self.journal.recording("user.take_over", str(found.user_id)) as entry:
+            made, ended = await self.taking_over.take_over(found, new)
+            entry.details["new_user"] = str(made.user_id)
         await self.taking_over.announce(ended)

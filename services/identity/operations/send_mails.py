@@ -35,7 +35,7 @@ class SendMails:
         if user is None or not user.is_active or (purpose is Purpose.VERIFY_EMAIL and user.email_verified):
             return
         code = await self.codes.make(purpose, str(user.user_id))
-        await self._send(code_mail(user.email, purpose, code))
+        await self._send(code_mail(user.email, purpose, code, "" if user.email_verified else user.username))
 
     async def invitation(self, invitation_id: UUID) -> None:
         """Send an invitation that is still open. Sending it again makes the token of the mail before useless."""

@@ -1,4 +1,4 @@
-"""Giving an account to whoever has proven that its address is theirs."""
+"""Giving an address to whoever has proven that its address is theirs."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,7 +10,7 @@ from services.identity.ports.accounts import Invitations, MemberRoles
 from services.identity.ports.directory import Directory
 from services.identity.ports.work import Work
 from services.identity.rules.organizations import MemberRole, members_of
-from services.identity.rules.users import User
+from services.identity.rules.users import NewUser, User
 
 _log = logs.get(__name__)
 
@@ -25,10 +25,10 @@ class EndedAccess:
 
 @dataclass(frozen=True, slots=True)
 class TakeOverAccount:
-    """Ends the access of everybody else who may have it.
+    """Gives the address of a user who has not verified it to a new user.
 
-    As long as the address is not verified, anybody may have registered it. Then more ends than after a forgotten
-    password: passkeys, links to other identity providers, and the membership of an organisation.
+    As long as the address is not verified, anybody may have registered it. So nothing of that user becomes the new
+    one's: conversations, bots and tools stay with the old user, who is disabled and in no organisation any more.
     """
 
     work: Work
@@ -38,20 +38,18 @@ class TakeOverAccount:
     ending: EndSessions
     api_keys: EndApiKeys
 
-    async def take_over(self, user: User, password: str) -> EndedAccess:
-        """Set the password, verify the address and end all access, as a part of the work at hand.
+    async def take_over(self, user: User, new: NewUser) -> tuple[User, EndedAccess]:
+        """Put a new user in the place of one, as a part of the work at hand; return the new one and what has ended.
 
-        Raises InvalidFields when the directory's policy refuses the password.
+        Raises UserNotFound, UsernameTaken, InvalidFields: see UserDirectory.replace_unverified.
         """
-        users = self.directory.users
-        if not user.email_verified:
-            await self._leave_organization(user)
-            await users.forget_other_logins(user.user_id)
-        await users.set_password(user.user_id, password)
-        await users.verify_email(user.user_id)
-        return EndedAccess(
-            await self.directory.sessions.end_all(user.user_id), await self.api_keys.end_all(user.user_id)
-        )
+        await self._leave_organization(user)
+        made = await self.directory.users.replace_unverified(user.user_id, new)
+        return made, await self.end_access(user.user_id)
+
+    async def end_access(self, user_id: UUID) -> EndedAccess:
+        """End all sessions and API keys, as a part of the work at hand."""
+        return EndedAccess(await self.directory.sessions.end_all(user_id), await self.api_keys.end_all(user_id))
 
     async def announce(self, ended: EndedAccess) -> None:
         """Tell every service. Raises SessionCheckUnavailable."""

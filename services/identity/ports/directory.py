@@ -64,8 +64,16 @@ class UserDirectory(Protocol):
     async def verify_email(self, user_id: UUID) -> User | None:
         """Mark the user's address as verified and return the user; None when there is no such user."""
 
-    async def forget_other_logins(self, user_id: UUID) -> None:
-        """Take every way in but the password: passkeys, one-time codes, links to other identity providers."""
+    async def replace_unverified(self, user_id: UUID, new: NewUser) -> User:
+        """Disable a user whose address nobody has verified, and make a new user with it, for whom it is verified.
+
+        The old user has no address any more; the built-in directory frees the username, too. Sessions are not ended
+        here.
+
+        Raises:
+            UserNotFound: there is no such user, or the address was verified meanwhile.
+            UsernameTaken, InvalidFields: see `create`.
+        """
 
     async def set_active(self, user_id: UUID, *, is_active: bool) -> User | None:
         """Enable or disable: a disabled user neither signs in nor refreshes. None when there is no such user.

@@ -20,6 +20,9 @@ class UserStore(Protocol):
         A username is taken by one that looks like it, too.
         """
 
+    async def release(self, user_id: UUID, at: datetime) -> bool:
+        """Disable a user whose address is not verified, and free address and username; False when there is none."""
+
     async def find(self, login: str) -> UUID | None:
         """Return the id of the user with this address or username."""
 
@@ -51,7 +54,7 @@ class UserStore(Protocol):
         """Store another hash; False when there is no such user."""
 
     async def hold_password_hash(self, user_id: UUID, password_hash: str) -> bool:
-        """Return whether the user has this hash, and keep others from replacing it until the transaction ends."""
+        """Return whether the user is active and has this hash; both stay so until the transaction ends."""
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash `old`; False, having changed nothing, when the user has another one by now."""

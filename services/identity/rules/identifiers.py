@@ -22,7 +22,7 @@ _UNSEEN = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # The rows of Unicode's confusables.txt for the characters of a username.
-_PROTOTYPES = str.maketrans({"0": "O", "1": "l", "I": "l", "m": "rn"})
+_PROTOTYPES = str.maketrans({"0": "O", "1": "l", "I": "l"})
 
 
 def canonical_login(login: str) -> str:
@@ -83,7 +83,8 @@ def is_username(text: str) -> bool:
 
 def username_skeleton(username: str) -> str:
     """Return what a username looks like (UTS #39, 4, in lower case): `paypa1`, `paypaI` and `paypal` look alike."""
-    return username.translate(_PROTOTYPES).lower()
+    # `m` comes last: who may write `olm` may write `OLM`, too, and both are one name.
+    return username.translate(_PROTOTYPES).lower().replace("m", "rn")
 
 
 def _folded(text: str) -> str:

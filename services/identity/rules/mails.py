@@ -12,6 +12,17 @@ _SUBJECTS = {
     Purpose.VERIFY_EMAIL: "Your code to verify your e-mail address",
     Purpose.RESET_PASSWORD: "Your code to set a new password",
 }
+_UNPROVEN = {
+    Purpose.VERIFY_EMAIL: (
+        "Somebody has registered with this address, under the username {username}. Use the code only if that was you, "
+        "and give it to nobody: whoever registered would keep an account with your address.\n\n"
+    ),
+    Purpose.RESET_PASSWORD: (
+        "Somebody has registered with this address, under the username {username}, and has not verified it. The code "
+        "ends that account and makes a new, empty one for you. If it is yours and you know its password, sign in and "
+        "ask for a code to verify the address instead.\n\n"
+    ),
+}
 _INVITATION = "Invitation to an organization"
 
 
@@ -23,13 +34,15 @@ def quoted(name: str) -> str:
     return f"“{words}”"
 
 
-def code_mail(to: str, purpose: Purpose, code: str) -> Mail:
-    """Return the mail that brings a code. It greets nobody by name: who registered may not be who reads it."""
-    text = (
-        f"Hello,\n\nyour code is {code}. It is good for ten minutes and one use.\n\n"
-        "If you did not ask for it, you need not do anything.\n"
-    )
-    return Mail(to, _SUBJECTS[purpose], text)
+def code_mail(to: str, purpose: Purpose, code: str, unproven: str = "") -> Mail:
+    """Return the mail that brings a code. It greets nobody by name: who registered may not be who reads it.
+
+    `unproven` is the username with which the address was registered, as long as nobody has verified it.
+    """
+    text = f"Hello,\n\nyour code is {code}. It is good for ten minutes and one use.\n\n"
+    if unproven:
+        text += _UNPROVEN[purpose].format(username=quoted(unproven))
+    return Mail(to, _SUBJECTS[purpose], f"{text}If you did not ask for it, you need not do anything.\n")
 
 
 def invitation_mail(to: str, organization: str, token: str, expires_at: datetime) -> Mail:

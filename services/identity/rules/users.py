@@ -113,10 +113,15 @@ def demand_verified(user: User | None) -> None:
         raise EmailNotVerified
 
 
-def username_of(email: str) -> str:
-    """Return a username made from the local part of an address."""
+def username_of(email: str, default: str = ROLE_ADMIN) -> str:
+    """Return a username made from the local part of an address, or the default where that makes none."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", email.partition("@")[0])[:50]
-    return name if is_username(name) else ROLE_ADMIN
+    return name if is_username(name) else default
+
+
+def unlike_username(email: str, tail: str) -> str:
+    """Return a username made from the local part of an address, unlike others' by its tail."""
+    return f"{username_of(email, ROLE_USER)[: 49 - len(tail)]}-{tail}"
 
 
 def composed(password: str) -> str:

@@ -105,7 +105,7 @@ class AuthServicer(auth_grpc.AuthServiceServicer):
         return pb.ForgotPasswordResponse()
 
     async def ResetPassword(self, request: pb.ResetPasswordRequest, context: Any) -> pb.ResetPasswordResponse:
-        await self._auth.passwords.reset(request.email, request.code, request.password)
+        await self._auth.passwords.reset(request.email, request.code, request.password, request.username)
         return pb.ResetPasswordResponse()
 
     async def VerifyEmail(self, request: pb.VerifyEmailRequest, context: Any) -> pb.VerifyEmailResponse:

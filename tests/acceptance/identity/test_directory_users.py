@@ -1,6 +1,7 @@
 """What the users of every Directory do."""
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -208,7 +209,37 @@ async def test_what_can_be_mistaken_is_not_kept(directory: Directory, wanted: di
     assert [field for field, _ in refused.value.violations] == list(wanted)
 
 
-async def test_other_logins_are_forgotten_and_the_password_stays(directory: Directory) -> None:
-    user = await directory.users.create(newcomer())
-    await directory.users.forget_other_logins(user.user_id)
-    assert await directory.users.password_matches(user.user_id, PASSWORD)
+async def test_a_user_with_an_unverified_address_is_replaced(directory: Directory) -> None:
+    old = await directory.users.create(newcomer())
+    new = replace(newcomer(), email=old.email, password=OTHER_PASSWORD)
+    made = await directory.users.replace_unverified(old.user_id, new)
+    assert made.user_id != old.user_id
+    assert (made.email, made.username, made.is_active, made.email_verified) == (old.email, new.username, True, True)
+    assert await directory.users.by_email(old.email) == made
+    assert (await directory.sessions.sign_in(old.email, OTHER_PASSWORD)).user_id == str(made.user_id)
+    left = await directory.users.get(old.user_id)
+    assert left is not None
+    assert (left.email, left.is_active, left.email_verified) == ("", False, False)
+    for login in (old.email, old.username):
+        with pytest.raises(InvalidCredentials):
+            await directory.sessions.sign_in(login, PASSWORD)
+
+
+async def test_a_user_who_was_replaced_or_verified_is_not_replaced(directory: Directory) -> None:
+    old, verified = [await directory.users.create(newcomer()) for _ in range(2)]
+    await directory.users.verify_email(verified.user_id)
+    await directory.users.replace_unverified(old.user_id, replace(newcomer(), email=old.email, password=OTHER_PASSWORD))
+    for user in (old, verified):
+        with pytest.raises(UserNotFound):
+            await directory.users.replace_unverified(
+                user.user_id, replace(newcomer(), email=user.email, password=OTHER_PASSWORD)
+            )
+    assert await directory.users.by_email(verified.email) is not None
+
+
+async def test_a_user_keeps_the_address_when_the_new_one_cannot_be_made(directory: Directory) -> None:
+    old, other = [await directory.users.create(newcomer()) for _ in range(2)]
+    for taken in (other.username, other.username.replace("a", "A")):
+        with pytest.raises(UsernameTaken):
+            await directory.users.replace_unverified(old.user_id, replace(newcomer(), email=old.email, username=taken))
+        assert await directory.users.by_email(old.email) == old

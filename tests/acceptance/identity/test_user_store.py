@@ -113,3 +113,5 @@ async def test_a_hash_is_held_only_while_it_is_the_users(transactions: Transacti
         assert await transaction.users.hold_password_hash(user.user_id, "old")
         assert not await transaction.users.hold_password_hash(user.user_id, "new")
         assert not await transaction.users.hold_password_hash(new_id(), "old")
+        await transaction.users.change(user.user_id, {"is_active": False}, START)
+        assert not await transaction.users.hold_password_hash(user.user_id, "old")

@@ -83,6 +83,14 @@ class MemoryUserStore:
             raise UsernameTaken(username=user.username)
         self._users[user.user_id] = Credentials(user, password_hash)
 
+    async def release(self, user_id: UUID, at: datetime) -> bool:
+        found = self._users.get(user_id)
+        if found is None or not found.user.is_active or found.user.email_verified:
+            return False
+        user = replace(found.user, email="", username=f"replaced {user_id}", is_active=False, updated_at=at)
+        self._users[user_id] = replace(found, user=user)
+        return True
+
     async def get(self, user_id: UUID) -> User | None:
         found = self._users.get(user_id)
         return None if found is None else found.user
@@ -130,7 +138,7 @@ class MemoryUserStore:
 
     async def hold_password_hash(self, user_id: UUID, password_hash: str) -> bool:
         found = self._users.get(user_id)
-        return found is not None and found.password_hash == password_hash
+        return found is not None and found.user.is_active and found.password_hash == password_hash
 
     async def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         found = self._users.get(user_id)

@@ -28,17 +28,19 @@ async def test_an_existing_user_is_promoted_and_keeps_the_password(house: House)
 async def test_who_registered_the_address_before_and_has_not_proven_it_is_out(house: House) -> None:
     squatter = await house.ann()
     pair = await house.sign_in("ann", PASSWORD)
-    await house.admins(strict=True).make("Ann@example.com", "the password of the settings", "")
-    for _ in range(2):
-        stored = await house.users.get(str(squatter.user_id))
-        assert stored.roles == {"user", "admin"}
-        assert stored.email_verified
+    # It does not help to have the administrator's name, too.
+    for password in ("the password of the settings", "another password"):
+        await house.admins(strict=True).make("Ann@example.com", password, "ann")
+        stored = await house.directory_users.by_email("ann@example.com")
+        assert stored is not None
+        assert stored.user_id != squatter.user_id
+        assert (stored.username, stored.roles, stored.email_verified) == ("ann", frozenset({"user", "admin"}), True)
+        old = await house.users.get(str(squatter.user_id))
+        assert (old.email, old.roles, old.is_active) == ("", frozenset({"user"}), False)
         assert house.ended.announced == [house.session_of(pair)]
         with pytest.raises(InvalidCredentials):
             await house.sign_in("ann", PASSWORD)
         assert await house.sign_in("ann", "the password of the settings")
-        await house.admins(strict=True).make("Ann@example.com", "another password", "")
-        house.ended.announced = house.ended.announced[:1]
 
 
 async def test_without_settings_there_is_none(house: House) -> None:

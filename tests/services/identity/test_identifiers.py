@@ -115,7 +115,16 @@ def test_a_username_is_of_ascii_only(refused: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("paypal", "paypa1"), ("paypal", "PaypaI"), ("bob", "b0b"), ("modem", "rnodem"), ("ALL", "a1I")]
+    ("one", "other"),
+    [
+        ("paypal", "paypa1"),
+        ("paypal", "PaypaI"),
+        ("bob", "b0b"),
+        ("modem", "rnodem"),
+        ("ALL", "a1I"),
+        ("olm", "0LM"),
+        ("OLM", "oIrn"),
+    ],
 )
 def test_usernames_that_look_alike_have_one_skeleton(one: str, other: str) -> None:
     assert username_skeleton(one) == username_skeleton(other)

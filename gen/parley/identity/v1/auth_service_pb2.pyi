@@ -598,22 +598,28 @@ class ResetPasswordRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """The e-mail address."""
     code: _builtins.str
     """The code of the mail: eight digits."""
     password: _builtins.str
     """The new password: 8 to 128 characters."""
+    username: _builtins.str
+    """The username of the new user, when the address was not verified before; otherwise it is not used. When it is empty,
+    one is made from the address.
+    """
     def __init__(
         self,
         *,
         email: _builtins.str = ...,
         code: _builtins.str = ...,
         password: _builtins.str = ...,
+        username: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "email", b"email", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "email", b"email", "password", b"password", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

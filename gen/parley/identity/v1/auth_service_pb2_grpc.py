@@ -114,7 +114,7 @@ class AuthServiceServicer:
     def Register(self, request, context):
         """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
         however it is spelled, and when the name looks like another's. When the one who has the address has not verified
-        it, a code for ResetPassword goes to the address: who reads it takes the account over.
+        it, a code for ResetPassword goes to the address: who reads it gets the address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,17 +190,19 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResetPassword(self, request, context):
-        """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
-        When the address was not verified before, the membership of an organization and passkeys end too: whoever
-        registered may not be whose address it is.
-        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+        """Sets the password anew with a code that was sent, and ends all sessions and API keys.
+        When the address was not verified before, whoever registered may not be whose address it is: that user is disabled
+        for good, and a new user with nothing of the old one gets the address, verified.
+        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often, and with
+        ALREADY_EXISTS (USERNAME_TAKEN) for the username of a new user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyEmail(self, request, context):
-        """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+        """Verifies an e-mail address with a code that was sent to it; registering sends the first one. The mail says which
+        username was registered, so that nobody verifies the account of somebody else.
         Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -36,7 +36,7 @@ class AuthServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]
     """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
     however it is spelled, and when the name looks like another's. When the one who has the address has not verified
-    it, a code for ResetPassword goes to the address: who reads it takes the account over.
+    it, a code for ResetPassword goes to the address: who reads it gets the address.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Signs a user in with e-mail or username and password.
@@ -68,13 +68,15 @@ class AuthServiceStub:
     The answer is the same, and comes after the same work, when nobody has it.
     """
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ResetPasswordRequest, _auth_service_pb2.ResetPasswordResponse]
-    """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
-    When the address was not verified before, the membership of an organization and passkeys end too: whoever
-    registered may not be whose address it is.
-    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+    """Sets the password anew with a code that was sent, and ends all sessions and API keys.
+    When the address was not verified before, whoever registered may not be whose address it is: that user is disabled
+    for good, and a new user with nothing of the old one gets the address, verified.
+    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often, and with
+    ALREADY_EXISTS (USERNAME_TAKEN) for the username of a new user.
     """
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyEmailRequest, _auth_service_pb2.VerifyEmailResponse]
-    """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+    """Verifies an e-mail address with a code that was sent to it; registering sends the first one. The mail says which
+    username was registered, so that nobody verifies the account of somebody else.
     Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
     """
     ResendVerification: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ResendVerificationRequest, _auth_service_pb2.ResendVerificationResponse]
@@ -92,7 +94,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]  # type: ignore[assignment]
     """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
     however it is spelled, and when the name looks like another's. When the one who has the address has not verified
-    it, a code for ResetPassword goes to the address: who reads it takes the account over.
+    it, a code for ResetPassword goes to the address: who reads it gets the address.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Signs a user in with e-mail or username and password.
@@ -124,13 +126,15 @@ class AuthServiceAsyncStub(AuthServiceStub):
     The answer is the same, and comes after the same work, when nobody has it.
     """
     ResetPassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ResetPasswordRequest, _auth_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
-    """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
-    When the address was not verified before, the membership of an organization and passkeys end too: whoever
-    registered may not be whose address it is.
-    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+    """Sets the password anew with a code that was sent, and ends all sessions and API keys.
+    When the address was not verified before, whoever registered may not be whose address it is: that user is disabled
+    for good, and a new user with nothing of the old one gets the address, verified.
+    Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often, and with
+    ALREADY_EXISTS (USERNAME_TAKEN) for the username of a new user.
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyEmailRequest, _auth_service_pb2.VerifyEmailResponse]  # type: ignore[assignment]
-    """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+    """Verifies an e-mail address with a code that was sent to it; registering sends the first one. The mail says which
+    username was registered, so that nobody verifies the account of somebody else.
     Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
     """
     ResendVerification: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ResendVerificationRequest, _auth_service_pb2.ResendVerificationResponse]  # type: ignore[assignment]
@@ -151,7 +155,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_service_pb2.RegisterResponse, _abc.Awaitable[_auth_service_pb2.RegisterResponse]]:
         """Registers a user. Fails with ALREADY_EXISTS (EMAIL_TAKEN, USERNAME_TAKEN) when the address or name is in use,
         however it is spelled, and when the name looks like another's. When the one who has the address has not verified
-        it, a code for ResetPassword goes to the address: who reads it takes the account over.
+        it, a code for ResetPassword goes to the address: who reads it gets the address.
         """
 
     @_abc_1.abstractmethod
@@ -243,10 +247,11 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.ResetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ResetPasswordResponse, _abc.Awaitable[_auth_service_pb2.ResetPasswordResponse]]:
-        """Sets the password anew with a code that was sent, verifies the address, and ends all sessions and API keys.
-        When the address was not verified before, the membership of an organization and passkeys end too: whoever
-        registered may not be whose address it is.
-        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
+        """Sets the password anew with a code that was sent, and ends all sessions and API keys.
+        When the address was not verified before, whoever registered may not be whose address it is: that user is disabled
+        for good, and a new user with nothing of the old one gets the address, verified.
+        Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often, and with
+        ALREADY_EXISTS (USERNAME_TAKEN) for the username of a new user.
         """
 
     @_abc_1.abstractmethod
@@ -255,7 +260,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.VerifyEmailRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.VerifyEmailResponse, _abc.Awaitable[_auth_service_pb2.VerifyEmailResponse]]:
-        """Verifies an e-mail address with a code that was sent to it; registering sends the first one.
+        """Verifies an e-mail address with a code that was sent to it; registering sends the first one. The mail says which
+        username was registered, so that nobody verifies the account of somebody else.
         Fails with INVALID_ARGUMENT (INVALID_CODE) for a code that is wrong, used, expired or tried too often.
         """
 
