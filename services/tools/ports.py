@@ -64,20 +64,28 @@ class CallFilter:
     waiting_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The calls of an owner that somebody sees: all of them, or those that one user asked for."""
+
+    owner: str
+    asked_by: str = ""
+
+
 class CallStore(Protocol):
     """Calls, inside one transaction."""
 
     async def add(self, call: Call, owner: str) -> bool:
         """Store a new call, and nudge the workers if it is to be done at once; False when the id was used before."""
 
-    async def get(self, call_id: UUID, owner: str, *, lock: bool = False) -> Call | None:
-        """Return the owner's call."""
+    async def get(self, call_id: UUID, sights: Sequence[Sight], *, lock: bool = False) -> Call | None:
+        """Return a call if it is in one of the sights."""
 
     async def several(self, call_ids: Sequence[UUID]) -> list[Call]:
         """Return calls by their ids, whoever owns them."""
 
-    async def page(self, owner: str, wanted: CallFilter, before: UUID | None, size: int) -> list[Call]:
-        """Return the owner's calls before `before`, the last one first."""
+    async def page(self, sights: Sequence[Sight], wanted: CallFilter, before: UUID | None, size: int) -> list[Call]:
+        """Return the calls in any of the sights before `before`, the last one first."""
 
     async def approve(self, call: Call, by: str) -> Call:
         """Hand a waiting call to the workers. Call it with the call locked."""

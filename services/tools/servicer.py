@@ -12,6 +12,7 @@ from parley.tools.v1 import tool_service_pb2_grpc as tool_grpc
 
 from services.chassis.identifiers import optional_id
 from services.chassis.owners import who
+from services.tools.operations.decide_calls import DecideCalls
 from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_secrets import KeepSecrets
 from services.tools.operations.keep_tools import KeepTools
@@ -122,8 +123,9 @@ class ToolSecretServicer(secret_grpc.ToolSecretServiceServicer):
 class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     """Serves parley.tools.v1.ToolCallService."""
 
-    def __init__(self, calls: RequestCalls, withdrawing: WithdrawCalls) -> None:
+    def __init__(self, calls: RequestCalls, deciding: DecideCalls, withdrawing: WithdrawCalls) -> None:
         self._calls = calls
+        self._deciding = deciding
         self._withdrawing = withdrawing
 
     async def InvokeTool(self, request: call_pb.InvokeToolRequest, context: Any) -> call_pb.InvokeToolResponse:
@@ -134,16 +136,16 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
 
     async def ListToolCalls(self, request: call_pb.ListToolCallsRequest, context: Any) -> call_pb.ListToolCallsResponse:
         wanted = CallFilter(optional_id(request.tool_id), optional_id(request.in_conversation))
-        page, following = await self._calls.page(who(), wanted, request.page_size, request.page_token)
+        page, following = await self._deciding.page(who(), wanted, request.page_size, request.page_token)
         return call_pb.ListToolCallsResponse(calls=map(listed_call_to, page), next_page_token=following)
 
     async def GetToolCall(self, request: call_pb.GetToolCallRequest, context: Any) -> call_pb.GetToolCallResponse:
-        return call_pb.GetToolCallResponse(call=call_to(await self._calls.get(who(), UUID(request.call_id))))
+        return call_pb.GetToolCallResponse(call=call_to(await self._deciding.get(who(), UUID(request.call_id))))
 
     async def ListPendingApprovals(
         self, request: call_pb.ListPendingApprovalsRequest, context: Any
     ) -> call_pb.ListPendingApprovalsResponse:
-        page, following = await self._calls.page(
+        page, following = await self._deciding.page(
             who(), CallFilter(waiting_only=True), request.page_size, request.page_token
         )
         return call_pb.ListPendingApprovalsResponse(calls=map(listed_call_to, page), next_page_token=following)
@@ -151,11 +153,11 @@ class ToolCallServicer(call_grpc.ToolCallServiceServicer):
     async def ApproveToolCall(
         self, request: call_pb.ApproveToolCallRequest, context: Any
     ) -> call_pb.ApproveToolCallResponse:
-        call = await self._calls.approve(who(), UUID(request.call_id))
+        call = await self._deciding.approve(who(), UUID(request.call_id))
         return call_pb.ApproveToolCallResponse(call=call_to(call))
 
     async def DenyToolCall(self, request: call_pb.DenyToolCallRequest, context: Any) -> call_pb.DenyToolCallResponse:
-        call = await self._calls.deny(who(), UUID(request.call_id), request.reason)
+        call = await self._deciding.deny(who(), UUID(request.call_id), request.reason)
         return call_pb.DenyToolCallResponse(call=call_to(call))
 
     async def RequestToolCalls(

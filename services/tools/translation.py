@@ -58,9 +58,11 @@ def tool_from(proto: tool_pb2.Tool, tool_id: UUID = _NO_ID) -> Tool:
 
 
 def given_in(proto: tool_pb2.Tool) -> list[str]:
-    """Return the fields of a tool that are not empty and that a client may set."""
+    """Return the paths of what a client may set and is not empty in a tool, each field of its source by itself."""
     ours = ("id", "etag", "create_time", "update_time")
-    return [field.name for field, _ in proto.ListFields() if field.name not in ours]
+    source = proto.WhichOneof("source")
+    below = [f"{source}.{field.name}" for field, _ in getattr(proto, source).ListFields()] if source else []
+    return below + [field.name for field, _ in proto.ListFields() if field.name not in (*ours, source)]
 
 
 def _source_from(proto: tool_pb2.Tool) -> Source:

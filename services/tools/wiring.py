@@ -31,6 +31,7 @@ from services.tools.backends.stored_secrets import StoredSecrets
 from services.tools.backends.tables import OUTBOX
 from services.tools.backends.valkey_endings import ValkeyEndings
 from services.tools.jobs import Dispatching
+from services.tools.operations.decide_calls import DecideCalls
 from services.tools.operations.dispatch_call import DispatchCalls
 from services.tools.operations.forget_calls import ForgetCalls
 from services.tools.operations.import_tools import ImportTools
@@ -55,13 +56,15 @@ async def assemble(resources: Resources) -> Module:
     transactions = PostgresTransactions(resources.database, outbox)
     guard = EgressGuard(settings.egress_ports, settings.egress_exceptions)
     endings = ValkeyEndings(resources.valkey, wake_ups)
-    secrets = SendSecrets(transactions, StoredSecrets(resources.custody.secrets), Memberships(resources.mesh))
+    members = Memberships(resources.mesh)
+    secrets = SendSecrets(transactions, StoredSecrets(resources.custody.secrets), members)
     mcp = McpCaller(guard, settings.max_answer_bytes, settings.mcp_commands)
     sandbox = Sandbox()
     schemas = BoundedSchemas(sandbox)
     tools = KeepTools(transactions, resources.page_tokens, guard, schemas, secrets)
     limits = Limits(settings.max_depth, settings.approval_seconds)
-    calls = RequestCalls(transactions, resources.page_tokens, endings, limits, schemas)
+    calls = RequestCalls(transactions, endings, limits, schemas)
+    deciding = DecideCalls(transactions, resources.page_tokens, endings, members)
     callers: dict[type[Source], Caller] = {
         HttpSource: HttpCaller(guard, settings.max_answer_bytes),
         GrpcSource: GrpcCaller(guard, settings.max_answer_bytes, sandbox),
@@ -94,7 +97,7 @@ async def assemble(resources: Resources) -> Module:
             ),
             Served(
                 tool_call_service_pb2_grpc.add_ToolCallServiceServicer_to_server,
-                ToolCallServicer(calls, WithdrawCalls(transactions, endings)),
+                ToolCallServicer(calls, deciding, WithdrawCalls(transactions, endings)),
                 tool_call_service_pb2.DESCRIPTOR.services_by_name["ToolCallService"].full_name,
             ),
         ),

@@ -37,12 +37,23 @@ def mailbox(mesh: RunningMesh) -> Mailbox:
 async def invited(edge: Edge, mailbox: Mailbox, path: str, by: Person, role: str) -> Person:
     """Let somebody new join by an invitation."""
     person = await verify(await edge.register(), mailbox.home)
+    await accepted(mailbox, path, by, person, role)
+    return person
+
+
+async def joined(edge: Edge, mailbox: Mailbox, path: str, by: Person, person: Person, role: str) -> Person:
+    """Let somebody who is there join by an invitation, and sign in for the organisation."""
+    await accepted(mailbox, path, by, person, role)
+    return await edge.person(person.user["email"])
+
+
+async def accepted(mailbox: Mailbox, path: str, by: Person, person: Person, role: str) -> None:
+    """Invite somebody and let them accept."""
     email = person.user["email"]
     await by.post(f"{path}/invitations", email=email, role=role)
     mailbox.wait_for(email, 2)
     token = next(text for text in mailbox.texts(email) if "invited" in text).splitlines()[4]
     await person.post(ACCEPT, token=token)
-    return person
 
 
 @pytest.fixture

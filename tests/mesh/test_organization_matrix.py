@@ -18,7 +18,7 @@ from services.chassis.remote_errors import reason_of
 from tests.mesh import contract
 from tests.mesh.forger import Forger
 from tests.mesh.test_access_matrix import attempt
-from tests.mesh.test_identity_organizations import ADMIN, MEMBER, ORGANIZATIONS, invited
+from tests.mesh.test_identity_organizations import ADMIN, MEMBER, ORGANIZATIONS, invited, joined
 from tests.support.callers import Edge, Person, grpc_bearer, refusal
 from tests.support.mailbox import Mailbox, verify
 from tests.support.running_mesh import RunningMesh
@@ -31,17 +31,21 @@ MANAGED = {
     "BotService": {"CreateBot", "DeleteBot", "UpdateBot"},
     "PromptService": {"CreatePrompt", "DeletePrompt", "UpdatePrompt"},
     "PromptVersionService": {"CreatePromptVersion", "MovePromptLabel", "RollBackPromptLabel"},
-    "ToolCallService": {"ApproveToolCall", "DenyToolCall"},
     "ToolSecretService": {"DeleteToolSecret", "PutToolSecret"},
     "ToolService": {"CreateTool", "DeleteTool", "ImportMcp", "ImportOpenApi", "UpdateTool"},
 }
 """Changes what belongs to the organisation: its administrators and owners only."""
+DECIDED = {"ToolCallService": {"ApproveToolCall", "DenyToolCall"}}
+"""Decides about rows of the organisation: its administrators and owners only. About rows of their own everybody does:
+so the operation asks for the role."""
+REQUESTED = {"ToolCallService": {"GetToolCall", "ListPendingApprovals", "ListToolCalls"}}
+"""Reads what members asked for: each what they asked for themselves, administrators and owners everything."""
 USED = {
     "ApplicationService": {"GetApplication", "ListApplications"},
     "BotService": {"GetBot", "ListBots", "ListChanges"},
     "PromptService": {"GetPrompt", "ListPrompts", "RenderPrompt"},
     "PromptVersionService": {"DiffPromptVersions", "GetPromptVersion", "ListPromptLabels", "ListPromptVersions"},
-    "ToolCallService": {"GetToolCall", "InvokeTool", "ListPendingApprovals", "ListToolCalls"},
+    "ToolCallService": {"InvokeTool"},
     "ToolSecretService": {"GetToolSecret", "ListToolSecrets"},
     "ToolService": {"GetTool", "ListTools"},
 }
@@ -149,14 +153,16 @@ def has_row(method: MethodDescriptor) -> bool:
     return bool(named) or method.name in {"GetToolSecret", "DeleteToolSecret"}
 
 
-WITH_ROWS = [method for method in [*listed(MANAGED), *listed(USED)] if has_row(method)]
+TABLES = (MANAGED, DECIDED, REQUESTED, USED)
+WITH_ROWS = [method for table in TABLES for method in listed(table) if has_row(method)]
+RESERVED = [*listed(MANAGED), *listed(DECIDED)]
 
 
 def test_every_rpc_for_signed_in_users_says_what_members_may() -> None:
     for method in SIGNED_IN:
         service = method.containing_service.name
-        places = (service in PERSONAL) + sum(method.name in table.get(service, ()) for table in (MANAGED, USED))
-        assert places == 1, f"{contract.name(method)} must stand in exactly one of MANAGED, USED and PERSONAL"
+        places = (service in PERSONAL) + sum(method.name in table.get(service, ()) for table in TABLES)
+        assert places == 1, f"{contract.name(method)} must stand in exactly one of the tables or of PERSONAL"
         wanted = access_pb2.ORGANIZATION_ROLE_ADMIN if method.name in MANAGED.get(service, ()) else 0
         assert method.GetOptions().Extensions[access_pb2.access].organization_role == wanted, contract.name(method)
 
@@ -167,7 +173,7 @@ def test_only_who_is_signed_in_is_asked_for_a_role_in_the_organization() -> None
         assert not rule.organization_role or rule.level == access_pb2.LEVEL_SIGNED_IN, contract.name(method)
 
 
-@pytest.mark.parametrize("method", listed(MANAGED), ids=contract.name)
+@pytest.mark.parametrize("method", RESERVED, ids=contract.name)
 async def test_a_member_changes_nothing_of_the_organization(
     edge: Edge, school: School, method: MethodDescriptor
 ) -> None:
@@ -181,7 +187,7 @@ async def test_a_member_changes_nothing_of_the_organization(
 
 
 @pytest.mark.parametrize("role", ["admin", "owner"])
-@pytest.mark.parametrize("method", listed(MANAGED), ids=contract.name)
+@pytest.mark.parametrize("method", RESERVED, ids=contract.name)
 async def test_who_keeps_the_organization_is_let_in(
     edge: Edge, school: School, method: MethodDescriptor, role: str
 ) -> None:
@@ -200,6 +206,51 @@ async def test_every_member_reads_and_uses(edge: Edge, school: School, method: M
     assert outcome or method.name == "DiffPromptVersions"
 
 
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("method", listed(REQUESTED), ids=contract.name)
+async def test_members_see_what_they_asked_for_and_administrators_everything(
+    edge: Edge, school: School, method: MethodDescriptor, role: str
+) -> None:
+    asker = school.people[role]
+    own = (await asker.post(f"/api/v1/tools/{school.ids['tool_id']}:invoke"))["id"]
+    wanted = {own: True, school.ids["call_id"]: role != "member"}
+    for call_id, is_seen in wanted.items():
+        request = asked(method, school.ids | {"call_id": call_id})
+        outcome = await attempt(edge.channel, method, request, asker.metadata)
+        if isinstance(outcome, grpc.aio.AioRpcError):
+            assert (outcome.code(), is_seen) == (grpc.StatusCode.NOT_FOUND, False), outcome
+        else:
+            answer: Any = contract.response_class(method).FromString(outcome)
+            shown = answer.calls if method.name.startswith("List") else [answer.call]
+            assert (call_id in {call.id for call in shown}) == is_seen
+
+
+async def test_a_request_id_shows_nobody_the_call_of_another(school: School) -> None:
+    path = f"/api/v1/tools/{school.ids['tool_id']}:invoke"
+    call = await school.people["owner"].post(path)
+    for role in ("member", "admin"):
+        again = await school.people[role].ask("POST", path, json={"requestId": call["id"]})
+        refusal(again, 400, 3, field="request_id", reason="REQUEST_ID_REUSED")
+
+
+async def test_who_joined_decides_about_calls_of_their_own_tools(edge: Edge, school: School, mailbox: Mailbox) -> None:
+    alone = await verify(await edge.register(), mailbox.home)
+    ids = await furnished(alone)
+    approved, denied = ids["call_id"], (await alone.post(f"/api/v1/tools/{ids['tool_id']}:invoke"))["id"]
+    member = await joined(edge, mailbox, school.path, school.people["owner"], alone, MEMBER)
+    assert {approved, denied} == {call["id"] for call in (await member.get("/api/v1/tool-calls"))["calls"]}
+    waiting = (await member.get("/api/v1/tool-calls:pendingApprovals"))["calls"]
+    assert [call["id"] for call in waiting] == [denied, approved]
+    first = await member.get("/api/v1/tool-calls", pageSize=1)
+    second = await member.get("/api/v1/tool-calls", pageSize=1, pageToken=first["nextPageToken"])
+    assert [first["calls"][0]["id"], second["calls"][0]["id"]] == [denied, approved]
+    for role in ("owner", "admin"):
+        refused = await school.people[role].ask("POST", f"/api/v1/tool-calls/{approved}:approve", json={})
+        refusal(refused, 404, 5, reason="CALL_NOT_FOUND")
+    assert (await member.post(f"/api/v1/tool-calls/{approved}:approve"))["decidedBy"] == alone.id
+    assert (await member.post(f"/api/v1/tool-calls/{denied}:deny"))["state"] == "TOOL_CALL_STATE_DENIED"
+
+
 @pytest.mark.parametrize("whose", ["a person", "another school"])
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("method", WITH_ROWS, ids=contract.name)
@@ -211,8 +262,8 @@ async def test_no_role_reaches_what_belongs_to_others(
         assert method.name.startswith("List"), "it was let in"
         assert contract.response_class(method).FromString(outcome).ListFields() == []
         return
-    managed = method.name in MANAGED[method.containing_service.name]
-    refused = grpc.StatusCode.PERMISSION_DENIED if managed and role == "member" else grpc.StatusCode.NOT_FOUND
+    reserved = method in RESERVED and role == "member"
+    refused = grpc.StatusCode.PERMISSION_DENIED if reserved else grpc.StatusCode.NOT_FOUND
     assert outcome.code() is refused, outcome
 
 

@@ -67,6 +67,8 @@ async def test_a_tool_is_registered_tried_changed_and_deleted(house: Edge, ann: 
     changed = await ann.ask("PATCH", f"/api/v1/tools/{tool['id']}", json={"retries": 2})
     assert changed.json()["retries"] == 2
     assert (await ann.get(f"/api/v1/tools/{tool['id']}"))["etag"] == '"2"'
+    moved = await ann.ask("PATCH", f"/api/v1/tools/{tool['id']}", json={"http": {"url": source["url"] + "s"}})
+    assert moved.json()["http"] == changed.json()["http"] | {"url": source["url"] + "s"}
     assert len((await ann.get("/api/v1/tools"))["tools"]) == 1
     await ann.delete(f"/api/v1/tools/{tool['id']}")
     assert (await ann.get("/api/v1/tools"))["tools"] == []

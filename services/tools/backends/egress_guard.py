@@ -14,7 +14,7 @@ from typing import Any
 from ssrfguard import BlockedAddressError, Policy, SSRFGuardError, Target, resolve
 
 from services.tools.errors import EgressRefused
-from services.tools.rules import GrpcSource, HttpSource, McpSource, Source
+from services.tools.rules import GrpcSource, HttpSource, McpSource, Source, without_arguments
 from services.tools.rules.requests import split_url
 
 Address = IPv4Address | IPv6Address
@@ -75,7 +75,7 @@ class EgressGuard:
                 host, port = host_and_port(source.target)
                 await self.addresses(host, port)
             case HttpSource():
-                await self.check_url(source.url.replace("{", "_").replace("}", "_"), has_secrets=has_secrets)
+                await self.check_url(without_arguments(source.url), has_secrets=has_secrets)
             case McpSource(command=""):
                 await self.check_url(source.url, has_secrets=has_secrets)
             case McpSource():

@@ -43,9 +43,9 @@ class HttpCaller:
         secret = any(name.lower() != "idempotency-key" for name in headers)
         await self._guard.check_url(url, has_secrets=secret)
         # What stands later wins: no argument takes the place of a secret.
-        sent = httpx2.Headers({**kind, **in_header})
-        sent.update(dict(source.headers))
-        sent.update(headers)
+        sent = httpx2.Headers(kind)
+        for later in (in_header, dict(source.headers), headers):
+            sent.update(later)
         async with guarded_client(self._guard, self._max_answer_bytes, sent, seconds) as client:
             try:
                 request = client.build_request(source.method, url, content=body)

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.outbox import Outbox
 from services.tools.backends.tables import CALL, ENDED_RUN, TOOL, call_of, stored_call, tool_of
-from services.tools.ports import CallFilter, Claim
+from services.tools.ports import CallFilter, Claim, Sight
 from services.tools.rules import Call, CallState, Outcome, after_its_run, lease_seconds
 
 TOPIC = "function_call"
@@ -44,9 +44,9 @@ class PostgresCallStore:
             await self._nudge(call.call_id)
         return stored
 
-    async def get(self, call_id: UUID, owner: str, *, lock: bool = False) -> Call | None:
+    async def get(self, call_id: UUID, sights: Sequence[Sight], *, lock: bool = False) -> Call | None:
         """See the port."""
-        statement = select(CALL).where(CALL.c.id == call_id, CALL.c.owner == owner)
+        statement = select(CALL).where(CALL.c.id == call_id, or_(*[and_(*_in(sight)) for sight in sights]))
         row = (await self.connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
         return None if row is None else call_of(row)
 
@@ -56,19 +56,17 @@ class PostgresCallStore:
         found = {row.id: call_of(row) for row in rows}
         return [found[call_id] for call_id in call_ids if call_id in found]
 
-    async def page(self, owner: str, wanted: CallFilter, before: UUID | None, size: int) -> list[Call]:
+    async def page(self, sights: Sequence[Sight], wanted: CallFilter, before: UUID | None, size: int) -> list[Call]:
         """See the port."""
-        statement = select(CALL).where(CALL.c.owner == owner)
-        if wanted.tool_id is not None:
-            statement = statement.where(CALL.c.tool_id == wanted.tool_id)
-        if wanted.conversation_id is not None:
-            statement = statement.where(CALL.c.conversation_id == wanted.conversation_id)
-        if wanted.waiting_only:
-            statement = statement.where(CALL.c.state == CallState.WAITING_FOR_APPROVAL.value)
+        chosen = _chosen(wanted)
         if before is not None:
-            last = select(CALL.c.position).where(CALL.c.id == before, CALL.c.owner == owner).scalar_subquery()
-            statement = statement.where(CALL.c.position < last)
-        rows = await self.connection.execute(statement.order_by(CALL.c.position.desc()).limit(size))
+            chosen = *chosen, CALL.c.position < select(CALL.c.position).where(CALL.c.id == before).scalar_subquery()
+        # Each part reads an index in its order and stops: one condition for all of them would read every call.
+        parts = [
+            select(CALL).where(*_in(sight), *chosen).order_by(CALL.c.position.desc()).limit(size) for sight in sights
+        ]
+        together = union_all(*[part.subquery().select() for part in parts]).subquery()
+        rows = await self.connection.execute(together.select().order_by(together.c.position.desc()).limit(size))
         return [call_of(row) for row in rows]
 
     async def approve(self, call: Call, by: str) -> Call:
@@ -220,6 +218,22 @@ class PostgresCallStore:
 
     async def _nudge(self, call_id: UUID) -> None:
         await self.outbox.add(self.connection, TOPIC, str(call_id), {"call_id": str(call_id)})
+
+
+def _in(sight: Sight) -> Which:
+    owned = (CALL.c.owner == sight.owner,)
+    return (*owned, CALL.c.user_id == sight.asked_by) if sight.asked_by else owned
+
+
+def _chosen(wanted: CallFilter) -> Which:
+    chosen: Which = ()
+    if wanted.tool_id is not None:
+        chosen += (CALL.c.tool_id == wanted.tool_id,)
+    if wanted.conversation_id is not None:
+        chosen += (CALL.c.conversation_id == wanted.conversation_id,)
+    if wanted.waiting_only:
+        chosen += (CALL.c.state == CallState.WAITING_FOR_APPROVAL.value,)
+    return chosen
 
 
 def _ended(outcome: Outcome) -> dict[str, Any]:

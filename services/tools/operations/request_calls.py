@@ -1,4 +1,4 @@
-"""Ask for calls, wait for them, list them, and decide about those that need a person."""
+"""Ask for calls and wait for them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,20 +7,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.chassis.identifiers import new_id
-from services.chassis.owners import Who, organization_in, owners_for
-from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
+from services.chassis.owners import Who, owners_for
 from services.chassis.sandbox.running import SandboxBusy
 from services.tools.errors import (
     ArgumentsInvalid,
-    CallNotFound,
     DepthExceeded,
-    NotWaiting,
-    OwnCall,
     RequestIdReused,
     ToolNotFound,
 )
-from services.tools.ports import CallFilter, Endings, Schemas, Transactions
-from services.tools.rules import Call, CallState, Outcome, Tool, after_its_run
+from services.tools.ports import Endings, Schemas, Sight, Transactions
+from services.tools.rules import Call, CallState, Tool, after_its_run
 
 _INVOKE_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
@@ -57,10 +53,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RequestCalls:
-    """The operations on calls."""
+    """The operations of those who ask for calls."""
 
     transactions: Transactions
-    page_tokens: PageTokens
     endings: Endings
     limits: Limits
     schemas: Schemas
@@ -89,10 +84,10 @@ class RequestCalls:
         async with self.transactions.begin() as tx:
             late = origin.run_id is not None and await tx.calls.run_has_ended(origin.run_id)
             for call, owner in new:
-                if not await tx.calls.add(_withdrawn(call) if late else call, owner):
-                    before = [await tx.calls.get(call.call_id, known) for known in owners]
-                    if not any(before):
-                        raise RequestIdReused(request_id=call.call_id)
+                if await tx.calls.add(_withdrawn(call) if late else call, owner):
+                    continue
+                if await tx.calls.get(call.call_id, [Sight(known) for known in owners]) is None:
+                    raise RequestIdReused(request_id=call.call_id)
             calls = await tx.calls.several([one.call_id for one in wanted])
         self.transactions.nudge_committed()
         return calls
@@ -136,13 +131,13 @@ class RequestCalls:
         wanted = self._admitted(_new(Wanted(call_id, tool_id, arguments), tool, Origin(who.user_id)), tool)
         async with self.transactions.begin() as tx:
             if not await tx.calls.add(wanted, who.owner):
-                before = await tx.calls.get(call_id, who.owner)
+                # Another one's call of the same tool is not shown, whoever knows its id.
+                before = await tx.calls.get(call_id, [Sight(who.owner, asked_by=who.user_id)])
                 if before is None or (before.tool_id, before.arguments) != (tool_id, arguments or "{}"):
                     raise RequestIdReused(request_id=call_id)
         self.transactions.nudge_committed()
-        if wanted.state is CallState.WAITING_FOR_APPROVAL:
-            return await self.get(who, call_id)
-        (call,) = await self.wait([call_id], _INVOKE_SECONDS)
+        waits = wanted.state is CallState.WAITING_FOR_APPROVAL
+        (call,) = await self.wait([call_id], 0 if waits else _INVOKE_SECONDS)
         return call
 
     async def wait(self, call_ids: Sequence[UUID], seconds: float, *, any_change: bool = False) -> list[Call]:
@@ -165,51 +160,6 @@ class RequestCalls:
                 waited = waiting
                 # An announcement may be lost: look now and then.
                 await ended.wait(min(_LOOK_SECONDS, left))
-
-    async def page(self, who: Who, wanted: CallFilter, size: int, token: str) -> tuple[Sequence[Call], str]:
-        """Return a page of the owner's calls, the last one first, and the token of the next one."""
-        asked = self.page_tokens.asked(f"calls/{who.owner}/{wanted}", size, token, HEAVY_PAGE_SIZE)
-        async with self.transactions.read() as tx:
-            found = await tx.calls.page(who.owner, wanted, asked.last_id, asked.count)
-        return asked.of(found, lambda one: one.call_id)
-
-    async def get(self, who: Who, call_id: UUID) -> Call:
-        """Return one call. Raises CallNotFound."""
-        async with self.transactions.read() as tx:
-            found = await tx.calls.get(call_id, who.owner)
-        if found is None:
-            raise CallNotFound(call_id=call_id)
-        return found
-
-    async def approve(self, who: Who, call_id: UUID) -> Call:
-        """Let a waiting call be done and return it.
-
-        Raises:
-            CallNotFound, NotWaiting: there is none that waits.
-            OwnCall: the caller asked for it, and the organisation's tool does not allow that.
-        """
-        async with self.transactions.begin() as tx:
-            call = _waiting(await tx.calls.get(call_id, who.owner, lock=True), call_id)
-            if call.user_id == who.user_id and organization_in(who.owner):
-                tool = await tx.tools.get(call.tool_id, who.owner)
-                # Of a changed tool another call was asked for: what it allows now, it did not allow then.
-                if tool is None or not tool.requester_may_approve or tool.revision != call.tool_revision:
-                    raise OwnCall(call_id=call_id)
-            if call.approval_until is not None and call.approval_until <= datetime.now(UTC):
-                raise NotWaiting(state="too late")
-            approved = await tx.calls.approve(call, who.user_id)
-        self.transactions.nudge_committed()
-        await self.endings.announce(call_id)
-        return approved
-
-    async def deny(self, who: Who, call_id: UUID, why: str) -> Call:
-        """End a waiting call without doing it, and return it. Raises CallNotFound, NotWaiting."""
-        outcome = Outcome(CallState.DENIED, "", "DENIED", why or "a person denied the call")
-        async with self.transactions.begin() as tx:
-            _waiting(await tx.calls.get(call_id, who.owner, lock=True), call_id)
-            denied = await tx.calls.end(call_id, outcome, who.user_id)
-        await self.endings.announce(call_id)
-        return denied
 
 
 def _tool_ids(wanted: Sequence[Wanted]) -> list[UUID]:
@@ -241,11 +191,3 @@ def _withdrawn(call: Call) -> Call:
     outcome = after_its_run(0)
     ended = _failed(call, outcome.error_reason, outcome.error_message)
     return replace(ended, state=outcome.state, approval_until=None)
-
-
-def _waiting(call: Call | None, call_id: UUID) -> Call:
-    if call is None:
-        raise CallNotFound(call_id=call_id)
-    if call.state is not CallState.WAITING_FOR_APPROVAL:
-        raise NotWaiting(state=call.state.value)
-    return call

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -182,22 +182,47 @@ _FIELDS = (
     "retries",
     "requester_may_approve",
 )
-_SOURCES = ("http", "grpc", "mcp")
+_SOURCES: dict[str, Source] = {
+    "http": HttpSource("", ""),
+    "grpc": GrpcSource("", "", b""),
+    "mcp": McpSource("", "", ""),
+}
+"""The kinds of sources, each with nothing in it."""
 
 
 def updated(tool: Tool, wanted: Tool, paths: Iterable[str], given: Iterable[str]) -> Tool:
     """Return `tool` with the fields that the mask names taken from `wanted`.
 
-    An empty mask means what is `given`: the fields of the request that are not empty.
+    A path may name a field of a source (`http.url`): the others stay as they are, or empty when the source was of
+    another kind. An empty mask means what is `given`: the fields of the request that are not empty.
 
     Raises:
-        FieldNotUpdatable: a path names a field that does not exist or is the server's.
+        FieldNotUpdatable: a path names a field that does not exist or is the server's, or of a source not in `wanted`.
     """
-    names = ["source" if path in _SOURCES else path for path in list(paths) or given]
-    for name in names:
-        if name not in _FIELDS:
-            raise FieldNotUpdatable(field=name)
-    return replace(tool, **{name: getattr(wanted, name) for name in names})
+    changed = tool
+    for path in list(paths) or given:
+        kind, _, field = path.partition(".")
+        if kind in _SOURCES:
+            changed = replace(changed, source=_source_updated(changed.source, wanted.source, path, field))
+        elif path in _FIELDS:
+            changed = replace(changed, **{path: getattr(wanted, path)})
+        else:
+            raise FieldNotUpdatable(field=path)
+    return changed
+
+
+def _source_updated(source: Source, wanted: Source, path: str, field: str) -> Source:
+    empty = _SOURCES[path.partition(".")[0]]
+    if not isinstance(wanted, type(empty)) or (field and field not in _names(empty)):
+        raise FieldNotUpdatable(field=path)
+    if not field:
+        return wanted
+    kept = source if isinstance(source, type(empty)) else empty
+    return replace(kept, **{field: getattr(wanted, field)})
+
+
+def _names(source: Source) -> list[str]:
+    return [one.name for one in fields(source)]
 
 
 def read_arguments(arguments: str) -> dict[str, Any]:
@@ -236,7 +261,7 @@ def check_source(source: Source, has_secrets: bool) -> None:
 def _check_http(source: HttpSource) -> None:
     if not source.method or not source.url:
         raise SourceInvalid(cause="http needs a method and a url")
-    plain = _IN_URL.sub("_", source.url)
+    plain = without_arguments(source.url)
     if set("{}") & set(plain):
         raise SourceInvalid(cause="the braces in the url do not match")
     if set("{}") & set(_AROUND_PATH.sub(r"\1\2", source.url)):
@@ -293,6 +318,11 @@ def server_of(source: Source) -> Source:
             return GrpcSource(source.target, "", b"", source.plaintext)
         case McpSource():
             return replace(source, tool="")
+
+
+def without_arguments(url: str) -> str:
+    """Return a URL with something harmless in the place of its arguments: it leads to the same host."""
+    return _IN_URL.sub("_", url)
 
 
 def path_arguments(url: str) -> list[str]:

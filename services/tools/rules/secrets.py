@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.chassis.errors import InvalidFields
-from services.tools.rules import GrpcSource, HttpSource, McpSource, Source
+from services.tools.rules import GrpcSource, HttpSource, McpSource, Source, without_arguments
 from services.tools.rules.requests import MOST_PORT, split_url
 
 _TLS_PORT = 443
@@ -41,7 +41,7 @@ def destination_of(source: Source) -> Destination | None:
     """
     match source:
         case HttpSource():
-            return _of_url(source.url.replace("{", "_").replace("}", "_"), source.method)
+            return _of_url(without_arguments(source.url), source.method)
         case GrpcSource():
             host, _, port = source.target.rpartition(":")
             return Destination(host.strip("[]").lower().rstrip("."), int(port), source.method)
@@ -84,7 +84,9 @@ def check_secret(secret: ToolSecret) -> None:
             continue
         if not 0 < port <= MOST_PORT:
             wrong.append((f"secret.hosts[{index}]", "must have a port from 1 to 65535"))
-        if name.startswith("*.") and "." not in name[2:]:
+        if name.startswith("*.") and name.rpartition(".")[2].isdigit():
+            wrong.append((f"secret.hosts[{index}]", "must not stand for addresses"))
+        elif name.startswith("*.") and "." not in name[2:]:
             wrong.append((f"secret.hosts[{index}]", "must not stand for all names below a top-level domain"))
     wrong += _empty(secret.methods, "secret.methods") + _empty(secret.user_ids, "secret.user_ids")
     if wrong:

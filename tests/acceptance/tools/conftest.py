@@ -25,6 +25,7 @@ from services.tools.backends.postgres_transactions import PostgresTransactions
 from services.tools.backends.stored_secrets import StoredSecrets
 from services.tools.backends.tables import OUTBOX
 from services.tools.backends.valkey_endings import ValkeyEndings
+from services.tools.operations.decide_calls import DecideCalls
 from services.tools.operations.dispatch_call import DispatchCalls
 from services.tools.operations.import_tools import ImportTools
 from services.tools.operations.keep_secrets import KeepSecrets
@@ -61,7 +62,8 @@ class House:
         self.tools = KeepTools(self.transactions, tokens, self.guard, self.schemas, self.secrets)
         mcp = McpCaller(self.guard, 100_000, {})
         self.imports = ImportTools(self.tools, OpenApiDocuments(self.sandbox), mcp, self.secrets, self.guard)
-        self.calls = RequestCalls(self.transactions, tokens, self.endings, Limits(3, 3600.0), self.schemas)
+        self.calls = RequestCalls(self.transactions, self.endings, Limits(3, 3600.0), self.schemas)
+        self.deciding = DecideCalls(self.transactions, tokens, self.endings, self)
         callers: dict[type[Source], Caller] = {HttpSource: HttpCaller(self.guard, 100_000)}
         self.dispatching = DispatchCalls(self.transactions, callers, self.secrets, self.endings, self.schemas)
         self.recovery = RecoverCalls(self.transactions, self.endings)

@@ -259,3 +259,16 @@ async def test_no_charset_of_an_answer_blocks_the_loop(codec: str, form: str) ->
         assert (await HttpCaller(guard(port), LIMIT).call(source, {}, KEY, 60)).text == "a-" * 49_000
     # Punycode takes a minute.
     assert time.process_time() - began < 5
+
+
+async def test_a_header_of_an_argument_takes_the_place_of_ours_and_never_of_the_owners() -> None:
+    seen = Seen()
+    async with serving(web(seen)) as port:
+        in_headers = ("Content-Type", "x-fixed", "AUTHORIZATION")
+        url = f"http://127.0.0.1:{port}/{{a b}}"
+        source = HttpSource("POST", url, (), (("X-Fixed", "1"),), header_arguments=in_headers)
+        await guard(port).check(source, has_secrets=True)
+        arguments = {"a b": "order", **dict.fromkeys(in_headers, "theirs")}
+        await HttpCaller(guard(port), LIMIT).call(source, arguments, {"Authorization": "ours"}, 5)
+    ((_, _, headers, _),) = seen.requests
+    assert (headers["content-type"], headers["x-fixed"], headers["authorization"]) == ("theirs", "1", "ours")

@@ -164,19 +164,19 @@ async def test_a_call_waits_for_approval_and_is_then_done(house: House, ann: Who
     tool = await house.tool(ann, "/order", needs_approval=True)
     (call,) = await house.done(ann, tool)
     assert (call.state, house.seen.requests) == (CallState.WAITING_FOR_APPROVAL, [])
-    pending, _ = await house.calls.page(ann, CallFilter(waiting_only=True), 0, "")
+    pending, _ = await house.deciding.page(ann, CallFilter(waiting_only=True), 0, "")
     assert [one.call_id for one in pending] == [call.call_id]
     with pytest.raises(CallNotFound):
-        await house.calls.approve(bob, call.call_id)
+        await house.deciding.approve(bob, call.call_id)
     results = await asyncio.gather(
-        *[house.calls.approve(ann, call.call_id) for _ in range(5)],
-        house.calls.deny(ann, call.call_id, ""),
+        *[house.deciding.approve(ann, call.call_id) for _ in range(5)],
+        house.deciding.deny(ann, call.call_id, ""),
         return_exceptions=True,
     )
     assert sum(isinstance(one, NotWaiting) for one in results) == 5
-    assert (await house.calls.page(ann, CallFilter(waiting_only=True), 0, ""))[0] == []
+    assert (await house.deciding.page(ann, CallFilter(waiting_only=True), 0, ""))[0] == []
     await house.dispatching.dispatch(call.call_id)
-    ended = await house.calls.get(ann, call.call_id)
+    ended = await house.deciding.get(ann, call.call_id)
     assert ended.decided_by == ann.user_id
     assert len(house.seen.requests) == (1 if ended.state is CallState.SUCCEEDED else 0)
 
@@ -184,10 +184,10 @@ async def test_a_call_waits_for_approval_and_is_then_done(house: House, ann: Who
 async def test_a_denied_or_forgotten_call_is_never_done(house: House, ann: Who) -> None:
     tool = await house.tool(ann, "/order", needs_approval=True)
     denied, forgotten = await house.request(ann, tool, tool)
-    assert (await house.calls.deny(ann, denied.call_id, "too dear")).error_message == "too dear"
+    assert (await house.deciding.deny(ann, denied.call_id, "too dear")).error_message == "too dear"
     await age(house, forgotten.call_id, "approval_until")
     with pytest.raises(NotWaiting):
-        await house.calls.approve(ann, forgotten.call_id)
+        await house.deciding.approve(ann, forgotten.call_id)
     await house.recovery.recover()
     for call in (denied, forgotten):
         await house.dispatching.dispatch(call.call_id)
@@ -202,10 +202,10 @@ async def test_a_denied_or_forgotten_call_is_never_done(house: House, ann: Who) 
 async def test_an_approval_is_void_once_the_tool_has_changed(house: House, ann: Who) -> None:
     tool = await house.tool(ann, "/order", needs_approval=True)
     (call,) = await house.request(ann, tool)
-    await house.calls.approve(ann, call.call_id)
+    await house.deciding.approve(ann, call.call_id)
     await house.tools.update(ann, replace(tool, description="another"), ["description"], [], "")
     await house.dispatching.dispatch(call.call_id)
-    ended = await house.calls.get(ann, call.call_id)
+    ended = await house.deciding.get(ann, call.call_id)
     assert (ended.state, ended.error_reason, house.seen.requests) == (CallState.FAILED, "TOOL_GONE", [])
 
 
@@ -260,13 +260,13 @@ async def test_an_invocation_is_answered_with_its_end(house: House, ann: Who, bo
 async def test_pages_hold_every_call_once_the_last_one_first(house: House, ann: Who) -> None:
     tool, other = await house.tool(ann, "/order"), await house.tool(ann, "/order")
     made = [call.call_id for call in await house.request(ann, tool, tool, tool, other)]
-    first, token = await house.calls.page(ann, CallFilter(), 3, "")
-    rest, end = await house.calls.page(ann, CallFilter(), 3, token)
+    first, token = await house.deciding.page(ann, CallFilter(), 3, "")
+    rest, end = await house.deciding.page(ann, CallFilter(), 3, token)
     assert [call.call_id for call in [*first, *rest]] == made[::-1]
     assert end == ""
-    page, _ = await house.calls.page(ann, CallFilter(tool_id=other.tool_id), 0, "")
+    page, _ = await house.deciding.page(ann, CallFilter(tool_id=other.tool_id), 0, "")
     assert [call.call_id for call in page] == made[3:]
-    page, _ = await house.calls.page(ann, CallFilter(conversation_id=first[0].conversation_id), 0, "")
+    page, _ = await house.deciding.page(ann, CallFilter(conversation_id=first[0].conversation_id), 0, "")
     assert len(page) == 4
 
 
@@ -290,7 +290,7 @@ async def test_old_calls_are_forgotten_but_none_of_a_run_that_waits(house: House
     assert [one.call_id for one in await house.calls.wait([one.call_id for one in kept], 0)] == [
         one.call_id for one in kept
     ]
-    await house.calls.deny(ann, waiting.call_id, "")
+    await house.deciding.deny(ann, waiting.call_id, "")
     assert await forgetting.forget() >= 1
     assert [one.call_id for one in await house.calls.wait([done.call_id, waiting.call_id], 0)] == [waiting.call_id]
 
@@ -306,7 +306,7 @@ async def test_many_old_calls_are_forgotten_in_batches(house: House, ann: Who) -
         )
         await connection.execute(copies, {"id": call.call_id})
     await ForgetCalls(house.transactions, timedelta(days=90), lambda: datetime.now(UTC)).forget()
-    page, _ = await house.calls.page(ann, CallFilter(), 1000, "")
+    page, _ = await house.deciding.page(ann, CallFilter(), 1000, "")
     assert [one.call_id for one in page] == [call.call_id]
 
 
@@ -332,7 +332,7 @@ async def test_whoever_waits_for_any_call_hears_of_an_approval_and_of_the_first_
     both = [waiting.call_id, other.call_id]
     listening = asyncio.create_task(house.calls.wait(both, 60, any_change=True))
     assert (await asyncio.wait({listening}, timeout=0.5))[0] == set(), "nothing has changed yet"
-    await house.calls.approve(ann, waiting.call_id)
+    await house.deciding.approve(ann, waiting.call_id)
     assert [one.state for one in await listening] == [CallState.REQUESTED] * 2
     listening = asyncio.create_task(house.calls.wait(both, 60, any_change=True))
     await house.dispatching.dispatch(other.call_id)

@@ -103,6 +103,6 @@ async def test_it_is_stored_listed_and_changed_by_who_read_it(house: House, ann:
     assert (changed.revision, changed.created_at) == (2, first[0].created_at)
     with pytest.raises(EtagMismatch):
         await house.kept_secrets.put(ann, ToolSecret("a", ("example.org",)), '"1"')
-    for hosts in ((), ("*.com",), ("example.org:0",), ("example.org:70000",), ("[1.1.1.1]",)):
+    for hosts in ((), ("*.com",), ("example.org:0",), ("example.org:70000",), ("[1.1.1.1]",), ("*.1.1.1",)):
         with pytest.raises(InvalidFields, match="hosts"):
             await house.kept_secrets.put(ann, ToolSecret("a", hosts), "")

@@ -37,14 +37,14 @@ async def test_calls_that_were_not_begun_are_withdrawn_and_never_done(house: Hou
     asked, plain = await house.tool(ann, "/order", needs_approval=True), await house.tool(ann, "/order")
     waiting, approved, queued = await house.request(ann, asked, asked, plain)
     (other,) = await house.request(ann, plain)
-    await house.calls.approve(ann, approved.call_id)
+    await house.deciding.approve(ann, approved.call_id)
     withdrawn = await house.withdrawing.withdraw(run_of(waiting))
     assert {(one.call_id, one.state, one.error_reason) for one in withdrawn} == {
         (one.call_id, CallState.WITHDRAWN, "RUN_ENDED") for one in (waiting, approved, queued)
     }
-    assert (await house.calls.get(ann, approved.call_id)).decided_by == ann.user_id
+    assert (await house.deciding.get(ann, approved.call_id)).decided_by == ann.user_id
     with pytest.raises(NotWaiting) as refused:
-        await house.calls.approve(ann, waiting.call_id)
+        await house.deciding.approve(ann, waiting.call_id)
     assert "withdrawn" in refused.value.message
     for call in (waiting, approved, queued, other):
         await house.dispatching.dispatch(call.call_id)
@@ -94,7 +94,7 @@ async def test_what_is_asked_for_after_its_run_is_withdrawn_at_once(house: House
     late = await house.calls.request(wanted, Origin(ann.user_id, "", new_id(), run_id))
     assert [one.state for one in late] == [CallState.WITHDRAWN] * 2
     with pytest.raises(NotWaiting):
-        await house.calls.approve(ann, late[0].call_id)
+        await house.deciding.approve(ann, late[0].call_id)
     for call in late:
         await house.dispatching.dispatch(call.call_id)
     assert house.seen.requests == []

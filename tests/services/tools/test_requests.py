@@ -138,6 +138,7 @@ def test_a_secret_goes_to_its_hosts_only(host: str, to: str, may: bool) -> None:
         (GrpcSource("[2606:4700::1]:443", "/a.B/C", b"x"), Destination("2606:4700::1", 443, "/a.B/C")),
         (McpSource("https://api.example.org/mcp", "", "pay"), Destination("api.example.org", 443, "pay")),
         (McpSource("", "sums", "add"), None),
+        (HttpSource("GET", "https://api.example.org/{a b}/{ộ}"), Destination("api.example.org", 443, "GET")),
     ],
 )
 def test_where_sources_lead(source: Source, destination: Destination | None) -> None:

@@ -60,9 +60,22 @@ def test_a_mask_changes_what_it_names() -> None:
     assert updated(TOOL, wanted, ["retries"], ["name"]) == replace(TOOL, retries=3)
     assert updated(TOOL, wanted, [], ["name"]) == replace(TOOL, name="rain")
     assert updated(TOOL, wanted, ["mcp"], []).source == wanted.source
-    for path in ("id", "etag", "http.url", "tool_id"):
+    for path in ("id", "etag", "http.url", "tool_id", "http", "mcp.", "mcp.x", "mcp.__class__", "mcp.url.x", "name.x"):
         with pytest.raises(FieldNotUpdatable):
             updated(TOOL, wanted, [path], [])
+
+
+def test_an_update_changes_one_field_of_a_source_and_leaves_the_others() -> None:
+    there = HttpSource("POST", "https://1.1.1.1/a", ("q",), (("X", "y"),))
+    tool = replace(TOOL, source=there)
+    moved = replace(TOOL, source=HttpSource("", "https://1.1.1.1/b"))
+    assert updated(tool, moved, ["http.url"], []).source == replace(there, url="https://1.1.1.1/b")
+    assert updated(tool, moved, ["http"], []).source == moved.source
+    emptied = updated(tool, moved, ["http.headers", "http.query"], []).source
+    assert emptied == HttpSource("POST", "https://1.1.1.1/a")
+    # Of a source of another kind nothing is kept.
+    server = replace(TOOL, source=McpSource("https://1.1.1.1/mcp", "", "look"))
+    assert updated(tool, server, ["mcp.url", "mcp.tool"], []).source == server.source
 
 
 def test_a_call_whose_worker_is_gone_is_repeated_only_if_that_does_no_harm() -> None:

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class ToolCallServiceStub:
-    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
-    NOT_FOUND (CALL_NOT_FOUND).
+    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool. Everybody sees those of
+    their own tools, also after they joined an organization. Of the calls of an organization's tools members see those that they
+    asked for, its administrators and owners all of them. Others are NOT_FOUND (CALL_NOT_FOUND).
     """
 
     def __init__(self, channel):
@@ -84,8 +85,9 @@ class ToolCallServiceStub:
 
 
 class ToolCallServiceServicer:
-    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
-    NOT_FOUND (CALL_NOT_FOUND).
+    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool. Everybody sees those of
+    their own tools, also after they joined an organization. Of the calls of an organization's tools members see those that they
+    asked for, its administrators and owners all of them. Others are NOT_FOUND (CALL_NOT_FOUND).
     """
 
     def InvokeTool(self, request, context):
@@ -119,14 +121,16 @@ class ToolCallServiceServicer:
 
     def ApproveToolCall(self, request, context):
         """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
-        (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+        (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that. Calls of an
+        organization's tools need its role admin or owner (PERMISSION_DENIED); those of one's own tools do not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DenyToolCall(self, request, context):
-        """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING).
+        """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING). Needs what approving
+        needs, but nothing keeps administrators from denying what they asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,8 +216,9 @@ def add_ToolCallServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ToolCallService:
-    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
-    NOT_FOUND (CALL_NOT_FOUND).
+    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool. Everybody sees those of
+    their own tools, also after they joined an organization. Of the calls of an organization's tools members see those that they
+    asked for, its administrators and owners all of them. Others are NOT_FOUND (CALL_NOT_FOUND).
     """
 
     @staticmethod

@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ToolCallServiceStub:
-    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
-    NOT_FOUND (CALL_NOT_FOUND).
+    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool. Everybody sees those of
+    their own tools, also after they joined an organization. Of the calls of an organization's tools members see those that they
+    asked for, its administrators and owners all of them. Others are NOT_FOUND (CALL_NOT_FOUND).
     """
 
     @_typing.overload
@@ -47,10 +48,13 @@ class ToolCallServiceStub:
     """Lists the calls that wait for approval, the last one first."""
     ApproveToolCall: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.ApproveToolCallRequest, _tool_call_service_pb2.ApproveToolCallResponse]
     """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
-    (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+    (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that. Calls of an
+    organization's tools need its role admin or owner (PERMISSION_DENIED); those of one's own tools do not.
     """
     DenyToolCall: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.DenyToolCallRequest, _tool_call_service_pb2.DenyToolCallResponse]
-    """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
+    """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING). Needs what approving
+    needs, but nothing keeps administrators from denying what they asked for.
+    """
     RequestToolCalls: _grpc.UnaryUnaryMultiCallable[_tool_call_service_pb2.RequestToolCallsRequest, _tool_call_service_pb2.RequestToolCallsResponse]
     """Asks for calls, all of them or none; they are done beside each other. A call id that was used before is not called
     again. Fails with INVALID_ARGUMENT (DEPTH_EXCEEDED). What is wrong with one call alone ends that call as FAILED.
@@ -64,8 +68,9 @@ class ToolCallServiceStub:
 
 @_typing.type_check_only
 class ToolCallServiceAsyncStub(ToolCallServiceStub):
-    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
-    NOT_FOUND (CALL_NOT_FOUND).
+    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool. Everybody sees those of
+    their own tools, also after they joined an organization. Of the calls of an organization's tools members see those that they
+    asked for, its administrators and owners all of them. Others are NOT_FOUND (CALL_NOT_FOUND).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -81,10 +86,13 @@ class ToolCallServiceAsyncStub(ToolCallServiceStub):
     """Lists the calls that wait for approval, the last one first."""
     ApproveToolCall: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.ApproveToolCallRequest, _tool_call_service_pb2.ApproveToolCallResponse]  # type: ignore[assignment]
     """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
-    (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+    (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that. Calls of an
+    organization's tools need its role admin or owner (PERMISSION_DENIED); those of one's own tools do not.
     """
     DenyToolCall: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.DenyToolCallRequest, _tool_call_service_pb2.DenyToolCallResponse]  # type: ignore[assignment]
-    """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
+    """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING). Needs what approving
+    needs, but nothing keeps administrators from denying what they asked for.
+    """
     RequestToolCalls: _aio.UnaryUnaryMultiCallable[_tool_call_service_pb2.RequestToolCallsRequest, _tool_call_service_pb2.RequestToolCallsResponse]  # type: ignore[assignment]
     """Asks for calls, all of them or none; they are done beside each other. A call id that was used before is not called
     again. Fails with INVALID_ARGUMENT (DEPTH_EXCEEDED). What is wrong with one call alone ends that call as FAILED.
@@ -97,8 +105,9 @@ class ToolCallServiceAsyncStub(ToolCallServiceStub):
     """
 
 class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool; others' are
-    NOT_FOUND (CALL_NOT_FOUND).
+    """Calls tools, and lets people decide about calls that need it. Calls belong to the owner of the tool. Everybody sees those of
+    their own tools, also after they joined an organization. Of the calls of an organization's tools members see those that they
+    asked for, its administrators and owners all of them. Others are NOT_FOUND (CALL_NOT_FOUND).
     """
 
     @_abc_1.abstractmethod
@@ -142,7 +151,8 @@ class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tool_call_service_pb2.ApproveToolCallResponse, _abc.Awaitable[_tool_call_service_pb2.ApproveToolCallResponse]]:
         """Approves a call that waits for it: it is done now. Fails with FAILED_PRECONDITION (NOT_WAITING), and with PERMISSION_DENIED
-        (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that.
+        (OWN_CALL) when the caller asked for it and the tool is the organization's and does not allow that. Calls of an
+        organization's tools need its role admin or owner (PERMISSION_DENIED); those of one's own tools do not.
         """
 
     @_abc_1.abstractmethod
@@ -151,7 +161,9 @@ class ToolCallServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_call_service_pb2.DenyToolCallRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_call_service_pb2.DenyToolCallResponse, _abc.Awaitable[_tool_call_service_pb2.DenyToolCallResponse]]:
-        """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING)."""
+        """Denies a call that waits for approval: it is never done. Fails with FAILED_PRECONDITION (NOT_WAITING). Needs what approving
+        needs, but nothing keeps administrators from denying what they asked for.
+        """
 
     @_abc_1.abstractmethod
     def RequestToolCalls(

@@ -192,7 +192,9 @@ class UpdateToolRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; `source` changes the whole source. When empty, every field of `tool` that is not empty."""
+        """The fields to change: `http`, `source` and the like change the whole source, `http.url` and the like one field of it. When
+        empty, every field of `tool` and of its source that is not empty.
+        """
 
     def __init__(
         self,
