@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from parley.access.v1 import access_pb2
-
 from services.chassis.errors import PermissionDenied
 from services.chassis.owners import Who, organization_in, owner_of
 from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 from services.tools.errors import CallNotFound, NotWaiting, OwnCall
 from services.tools.ports import CallFilter, Endings, Members, Sight, Transaction, Transactions
-from services.tools.rules import Call, CallState, Outcome
+from services.tools.rules import ADMINISTRATOR, Call, CallState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class DecideCalls:
 
     async def _is_administrator(self, who: Who) -> bool:
         role = await self.members.role_of(organization_in(who.owner), who.user_id)
-        return role >= access_pb2.ORGANIZATION_ROLE_ADMIN
+        return role >= ADMINISTRATOR
 
 
 async def _waiting(tx: Transaction, who: Who, sights: Sequence[Sight], call_id: UUID, rpc: str) -> tuple[Call, str]:

@@ -19,6 +19,8 @@ from services.tools.errors import (
 from services.tools.rules.requests import header_wrong, repeated_header, split_url
 
 DEFAULT_TIMEOUT_SECONDS = 30
+ADMINISTRATOR = 2
+"""The number in parley.access.v1.OrganizationRole from which on somebody decides about an organisation's calls."""
 MAX_CLAIMS = 5
 """A repeatable call that was taken up this often and never ended fails."""
 WITHOUT_BODY = ("GET", "DELETE")
@@ -201,9 +203,8 @@ def updated(tool: Tool, wanted: Tool, paths: Iterable[str], given: Iterable[str]
     """
     changed = tool
     for path in list(paths) or given:
-        kind, _, field = path.partition(".")
-        if kind in _SOURCES:
-            changed = replace(changed, source=_source_updated(changed.source, wanted.source, path, field))
+        if path.partition(".")[0] in _SOURCES:
+            changed = replace(changed, source=_source_updated(changed.source, wanted.source, path))
         elif path in _FIELDS:
             changed = replace(changed, **{path: getattr(wanted, path)})
         else:
@@ -211,11 +212,12 @@ def updated(tool: Tool, wanted: Tool, paths: Iterable[str], given: Iterable[str]
     return changed
 
 
-def _source_updated(source: Source, wanted: Source, path: str, field: str) -> Source:
-    empty = _SOURCES[path.partition(".")[0]]
-    if not isinstance(wanted, type(empty)) or (field and field not in _names(empty)):
+def _source_updated(source: Source, wanted: Source, path: str) -> Source:
+    kind, _, field = path.partition(".")
+    empty = _SOURCES[kind]
+    if not isinstance(wanted, type(empty)) or (path != kind and field not in _names(empty)):
         raise FieldNotUpdatable(field=path)
-    if not field:
+    if path == kind:
         return wanted
     kept = source if isinstance(source, type(empty)) else empty
     return replace(kept, **{field: getattr(wanted, field)})
