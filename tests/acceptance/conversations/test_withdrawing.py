@@ -27,7 +27,7 @@ def who(bot: BotWithTools) -> Who:
 
 async def calls(bot: BotWithTools, run: Run) -> list[Call]:
     """Return the calls of a run, as `tools` has them."""
-    page, _ = await bot.workshop.calls.page(who(bot), CallFilter(conversation_id=run.conversation_id), 0, "")
+    page, _ = await bot.workshop.deciding.page(who(bot), CallFilter(conversation_id=run.conversation_id), 0, "")
     return list(page)
 
 
@@ -55,7 +55,7 @@ async def cancelled(bot: BotWithTools, run: Run, worker: "asyncio.Task[None]") -
 async def refused(bot: BotWithTools, call: Call) -> None:
     """See that nobody can approve a call, and that it is not done."""
     with pytest.raises(NotWaiting, match="withdrawn"):
-        await bot.workshop.calls.approve(who(bot), call.call_id)
+        await bot.workshop.deciding.approve(who(bot), call.call_id)
     await bot.workshop.dispatching.dispatch(call.call_id)
     assert bot.workshop.seen.requests == []
 
