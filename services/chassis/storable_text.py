@@ -1,8 +1,13 @@
 """Texts as PostgreSQL, UTF-8 and protobuf can hold them."""
 
+import re
 from unicodedata import category
 
 REPLACEMENT = "\ufffd"
+# Letters, marks and symbols that show nothing: fillers, joiners, variation selectors, the empty pattern of Braille.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def storable(text: str) -> str:
@@ -23,4 +28,6 @@ def ends_in_half(text: str) -> bool:
 
 def is_blank(text: str) -> bool:
     """Whether nothing can be seen of `text`: there are only spaces, controls and marks without width."""
-    return all(character.isspace() or category(character) in ("Cc", "Cf") for character in text)
+    return all(
+        character.isspace() or category(character) in ("Cc", "Cf") or _UNSEEN.match(character) for character in text
+    )

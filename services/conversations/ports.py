@@ -244,6 +244,11 @@ class Summary:
     metadata: Metadata
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """All that a model has said so far was thought, and is no part of its answer."""
+
+
 class CannotStore(Exception):
     """What a model said cannot be stored, now or later: asking again would be paid for, and end the same."""
 
@@ -288,7 +293,7 @@ class AnswerModel(Protocol):
 
     def generate(
         self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
-    ) -> AsyncIterator[str | ToolRequest | Summary]:
+    ) -> AsyncIterator[str | TakenBack | ToolRequest | Summary]:
         """Yield the answer bit by bit, then the calls that it asks for, then a Summary.
 
         Raises ModelFailed; takes at most `seconds`.

@@ -13,10 +13,10 @@ from services.inference.ports import PromptTooLong, ServedModel
 from services.inference.rules import (
     Message,
     ModelStatus,
+    Part,
     Prompt,
     Question,
     Summary,
-    ToolCall,
     estimate,
     fit,
     input_budget,
@@ -73,9 +73,7 @@ class Catalogue:
         return model
 
 
-async def generate(
-    catalogue: Catalogue, defaults: Defaults, question: Question
-) -> AsyncGenerator[str | ToolCall | Summary, None]:
+async def generate(catalogue: Catalogue, defaults: Defaults, question: Question) -> AsyncGenerator[Part, None]:
     """Yield a model's answer in pieces, then the calls that it asks for, then the summary.
 
     Closing the generator stops the model.
@@ -102,7 +100,7 @@ async def generate(
     raise ContextLengthExceeded(tokens=used, limit=context_tokens)
 
 
-async def _answer(model: ServedModel, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
+async def _answer(model: ServedModel, prompt: Prompt) -> AsyncGenerator[Part, None]:
     async with (
         aclosing(model.chat.stream(prompt)) as parts,
         aclosing(_metered(model, parts)) as metered,
@@ -112,9 +110,7 @@ async def _answer(model: ServedModel, prompt: Prompt) -> AsyncGenerator[str | To
             yield part
 
 
-async def _metered(
-    model: ServedModel, parts: AsyncIterator[str | ToolCall | Summary]
-) -> AsyncGenerator[str | ToolCall | Summary, None]:
+async def _metered(model: ServedModel, parts: AsyncIterator[Part]) -> AsyncGenerator[Part, None]:
     labels = model.provider, model.model_id
     started, said, wrong = time.perf_counter(), False, ""
     try:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.inference.rules import Condition, Message, Prompt, Summary, ToolCall
+from services.inference.rules import Condition, Message, Part, Prompt
 
 
 class PromptTooLong(Exception):
@@ -18,7 +18,7 @@ class PromptTooLong(Exception):
 class ChatModel(Protocol):
     """A model that answers prompts."""
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Part, None]:
         """Yield the answer in pieces, none of them empty, then the calls that the model asks for, then the summary.
 
         Closing the generator stops the generation at once.

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 from parley.inference.v1 import generation_service_pb2, model_service_pb2
 
-from services.inference.rules import Message, ModelState, ModelStatus, Question, Summary, Tool, ToolCall
+from services.inference.rules import (
+    Message,
+    ModelState,
+    ModelStatus,
+    Part,
+    Question,
+    TakenBack,
+    Tool,
+    ToolCall,
+)
 
 _STATES = {state: model_service_pb2.ModelState.Value(f"MODEL_STATE_{state.name}") for state in ModelState}
 
@@ -26,12 +35,15 @@ def _message(proto: generation_service_pb2.PromptMessage) -> Message:
     return Message(proto.role, proto.text, calls, proto.tool_call_id)
 
 
-def generate_response(parts: Sequence[str | ToolCall | Summary]) -> generation_service_pb2.GenerateResponse:
+def generate_response(parts: Sequence[Part]) -> generation_service_pb2.GenerateResponse:
     """Write pieces of an answer, the calls that the model asks for, and the summary."""
     response = generation_service_pb2.GenerateResponse()
     for part in parts:
         if isinstance(part, str):
             response.pieces.append(part)
+        elif isinstance(part, TakenBack):
+            del response.pieces[:]
+            response.takes_back = True
         elif isinstance(part, ToolCall):
             response.tool_calls.add(id=part.call_id, name=part.name, arguments=part.arguments)
         else:

@@ -75,6 +75,8 @@ async def _last(person: Person, conversation: str, text: str) -> Json:
         ("document", "Hello there", "stop"),
         ("content-filter", "Hel", "content_filter"),
         ("think", "Hello there", "stop"),
+        ("think-unopened", "Hello there", "stop"),
+        ("content-very-deep", "Hello there", "stop"),
     ],
 )
 async def test_an_answer_is_kept_and_paid_once(odd: _Odd, ann: Person, switch: str, text: str, reason: str) -> None:

@@ -25,10 +25,10 @@ from services.conversations.operations.converse import Converse
 from services.conversations.operations.follow_run import FollowRuns
 from services.conversations.operations.keep_conversations import KeepConversations
 from services.conversations.operations.send_message import SendMessages
-from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary
+from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary, TakenBack
 from services.conversations.rules import Metadata, PromptMessage, Run, ToolRequest
 
-Step = str | ToolRequest | Exception | asyncio.Event
+Step = str | TakenBack | ToolRequest | Exception | asyncio.Event
 Script = Callable[[Sequence[PromptMessage]], list[Step]]
 
 
@@ -46,7 +46,7 @@ class ScriptedModel:
 
     async def generate(
         self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
-    ) -> AsyncIterator[str | ToolRequest | Summary]:
+    ) -> AsyncIterator[str | TakenBack | ToolRequest | Summary]:
         """See the port AnswerModel."""
         self.prompts.append(list(messages))
         for step in self.script(messages):

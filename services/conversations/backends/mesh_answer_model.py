@@ -11,7 +11,7 @@ from services.chassis.channels import MAX_MESSAGE_BYTES
 from services.chassis.remote_errors import reason_of
 from services.chassis.storable_text import storable
 from services.conversations.backends.prompt_size import within
-from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary
+from services.conversations.ports import PLAIN, Asking, ModelFailed, Summary, TakenBack
 from services.conversations.rules import Metadata, PromptMessage, ToolRequest
 
 _MOST_BYTES = MAX_MESSAGE_BYTES * 3 // 4  # the rest is for tools and what frames messages
@@ -31,7 +31,7 @@ class MeshAnswerModel:
 
     async def generate(
         self, messages: Sequence[PromptMessage], seconds: float, asking: Asking = PLAIN
-    ) -> AsyncIterator[str | ToolRequest | Summary]:
+    ) -> AsyncIterator[str | TakenBack | ToolRequest | Summary]:
         """See the port."""
         request = GenerateRequest(
             messages=map(_message, within(messages, _MOST_BYTES)),
@@ -47,6 +47,8 @@ class MeshAnswerModel:
         call = self._stub.Generate(request, timeout=seconds)
         try:
             async for response in call:
+                if response.takes_back:
+                    yield TakenBack()
                 for piece in response.pieces:
                     yield piece
                 for asked in response.tool_calls:

@@ -17,7 +17,7 @@ from services.chassis.storable_text import is_blank
 from services.conversations.operations import meters
 from services.conversations.operations.converse import Converse
 from services.conversations.operations.withdraw_calls import WithdrawCalls
-from services.conversations.ports import CannotStore, Claim, ModelFailed, RunEvents, Summary, Transactions
+from services.conversations.ports import CannotStore, Claim, ModelFailed, RunEvents, Summary, TakenBack, Transactions
 from services.conversations.rules import (
     MAX_ATTEMPTS,
     Message,
@@ -153,7 +153,10 @@ class AnswerMessages:
 
     async def _ask(self, claim: Claim, answer: _Answer) -> Outcome:
         """Write the events of a run as they come, and return the outcome."""
-        last = 0
+        attempt = claim.run.attempt
+        begun = RunEvent("started") if attempt == 1 else RunEvent("restarted", attempt=attempt)
+        # Before the model is asked: an answer that no reader can be told is not paid for.
+        last = await self.events.append(claim.run.run_id, claim.fence, [begun], 0)
         async with aclosing(in_batches(self._told(claim, answer), _MOST_AHEAD)) as batches:
             async for events in batches:
                 last = await self.events.append(claim.run.run_id, claim.fence, events, last)
@@ -166,8 +169,6 @@ class AnswerMessages:
 
     async def _told(self, claim: Claim, answer: _Answer) -> AsyncGenerator[RunEvent, None]:
         """Ask the model, again when it breaks off, and yield what there is to tell readers."""
-        attempt = claim.run.attempt
-        yield RunEvent("started") if attempt == 1 else RunEvent("restarted", attempt=attempt)
         pause = _FIRST_PAUSE_SECONDS
         for tried in count(1):
             try:
@@ -184,7 +185,7 @@ class AnswerMessages:
                     return
                 if answer.text:
                     answer.text.clear()
-                    yield RunEvent("restarted", attempt=attempt)
+                    yield RunEvent("restarted", attempt=claim.run.attempt)
                 await asyncio.sleep(pause)
                 pause = min(pause * 4, _MOST_PAUSE_SECONDS)
             else:
@@ -195,6 +196,9 @@ class AnswerMessages:
             async for piece in pieces:
                 if isinstance(piece, Summary):
                     answer.metadata = piece.metadata
+                elif isinstance(piece, TakenBack):
+                    answer.text.clear()
+                    yield RunEvent("restarted", attempt=claim.run.attempt)
                 elif isinstance(piece, ToolCall):
                     before = answer.calls.get(piece.call_id)
                     answer.calls[piece.call_id] = piece

@@ -14,6 +14,7 @@ from services.conversations.ports import (
     Claim,
     ModelFailed,
     Summary,
+    TakenBack,
     Tool,
     Tools,
     Transactions,
@@ -50,7 +51,7 @@ class Converse:
     tools: Tools | None = None
     limits: ToolLimits = ToolLimits()
 
-    async def speak(self, claim: Claim) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    async def speak(self, claim: Claim) -> AsyncGenerator[str | TakenBack | ToolCall | Summary, None]:
         """Yield the answer to a claimed run bit by bit, the calls of tools on the way, then one Summary of all rounds.
 
         Each round of calls is stored with the run: when the run is taken up again, it goes on after the last one, and
@@ -66,7 +67,7 @@ class Converse:
                 stored = await tx.runs.rounds(claim.run.run_id)
         system, asking = await self._instructed(claim.asker)
         messages = prompt(system, claim.context, claim.history)
-        total = Metadata()
+        total, before = Metadata(), ""
         for depth in range(self.limits.rounds + 1):
             if depth < len(stored):
                 one = stored[depth]
@@ -82,6 +83,11 @@ class Converse:
                         metadata = piece.metadata
                     elif isinstance(piece, ToolRequest):
                         asked.append(piece)
+                    elif isinstance(piece, TakenBack):
+                        said.clear()
+                        yield piece
+                        if before:
+                            yield before
                     else:
                         said.append(piece)
                         yield piece
@@ -94,6 +100,7 @@ class Converse:
                 one = _with(one, call)
                 yield call
             messages += retold(one)
+            before += one.text
         yield Summary(total)
 
     def _offered(self, asking: Asking, claim: Claim, depth: int) -> Asking:

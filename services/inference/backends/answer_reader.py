@@ -6,7 +6,7 @@ from services.inference.backends.answer_stream import ENDED
 from services.inference.backends.call_pieces import CallPieces
 from services.inference.backends.completion_chunks import Chunk, read_chunks
 from services.inference.backends.event_stream import Event
-from services.inference.rules import Summary, Tool, ToolCall
+from services.inference.rules import Part, Summary, TakenBack, Tool
 from services.inference.rules.thoughts import WithoutThoughts
 
 
@@ -41,7 +41,7 @@ class AnswerReader:
         """Whether the answer ended without having been ended."""
         return not self.is_whole and not (self._is_ended and self._has_content and not self._reason)
 
-    def read(self, event: Event) -> Iterator[str]:
+    def read(self, event: Event) -> Iterator[str | TakenBack]:
         """Yield what an event says. Raises ProviderFailed, Unreadable."""
         if event is ENDED:
             self._is_ended = True
@@ -53,7 +53,7 @@ class AnswerReader:
                 raise ProviderFailed(chunk.error)
             yield from filter(None, self._told(chunk))
 
-    def end(self) -> Iterator[str | ToolCall | Summary]:
+    def end(self) -> Iterator[Part]:
         """Yield what was held back, the calls, and the summary."""
         if self._is_thinking:
             yield "</think>\n"
@@ -66,7 +66,7 @@ class AnswerReader:
             reason = "tool_calls"
         yield Summary(self._model_id, "stop" if reason == "tool_calls" and not calls else reason, *self._usage)
 
-    def _told(self, chunk: Chunk) -> Iterator[str]:
+    def _told(self, chunk: Chunk) -> Iterator[str | TakenBack]:
         self._usage = chunk.usage or self._usage
         repeats = chunk.is_message and self._has_content
         self._reason = chunk.reason or self._reason
@@ -76,7 +76,10 @@ class AnswerReader:
         self._has_content = self._has_content or bool(chunk.text or chunk.calls)
         if self._thoughts is not None:
             if chunk.text:
-                yield self._thoughts.feed(chunk.text)
+                said = self._thoughts.feed(chunk.text)
+                if self._thoughts.takes_back():
+                    yield TakenBack()
+                yield said
             return
         if chunk.thought:
             yield chunk.thought if self._is_thinking else f"<think>{chunk.thought}"

@@ -119,7 +119,10 @@ def _text(value: object) -> str:
 def _arguments(value: object) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    return json.dumps(value, ensure_ascii=False)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "too deep"
 
 
 def _index(value: object) -> object:

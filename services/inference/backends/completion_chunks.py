@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _MOST_TOKENS = 2**31 - 1  # what the contract's int32 holds
+_MOST_DEPTH = 8
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _REASONS = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete", "completed"), "stop"),
@@ -93,8 +94,10 @@ def _choice(choices: object) -> Mapping[str, Any] | None:
     return next((one for one in several if isinstance(one, Mapping) and one.get("index") in (None, 0, "0", "")), None)
 
 
-def _texts(content: object) -> tuple[str, str]:
+def _texts(content: object, depth: int = _MOST_DEPTH) -> tuple[str, str]:
     """Return what is said and what is thought in a content: a text, parts of several kinds, or a number."""
+    if depth == 0:
+        return "", ""
     if isinstance(content, str):
         return content, ""
     if isinstance(content, int | float) and not isinstance(content, bool):
@@ -102,10 +105,10 @@ def _texts(content: object) -> tuple[str, str]:
     if isinstance(content, Mapping):
         if content.get("type") in ("thinking", "reasoning"):
             inner = next((content[key] for key in ("thinking", "reasoning", "text") if key in content), None)
-            return "", "".join(_texts(inner))
-        return _texts(content.get("text", content.get("value")))
+            return "", "".join(_texts(inner, depth - 1))
+        return _texts(content.get("text", content.get("value")), depth - 1)
     if isinstance(content, list):
-        found = [_texts(one) for one in content]
+        found = [_texts(one, depth - 1) for one in content]
         return "".join(said for said, _ in found), "".join(thought for _, thought in found)
     return "", ""
 

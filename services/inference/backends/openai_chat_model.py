@@ -15,7 +15,7 @@ from services.inference.backends.provider_errors import read_refusal, status_of
 from services.inference.backends.written_calls import described, forced, written_calls
 from services.inference.errors import ContentFiltered, InferenceError, ModelRefused, ModelUnavailable
 from services.inference.ports import PromptTooLong
-from services.inference.rules import Message, Prompt, Summary, ToolCall
+from services.inference.rules import Message, Part, Prompt
 from services.inference.rules.turns import in_turns
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class OpenAIChatModel:
         self._manner = manner
         self._dialect = manner.dialect
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
-        """See the port ChatModel. The SDK tries again by itself only before the answer begins."""
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Part, None]:
+        """See the port ChatModel."""
         client = await self._connection.client()
         import httpx2
         import openai
@@ -90,10 +90,10 @@ class OpenAIChatModel:
             raise ModelUnavailable(model=self._model_id, cause=_BROKE_OFF) from None
         except TimeoutError:
             raise ModelUnavailable(model=self._model_id, cause="it took too long") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ModelUnavailable(model=self._model_id, cause="its answer cannot be read") from None
 
-    async def _parts(self, client: Any, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    async def _parts(self, client: Any, prompt: Prompt) -> AsyncGenerator[Part, None]:
         import httpx2
 
         async with asyncio.timeout(self._patience.first_token_seconds):
@@ -107,9 +107,9 @@ class OpenAIChatModel:
         try:
             async with aclosing(events_of(response, self._patience.first_token_seconds, pause)) as events:
                 async for event in events:
-                    for text in reader.read(event):
-                        yield text
-        except (ProviderFailed, httpx2.HTTPError, TimeoutError, ValueError) as error:
+                    for said in reader.read(event):
+                        yield said
+        except (ProviderFailed, httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             if not reader.is_whole:
                 raise
             _log.info("a provider failed after its answer", model=self._model_id, error=type(error).__name__)

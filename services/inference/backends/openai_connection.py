@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from services.inference.backends.bounded_body import bound_body
+
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
@@ -71,17 +73,24 @@ def _new_client(endpoint: Endpoint) -> "AsyncOpenAI":
     import httpx2
     import openai
 
-    options: dict[str, Any] = {"trust_env": True}
+    # A redirect would take the prompt, and its answer, to somebody who was not named.
+    options: dict[str, Any] = {
+        "trust_env": True,
+        "follow_redirects": False,
+        "event_hooks": {"response": [bound_body]},
+        "headers": {"accept-encoding": "identity"},
+    }
     if endpoint.is_ours:
         # A proxy of the environment must not come between us and a process on this machine. That closes connections
         # after a few idle seconds, which a request on one of them would not outlive; a new one costs nothing here.
-        options = {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
+        options |= {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         # The SDK insists on a key; servers without keys take any.
         api_key=endpoint.api_key or "none",
         # How long an answer may take is not the transport's business; see OpenAIChatModel.
         timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
-        max_retries=0 if endpoint.is_ours else 2,
+        # Whoever asks for an answer tries again: tries would multiply, and each may be paid.
+        max_retries=0,
         http_client=openai.DefaultAsyncHttpxClient(**options),
     )

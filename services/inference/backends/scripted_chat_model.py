@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import AsyncGenerator
 
-from services.inference.rules import Prompt, Summary, ToolCall
+from services.inference.rules import Part, Prompt, Summary, ToolCall
 
 _CALL = re.compile(r"^call ([\w-]+)(?: (.*))?$", re.MULTILINE)
 _WORD = re.compile(r"\s*\S+|\s+\Z")
@@ -22,7 +22,7 @@ class ScriptedChatModel:
         self._model_id = model_id
         self._delay_seconds = delay_seconds
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall | Summary, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Part, None]:
         """See the port ChatModel. The pieces keep their spaces: joined they are the answer. It is never cut short."""
         heard = next((message.text for message in reversed(prompt.messages) if message.role == "user"), "")
         read = sum(len(message.text.split()) for message in prompt.messages)

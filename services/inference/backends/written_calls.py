@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from services.inference.rules import Summary, Tool, ToolCall
+from services.inference.rules import Part, Summary, TakenBack, Tool, ToolCall
 
 
 def described(tool: Tool) -> dict[str, Any]:
@@ -40,12 +40,14 @@ def forced(tools: Sequence[Tool], messages: Sequence[dict[str, Any]]) -> dict[st
     return {"messages": messages, "response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-async def written_calls(parts: AsyncIterator[str | ToolCall | Summary]) -> AsyncIterator[str | ToolCall | Summary]:
+async def written_calls(parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
     """Yield the call that an answer is, then the summary. Raises ValueError when it was cut short."""
     written: list[str] = []
     async for part in parts:
         if isinstance(part, str):
             written.append(part)
+        elif isinstance(part, TakenBack):
+            written.clear()
         elif isinstance(part, Summary):
             call = json.loads("".join(written))
             arguments = json.dumps(call["arguments"], ensure_ascii=False)

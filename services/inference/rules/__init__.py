@@ -72,6 +72,11 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What a model has said so far in an answer was thought, and is no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a prompt; `role` is `system`, `user`, `assistant`, or `tool` for the result of a call."""
 
@@ -116,6 +121,10 @@ class Summary:
     finish_reason: str
     input_tokens: int
     output_tokens: int
+
+
+Part = str | TakenBack | ToolCall | Summary
+"""What an answer comes in: texts, then calls, then the summary."""
 
 
 def is_object(text: str) -> bool:

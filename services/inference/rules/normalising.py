@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from services.chassis.storable_text import ends_in_half, storable
-from services.inference.rules import MAX_ARGUMENTS_CHARACTERS, MAX_CALLS, Summary, ToolCall
+from services.inference.rules import MAX_ARGUMENTS_CHARACTERS, MAX_CALLS, Part, Summary, TakenBack, ToolCall
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """What is stored, sent and listed of one answer at most."""
@@ -16,9 +16,7 @@ _MOST_NAME_CHARACTERS = 64
 _OWN_ID_CHARACTERS = 9  # what Mistral takes; few enough to differ, for they only have to within an answer
 
 
-async def normalised(
-    parts: AsyncIterator[str | ToolCall | Summary], model_id: str
-) -> AsyncGenerator[str | ToolCall | Summary, None]:
+async def normalised(parts: AsyncIterator[Part], model_id: str) -> AsyncGenerator[Part, None]:
     """Yield `parts` with texts that can be stored, no empty one, and calls whose ids differ.
 
     Halves of a character are joined over pieces. An answer of more than MAX_ANSWER_BYTES ends there, as one that was
@@ -46,7 +44,8 @@ async def normalised(
             call = _normalised_call(part, ids)
             ids.add(call.call_id)
             yield call
-        elif isinstance(part, Summary):
+        elif isinstance(part, Summary | TakenBack):
+            room = MAX_ANSWER_BYTES
             yield part
 
 

@@ -2,18 +2,22 @@
 
 import re
 
-_OPENING = ("<think>", "<thinking>")
-_CLOSING = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_OPEN = re.compile(r"(?<!`)<think(?:ing)?>", re.IGNORECASE)
-_LEFT_OVER = re.compile(r"(?<!`)</think(?:ing)?>\s*", re.IGNORECASE)
-_LONGEST_TAG = len("</thinking>")
+_NAME = r"(?:seed:)?think(?:ing)?"
+_OPEN = rf"<{_NAME}(?:\s+\w+=[^<>\[]{{0,100}}|\s?)>|(?-i:\[THINK\])"
+_CLOSING = re.compile(rf"</{_NAME}\s?>|(?-i:\[/THINK\])", re.IGNORECASE)
+_TAG = re.compile(rf"(?P<open>{_OPEN})|{_CLOSING.pattern}", re.IGNORECASE)
+_BEGUN = re.compile(rf"</?{_NAME}(?:\s[^<>\[]{{0,100}})?", re.IGNORECASE)
+_TAGS = ("<think>", "<thinking>", "<seed:think>", "</think>", "</thinking>", "</seed:think>", "[think]", "[/think]")
+_LONGEST_TAG = 130
+_STEP_CHARACTERS = 4096
 
 
 class WithoutThoughts:
     """Takes an answer piece by piece, cut anywhere, and returns what of it is said.
 
-    A tag that stands in backticks is named, not used. A thought that the answer begins with and that never ends is the
-    whole answer; a tag further on that is never closed opened no thought.
+    A tag that stands in backticks, or between lines of them, is named, not used. A thought that the answer begins with
+    and that never ends is the whole answer; a tag further on that is never closed opened no thought. A thought that was
+    opened by the prompt only ends in the answer: see `takes_back`.
     """
 
     def __init__(self) -> None:
@@ -21,21 +25,27 @@ class WithoutThoughts:
         self._thought: list[str] | None = None
         self._has_said = False
         self._has_thought = False
-        self._before = ""
+        self._has_told = False
+        self._takes_back = False
+        self._backticks = 0
 
     def feed(self, piece: str) -> str:
         """Return what is said for certain by now."""
-        said = []
-        self._held += piece
-        while self._held:
-            if self._thought is None:
-                text, goes_on = self._speech()
-                said.append(text)
-            else:
-                goes_on = self._think()
-            if not goes_on:
-                break
-        return self._told("".join(said))
+        said: list[str] = []
+        for at in range(0, len(piece), _STEP_CHARACTERS):  # what is held is copied with every tag
+            self._held += piece[at : at + _STEP_CHARACTERS]
+            while self._held:
+                goes_on = self._speak(said) if self._thought is None else self._think()
+                if not goes_on:
+                    break
+        told = "".join(said)
+        self._has_told = self._has_told or bool(told)
+        return told
+
+    def takes_back(self) -> bool:
+        """Whether all that was returned before the last `feed` was thought."""
+        takes_back, self._takes_back = self._takes_back, False
+        return takes_back
 
     def end(self) -> str:
         """Return what was held back and is said after all."""
@@ -43,28 +53,41 @@ class WithoutThoughts:
         if self._thought is not None:
             rest = "".join(self._thought) + rest if self._has_said else ""
         self._held, self._thought = "", None
-        return self._told(rest)
+        return rest
 
-    def _told(self, said: str) -> str:
-        self._has_said = self._has_said or bool(said.strip())
-        return said
-
-    def _speech(self) -> tuple[str, bool]:
-        """Return what is said up to a thought; False when more has to come before more can be said."""
+    def _speak(self, said: list[str]) -> bool:
+        """Append what is said up to a thought; return False when more has to come before more can be said."""
         if not self._has_said and self._has_thought:
             self._held = self._held.lstrip()
-        found = _OPEN.search(self._before + self._held)
-        if found is not None:
-            at = found.start() - len(self._before)
-            text, self._held = self._held[:at], self._held[at:]
-            self._has_said = self._has_said or bool(text.strip())
-            self._thought, self._before = [], ""
-            return text, True
-        keep = _beginning_of_tag(self._held)
-        text = self._held[: len(self._held) - keep]
+        tag = self._next_tag()
+        if tag is None:
+            self._say(self._held[: len(self._held) - _beginning_of_tag(self._held)], said)
+            return False
+        if tag["open"]:
+            self._say(self._held[: tag.start()], said)
+            self._thought = []
+            return True
+        self._takes_back, self._has_told = self._takes_back or self._has_told, False
+        said.clear()
+        self._held, self._has_said, self._has_thought, self._backticks = self._held[tag.end() :], False, True, 0
+        return True
+
+    def _next_tag(self) -> re.Match[str] | None:
+        """Return the first tag that is used: an end without a beginning only before anything else was said."""
+        backticks, at = self._backticks, 0
+        for tag in _TAG.finditer(self._held):
+            backticks += self._held.count("`", at, tag.start())
+            at = tag.start()
+            is_first = not self._has_thought or not (self._has_said or self._held[: tag.start()].strip())
+            if backticks % 2 == 0 and (tag["open"] or is_first):
+                return tag
+        return None
+
+    def _say(self, text: str, said: list[str]) -> None:
+        said.append(text)
         self._held = self._held[len(text) :]
-        self._before = text[-1:] or self._before
-        return text, False
+        self._backticks += text.count("`")
+        self._has_said = self._has_said or bool(text.strip())
 
     def _think(self) -> bool:
         assert self._thought is not None  # noqa: S101 - only then it is called
@@ -79,15 +102,17 @@ class WithoutThoughts:
 
 
 def without_thoughts(text: str) -> str:
-    """Return what of a whole answer is said. A thought may have been opened by the prompt, and only end in it."""
-    if "</think" not in text.lower():
+    """Return what of a whole answer is said."""
+    if not _CLOSING.search(text):
         return text
     reader = WithoutThoughts()
-    return _LEFT_OVER.split(reader.feed(text) + reader.end())[-1]
+    return reader.feed(text) + reader.end()
 
 
 def _beginning_of_tag(text: str) -> int:
-    """Return how many characters at the end of `text` may be the beginning of an opening tag."""
-    lower = text.lower()
-    lengths = range(min(len(text), len(_OPENING[1]) - 1), 0, -1)
-    return next((size for size in lengths if any(tag.startswith(lower[-size:]) for tag in _OPENING)), 0)
+    """Return how many characters at the end of `text` may be the beginning of a tag."""
+    rest = text[max(text.rfind("<"), text.rfind("[")) :]
+    if rest[:1] not in ("<", "[") or len(rest) > _LONGEST_TAG:
+        return 0
+    lower = rest.lower()
+    return len(rest) if any(tag.startswith(lower) for tag in _TAGS) or _BEGUN.fullmatch(rest) else 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.chassis.heartbeat import LeaseLost
-from services.conversations.ports import Claim
+from services.conversations.ports import Claim, TakenBack
 from services.conversations.rules import CallState, PromptMessage, Run, RunState, ToolRequest
 from tests.acceptance.conversations.bot_with_tools import BotWithTools, lapse, results, told
 from tests.support.callers import eventually
@@ -169,3 +169,22 @@ async def _requests(bot: BotWithTools, count: int) -> bool:
 
 async def _taken(bot: BotWithTools, run: Run) -> bool:
     return (await bot.house.runs.get(bot.owner, run.conversation_id, run.run_id)).attempt == 2
+
+
+async def test_what_was_thought_is_taken_back_and_what_was_said_before_stays(bot: BotWithTools) -> None:
+    tool = await bot.tool("/order")
+    bot.house.model.script = lambda said: (
+        ["I have ", "thought.", TakenBack(), "Done."]
+        if results(said)
+        else ["Wait. ", ToolRequest("a", tool.name, "{}")]
+    )
+    run = await bot.asked()
+    async with bot.working(run):
+        await bot.answers.answer(run.conversation_id)
+    _, answer = (await bot.house.messages.page(bot.owner, run.conversation_id, 0, ""))[0]
+    assert answer.text == "Wait. Done."
+    heard = ""
+    async for event in bot.house.events.follow(run.run_id, 0):
+        if event is not None:
+            heard = "" if event.kind == "restarted" else heard + event.text
+    assert heard == "Wait. Done."

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy import text
 
 from services.chassis.database import Database
@@ -81,7 +83,7 @@ async def test_arguments_that_are_too_long_fail_the_call_and_not_the_run(bot: Bo
     assert answer.text == "Done: failed: the arguments are longer than 100,000 characters"
 
 
-@pytest.mark.parametrize("said", [[], [""], [" \n", "\u00a0\t"], ["\u200b\ufeff"]])
+@pytest.mark.parametrize("said", [[], [""], [" \n", "\u00a0\t"], ["\u200b\ufeff"], ["\u3164", "\u2800\ufe0f"]])
 async def test_an_answer_in_which_nothing_can_be_seen_is_none(said: list[str], house: House, owner: str) -> None:
     house.model.script = lambda _: list(said)
     conversation = await house.conversations.create(owner, "", Context(), None)
@@ -91,3 +93,18 @@ async def test_an_answer_in_which_nothing_can_be_seen_is_none(said: list[str], h
     assert (ended.state, ended.error_reason) == (RunState.FAILED, "EMPTY_ANSWER")
     assert len(house.model.prompts) == 1
     assert len((await house.messages.page(owner, conversation.conversation_id, 0, ""))[0]) == 1
+
+
+async def test_no_answer_is_paid_while_readers_cannot_be_told(house: House, owner: str, valkey: Redis) -> None:
+    house.model.script = lambda _: ["well"]
+    conversation = await house.conversations.create(owner, "", Context(), None)
+    _, run = await house.messages.send(owner, conversation.conversation_id, "hi", new_id())
+    state = f"run:{{{run.run_id}}}:state"
+    await valkey.set(state, "no hash")
+    for _ in range(3):  # as often as its nudge comes again
+        with pytest.raises(ResponseError):
+            await house.answers.answer(conversation.conversation_id)
+    assert not house.model.prompts
+    await valkey.delete(state)
+    await house.answers.answer(conversation.conversation_id)
+    assert (await house.answered(owner, run)).state is RunState.SUCCEEDED

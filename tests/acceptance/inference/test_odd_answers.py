@@ -14,7 +14,7 @@ from services.inference.backends.openai_connection import Endpoint, OpenAIConnec
 from services.inference.errors import ContentFiltered, ContextLengthExceeded, ModelRefused, ModelUnavailable
 from services.inference.operations import Catalogue, Defaults, generate
 from services.inference.ports import ServedModel
-from services.inference.rules import Condition, Message, ModelState, Question, Summary, Tool, ToolCall
+from services.inference.rules import Condition, Message, ModelState, Part, Question, Summary, TakenBack, Tool, ToolCall
 from tests.support.callers import Json
 from tests.support.model_server import SWITCHES, Provider, misbehaving
 from tests.support.model_server.refusal_switches import REFUSALS
@@ -58,6 +58,12 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "think-named": ("Use `<think>` and `</think>`, or a < b.", "stop"),
     "think-never-closed": ("The tag <think> opens it.", "stop"),
     "think-letter-by-letter": (_HELLO, "stop"),
+    **_all(
+        """think-unopened think-unopened-at-once think-only-closed think-closed-twice think-spaced think-attribute
+        think-seed think-magistral content-very-deep""",
+        (_HELLO, "stop"),
+    ),
+    "think-in-code": ("```\n<think>\n</think>\n```", "stop"),
     "reasoning-content": (_HELLO, "stop"),
     "reasoning": (_HELLO, "stop"),
     "reasoning-parts": (_HELLO, "stop"),
@@ -112,6 +118,7 @@ _CALLS: dict[str, Called] = {
     "arguments-nan": [("weather", '{"city": NaN}')],
     "arguments-twice": [("weather", '{"city": "Huế"}{"city": "Huế"}')],
     "arguments-deep": [("weather", '{"city":' * 5000 + "1" + "}" * 5000)],
+    "arguments-deep-object": [("weather", '{"city": ' * 300 + "1" + "}" * 300)],
     "arguments-nul": [("weather", '{"city": "H\ufffdu\ufffd"}')],
     **_all("arguments-long arguments-very-long", [("weather", '{"city": "' + "x" * 99_991)]),
     "name-unknown": [("wea_ther__", _HUE[1])],
@@ -155,7 +162,7 @@ class _Model:
         """What it was asked so far."""
         return [json.loads(body) for body in self.provider.bodies]
 
-    async def asked(self, *messages: Message, tool_required: bool = False) -> list[str | ToolCall | Summary]:
+    async def asked(self, *messages: Message, tool_required: bool = False) -> list[Part]:
         """Return its answer, as conversations get it."""
         question = Question(messages or (Message("user", "Hi"),), tools=_TOOLS, tool_required=tool_required)
         return [part async for part in generate(self.catalogue, self.defaults, question)]
@@ -169,13 +176,14 @@ async def provider() -> AsyncIterator[_Provider]:
         await provider.connection.close()
 
 
-def _summary(parts: list[str | ToolCall | Summary]) -> Summary:
+def _summary(parts: list[Part]) -> Summary:
     assert isinstance(parts[-1], Summary)
     return parts[-1]
 
 
-def _text(parts: list[str | ToolCall | Summary]) -> str:
-    return "".join(part for part in parts if isinstance(part, str))
+def _text(parts: list[Part]) -> str:
+    taken_back = max((at for at, part in enumerate(parts) if isinstance(part, TakenBack)), default=0)
+    return "".join(part for part in parts[taken_back:] if isinstance(part, str))
 
 
 @pytest.mark.parametrize("switch", _TEXTS)

@@ -1,6 +1,8 @@
 """What the OpenAI-compatible backend makes of providers that fail, dawdle or differ."""
 
 import asyncio
+import gzip
+import resource
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ from services.inference.rules import Message, Prompt, Summary
 from services.inference.settings import InferenceSettings
 from services.inference.wiring import provider_connection
 from tests.acceptance.inference.conftest import PATIENCE
-from tests.support.model_server import Answer, chunk, providing, refusing, streaming
+from tests.support.model_server import Answer, Request, chunk, providing, refusing, streaming
+from tests.support.model_server.answers import document
 from tests.support.stores import free_port
 
 _PROMPT = Prompt((Message("user", "Hello"),), 100, 0.5)
@@ -86,15 +89,70 @@ async def test_what_cannot_get_better_is_refused_and_asked_once(status: int) -> 
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_what_may_get_better_is_tried_again_and_then_unavailable(status: int) -> None:
+async def test_what_may_get_better_is_unavailable_and_asked_once(status: int) -> None:
+    """Whoever asks tries again: tries of the SDK would multiply that, and each may be paid."""
     async with (
         providing(refusing(status, f"overloaded {_KEY}")) as provider,
         _model(provider.base_url) as model,
     ):
         with structlog.testing.capture_logs() as logged, pytest.raises(ModelUnavailable, match=str(status)) as failure:
             await anext(model.stream(_PROMPT))
-        assert provider.requests == 3
+        assert provider.requests == 1
     assert _KEY not in f"{failure.value!r} {logged}"
+
+
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [(400, "x-should-retry: true"), (302, "location: /v1/chat/completions"), (307, "location: /v1/chat/completions")],
+)
+async def test_a_provider_cannot_make_us_ask_again(status: int, header: str) -> None:
+    async with providing(document("{}", status, headers=header)) as provider, _model(provider.base_url) as model:
+        with pytest.raises(ModelRefused, match=str(status)):
+            await anext(model.stream(_PROMPT))
+        assert provider.requests == 1
+
+
+@pytest.mark.parametrize("status", [300, 400, 500])
+async def test_of_a_refusal_only_the_beginning_is_read(status: int) -> None:
+    """It would never end; and it names a codec that needs minutes for it."""
+
+    async def endless(_: Request, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} No\r\ncontent-type: application/json; charset=punycode\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode())
+        while True:
+            writer.write(b"a-" + b"z" * 10_000)
+            await writer.drain()
+
+    async with providing(endless) as provider, _model(provider.base_url) as model, asyncio.timeout(20):
+        with pytest.raises((ModelRefused, ModelUnavailable), match=str(status)):
+            await anext(model.stream(_PROMPT))
+        await provider.listener_left.wait()
+
+
+def _compressed(times: int, status: int, body: bytes) -> Answer:
+    for _ in range(times):
+        body = gzip.compress(body, 1)
+
+    async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} Said\r\ncontent-encoding: {', '.join(['gzip'] * times)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+    return answer
+
+
+async def test_a_compressed_answer_is_read() -> None:
+    said = f"data: {chunk('Hi', 'stop')}\n\ndata: [DONE]\n\n".encode()
+    assert (await _ask(_compressed(1, 200, said)))[0] == "Hi"
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 200), (1, 400), (1, 500), (2, 200), (2, 400)])
+async def test_what_becomes_large_when_it_is_decompressed_is_not_read_whole(times: int, status: int) -> None:
+    answer = _compressed(times, status, bytes(200_000_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((ModelRefused, ModelUnavailable)):
+        await _ask(answer)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 async def test_a_provider_without_usage_works() -> None:

@@ -10,7 +10,7 @@ from services.inference.backends.openai_connection import Endpoint, OpenAIConnec
 from services.inference.backends.scripted_chat_model import ScriptedChatModel
 from services.inference.errors import ModelUnavailable
 from services.inference.ports import ChatModel
-from services.inference.rules import Message, Prompt, Summary, Tool, ToolCall, fit
+from services.inference.rules import Message, Part, Prompt, Summary, Tool, ToolCall, fit
 from services.tools.backends.bounded_schemas import BoundedSchemas
 from tests.acceptance.inference.conftest import PATIENCE
 from tests.support.model_server import providing, streaming
@@ -18,7 +18,7 @@ from tests.support.model_server import providing, streaming
 TOOLS = (Tool("weather", "Tells the weather.", '{"type": "object"}'), Tool("order", "", '{"type": "object"}'))
 
 
-async def parts_of(model: ChatModel, *messages: Message, required: bool = False) -> list[str | ToolCall | Summary]:
+async def parts_of(model: ChatModel, *messages: Message, required: bool = False) -> list[Part]:
     """Return everything that a model yields."""
     return [part async for part in model.stream(Prompt(messages, 100, 0.0, TOOLS, required))]
 

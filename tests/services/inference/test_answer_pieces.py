@@ -14,7 +14,7 @@ from services.inference.backends.call_pieces import CallPieces
 from services.inference.backends.completion_chunks import Unreadable, read_chunks
 from services.inference.backends.event_stream import MOST_EVENT_BYTES, Event, EventReader, EventTooLong
 from services.inference.backends.provider_errors import read_refusal
-from services.inference.rules import Summary, ToolCall
+from services.inference.rules import Part, Summary
 from services.inference.rules.normalising import normalised
 from services.inference.rules.thoughts import WithoutThoughts, without_thoughts
 
@@ -55,7 +55,7 @@ async def test_halves_are_joined_wherever_an_answer_is_cut(text: str, size: int)
         if pair
     )
 
-    async def parts() -> AsyncIterator[str | ToolCall | Summary]:
+    async def parts() -> AsyncIterator[Part]:
         for piece in _cut(utf_16, size):
             yield piece
         yield Summary("m", "stop", 1, 1)
@@ -118,18 +118,43 @@ def test_no_refusal_is_a_fault(body: object) -> None:
 @given(st.lists(st.sampled_from(["<think>", "</think>", "a", " ", "<", "`", "\n", "<thinking>", "</thinking>"])), _CUTS)
 def test_thoughts_are_left_out_wherever_they_are_cut(words: list[str], size: int) -> None:
     text = "".join(words)
-    whole, reader = WithoutThoughts(), WithoutThoughts()
-    expected = whole.feed(text) + whole.end()
-    assert "".join(map(reader.feed, _cut(text, size))) + reader.end() == expected
+    reader, said = WithoutThoughts(), ""
+    for piece in _cut(text, size):
+        told = reader.feed(piece)
+        said = told if reader.takes_back() else said + told
+    whole = WithoutThoughts()
+    assert said + reader.end() == whole.feed(text) + whole.end()
+    assert not whole.takes_back()  # of what was never returned there is nothing to take back
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The tag <think> opens it.",
+        "Use `<think>` and `</think>`.",
+        "```\n<think>\n</think>\n```",
+        "a < b, [think](x), <thinking about>",
+        "<thinking about>",
+        "[think](x)",
+        "<reasoning>x</reasoning>",
+    ],
+)
+def test_what_is_no_thought_is_said(text: str) -> None:
+    for size in (1, 3, 1000):
+        reader = WithoutThoughts()
+        assert "".join(map(reader.feed, _cut(text, size))) + reader.end() == text
+        assert not reader.takes_back()
 
 
 def test_a_thought_that_the_prompt_opened_is_left_out_of_history() -> None:
     assert without_thoughts("plan</think>\nblue") == "blue"
     assert without_thoughts("the tag `</think>` closes it") == "the tag `</think>` closes it"
-    assert without_thoughts("a</think> b </thinking>\n\nc</think") == "c</think"
+    assert without_thoughts("a</think> b </thinking>\n\nc</think") == "b </thinking>\n\nc</think"
 
 
-@pytest.mark.parametrize("text", ["</think " * 50_000, "`</think>" * 50_000, "</think>" + " " * 400_000])
+@pytest.mark.parametrize(
+    "text", ["</think " * 50_000, "`</think>" * 50_000, "</think>" + " " * 400_000, "<think></think>" * 500_000]
+)
 def test_a_long_answer_is_searched_in_time_of_its_length(text: str) -> None:
     began = time.process_time()
     without_thoughts(text)

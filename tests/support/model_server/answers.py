@@ -79,8 +79,8 @@ def raw(
     """
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
-        head = f"HTTP/1.1 {status} OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
-        writer.write(head.encode())
+        head = f"HTTP/1.1 {status} OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n"
+        writer.write(f"{head}connection: close\r\n\r\n".encode())
         for piece in pieces:
             writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             await writer.drain()
@@ -99,13 +99,15 @@ def events(*data: str, newline: str = "\n") -> Answer:
     return raw(*(f"data: {one}{newline}{newline}".encode() for one in data))
 
 
-def document(body: object, status: int = 200, content_type: str = "application/json") -> Answer:
-    """Answer with one document."""
+def document(
+    body: object, status: int = 200, content_type: str = "application/json", headers: str = "retry-after-ms: 1"
+) -> Answer:
+    """Answer with one document and further headers."""
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         content = (body if isinstance(body, str) else json.dumps(body)).encode()
         head = f"HTTP/1.1 {status} Said\r\ncontent-type: {content_type}\r\ncontent-length: {len(content)}\r\n"
-        writer.write(f"{head}retry-after-ms: 1\r\nconnection: close\r\n\r\n".encode() + content)
+        writer.write(f"{head}{headers}\r\nconnection: close\r\n\r\n".encode() + content)
         await writer.drain()
 
     return answer

@@ -1,5 +1,6 @@
 """Calls of the tools `weather` and `order`, told in every way that providers have. With the results they say `Done.`"""
 
+import json
 from typing import Any
 
 from tests.support.model_server.answers import DONE, Answer, by_round, called, chunk, completion, events, function, well
@@ -80,6 +81,7 @@ CALLS: dict[str, Answer] = {
     "arguments-nan": _calls(_whole("a", arguments='{"city": NaN}')),
     "arguments-twice": _calls(_whole("a", arguments='{"city": "Huế"}{"city": "Huế"}')),
     "arguments-deep": _calls(_whole("a", arguments='{"city":' * 5000 + "1" + "}" * 5000)),
+    "arguments-deep-object": _calls(_whole("a").replace(json.dumps(_ARGUMENTS), '{"city":' * 300 + "1" + "}" * 300)),
     "arguments-nul": _calls(_whole("a", arguments='{"city": "H\x00u\ud83d"}')),
     "arguments-long": _calls(_whole("a", arguments='{"city": "' + "x" * 200_000 + '"}')),
     "arguments-very-long": _calls(_whole("a", arguments='{"city": "' + "x" * 3_000_000 + '"}')),

@@ -112,6 +112,10 @@ SHAPES: dict[str, Answer] = {
     "document-as-stream": document(_WHOLE, content_type="text/event-stream"),
     "document-as-event": events('{"choices": [{"message": {"content": "Hello there"}, "finish_reason": "stop"}]}'),
     "lines": document("\n".join((*_HELLO, _END)), content_type="application/x-ndjson"),
+    "content-very-deep": _odd(
+        '{"choices": [{"delta": {"content": ' + "[" * 900 + '"?"' + "]" * 900 + "}}]}",
+        '{"choices": [{"delta": {"content": ' + '{"text": ' * 900 + '"?"' + "}" * 901 + "}]}",
+    ),
     "hangs-after-end": _hanging_after_the_end,
     "cut-after-end": raw(*(f"data: {one}\n\n".encode() for one in (*_HELLO, _END)), ends=False),
     "error-after-end": events(*_HELLO, _END, '{"error": {"message": "sk-a-secret"}}', DONE),

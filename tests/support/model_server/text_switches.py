@@ -47,6 +47,15 @@ TEXTS: dict[str, Answer] = {
     "think-named": _thinking("Use `<think>` and `</think>`, or a < b."),
     "think-never-closed": _thinking("The tag <think> opens it."),
     "think-letter-by-letter": _thinking(*"<think>secret plan</think>Hello there"),
+    "think-unopened": _thinking("secret", " plan</th", "ink>\n\nHello", " there"),
+    "think-unopened-at-once": _thinking("secret plan</think>Hello there"),
+    "think-only-closed": _thinking("</think>\n\n", "Hello there"),
+    "think-closed-twice": _thinking("<think>secret</think></think>Hello there"),
+    "think-spaced": _thinking("<think >secret</think >Hello there"),
+    "think-attribute": _thinking('<think signature="a">secret</think>Hello there'),
+    "think-seed": _thinking("<seed:think>secret</seed:think>Hello there"),
+    "think-magistral": _thinking("[THINK]secret[/THINK]Hello there"),
+    "think-in-code": _thinking("```\n<think>\n", "</think>\n```"),
     "reasoning-content": events(chunk(None, None, reasoning_content="secret plan"), chunk("Hello there"), _END, DONE),
     "reasoning": events(
         chunk("", None, reasoning="secret", reasoning_details=[{"text": "plan"}]), chunk("Hello there"), _END, DONE

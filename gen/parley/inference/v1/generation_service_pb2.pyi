@@ -168,9 +168,14 @@ class GenerateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    TAKES_BACK_FIELD_NUMBER: _builtins.int
     PIECES_FIELD_NUMBER: _builtins.int
     TOOL_CALLS_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    takes_back: _builtins.bool
+    """Whether all that was said before this response was a thought, as is seen when it ends: forget it. The pieces of this
+    response come after it.
+    """
     @_builtins.property
     def pieces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the model said, piece by piece. A fast model may say several pieces while a response is on its way."""
@@ -188,13 +193,14 @@ class GenerateResponse(_message.Message):
     def __init__(
         self,
         *,
+        takes_back: _builtins.bool = ...,
         pieces: _abc.Iterable[_builtins.str] | None = ...,
         tool_calls: _abc.Iterable[Global___ToolCall] | None = ...,
         summary: Global___GenerationSummary | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pieces", b"pieces", "summary", b"summary", "tool_calls", b"tool_calls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pieces", b"pieces", "summary", b"summary", "takes_back", b"takes_back", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
