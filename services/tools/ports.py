@@ -27,10 +27,10 @@ class ToolStore(Protocol):
         """Return the owner's tool; `lock` keeps others from changing it until the transaction ends."""
 
     async def several(self, tool_ids: Sequence[UUID], owners: Sequence[str]) -> list[tuple[Tool, str]]:
-        """Return those tools that one of the owners has, with their owners."""
+        """Return those tools that one of the owners has, without their descriptors, with their owners."""
 
     async def page(self, owner: str, before: UUID | None, size: int) -> list[Tool]:
-        """Return the owner's tools made before `before`, the last made first."""
+        """Return the owner's tools made before `before`, without their descriptors, the last made first."""
 
     async def at(self, owner: str, sources: Sequence[Source]) -> list[Tool]:
         """Return the owner's tools that lead to one of the places, and lock them.

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.tools.backends.tables import TOOL, place_of, stored_tool, tool_of
+from services.tools.backends.tables import LISTED, TOOL, place_of, stored_tool, tool_of
 from services.tools.errors import ToolNameTaken
 from services.tools.rules import Source, Tool
 
@@ -45,12 +45,12 @@ class PostgresToolStore:
 
     async def several(self, tool_ids: Sequence[UUID], owners: Sequence[str]) -> list[tuple[Tool, str]]:
         """See the port."""
-        statement = select(TOOL).where(TOOL.c.id.in_(tool_ids), TOOL.c.owner.in_(owners))
+        statement = select(*LISTED).where(TOOL.c.id.in_(tool_ids), TOOL.c.owner.in_(owners))
         return [(tool_of(row), row.owner) for row in await self.connection.execute(statement)]
 
     async def page(self, owner: str, before: UUID | None, size: int) -> list[Tool]:
         """See the port."""
-        statement = select(TOOL).where(TOOL.c.owner == owner)
+        statement = select(*LISTED).where(TOOL.c.owner == owner)
         if before is not None:
             statement = statement.where(TOOL.c.id < before)
         rows = await self.connection.execute(statement.order_by(TOOL.c.id.desc()).limit(size))

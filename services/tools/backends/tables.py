@@ -100,6 +100,14 @@ ENDED_RUN = Table(
 OUTBOX = outbox_table(_METADATA, SCHEMA)
 
 
+LISTED = (
+    *(column for column in TOOL.c if column.name != "source"),
+    # A million bytes each, which nobody needs who lists or describes tools.
+    TOOL.c.source.delete_path(["grpc", "descriptor_set"]).label("source"),
+)
+"""The columns of a tool without its descriptors, which `tool_of` reads as empty."""
+
+
 def tool_of(row: Row[Any]) -> Tool:
     """Return the tool in a row of TOOL."""
     values = _columns(row, Tool, "tool_id")
@@ -111,7 +119,7 @@ def tool_of(row: Row[Any]) -> Tool:
 def _source(stored: tuple[str, dict[str, Any]]) -> Source:
     kind, values = stored
     if kind == "grpc":
-        return GrpcSource(**{**values, "descriptor_set": bytes.fromhex(values["descriptor_set"])})
+        return GrpcSource(**{**values, "descriptor_set": bytes.fromhex(values.get("descriptor_set", ""))})
     if kind == "mcp":
         return McpSource(**values)
     headers = tuple((name, value) for name, value in values["headers"])

@@ -9,7 +9,7 @@ from services.chassis.errors import InvalidFields
 from services.chassis.etags import check_etag, etag_of
 from services.chassis.identifiers import new_id
 from services.chassis.owners import Who, owners_for
-from services.chassis.pagination import PageTokens
+from services.chassis.pagination import HEAVY_PAGE_SIZE, PageTokens
 from services.tools.errors import EtagMismatch, RequestIdReused, ToolNotFound
 from services.tools.operations.send_secrets import SendSecrets
 from services.tools.ports import Egress, Schemas, Transactions
@@ -92,7 +92,7 @@ class KeepTools:
 
     async def page(self, who: Who, size: int, token: str) -> tuple[Sequence[Tool], str]:
         """Return a page of the owner's tools, the last made first, and the token of the next one."""
-        asked = self.page_tokens.asked(f"tools/{who.owner}", size, token)
+        asked = self.page_tokens.asked(f"tools/{who.owner}", size, token, HEAVY_PAGE_SIZE)
         async with self.transactions.read() as tx:
             found = await tx.tools.page(who.owner, asked.last_id, asked.count)
         return asked.of(found, lambda one: one.tool_id)

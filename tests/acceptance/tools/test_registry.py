@@ -86,6 +86,15 @@ async def test_a_tool_comes_back_as_it_was_registered(house: House, ann: Who) ->
         assert replace(made, tool_id=NO_ID, created_at=None, updated_at=None) == wanted
 
 
+async def test_lists_leave_descriptors_in_the_database(house: House, ann: Who) -> None:
+    source = GrpcSource(f"127.0.0.1:{house.port}", "/weather.v1.WeatherService/Tell", weather_descriptors(), True)
+    made = await house.tools.create(ann, Tool(NO_ID, "tell", "", ANY, source), None)
+    listed = replace(made, source=replace(source, descriptor_set=b""))
+    assert (await house.tools.page(ann, 1_000, ""))[0] == [listed]
+    assert await house.tools.describe([made.tool_id], ann.user_id, "") == [listed]
+    assert await house.tools.get(ann, made.tool_id) == made
+
+
 async def test_what_cannot_be_used_is_refused(house: House, ann: Who) -> None:
     good = Tool(NO_ID, "good", "", ANY, HttpSource("GET", f"http://127.0.0.1:{house.port}/"))
     wrong = {

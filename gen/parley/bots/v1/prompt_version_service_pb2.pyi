@@ -95,7 +95,7 @@ class ListPromptVersionsRequest(_message.Message):
     prompt_id: _builtins.str
     """The prompt's id."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, more than 1000 means 1000."""
+    """How many at most; 0 means 50, more than 200 means 200."""
     page_token: _builtins.str
     """Where to go on: the `next_page_token` of the page before."""
     def __init__(

@@ -84,7 +84,7 @@ class ListToolCallsRequest(_message.Message):
     TOOL_ID_FIELD_NUMBER: _builtins.int
     IN_CONVERSATION_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many at most; 0 means 50, more than 1000 means 1000."""
+    """How many at most; 0 means 50, more than 200 means 200."""
     page_token: _builtins.str
     """Where to go on: the `next_page_token` of the page before."""
     tool_id: _builtins.str
@@ -190,7 +190,7 @@ class ListPendingApprovalsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many at most; 0 means 50, more than 1000 means 1000."""
+    """How many at most; 0 means 50, more than 200 means 200."""
     page_token: _builtins.str
     """Where to go on: the `next_page_token` of the page before."""
     def __init__(
