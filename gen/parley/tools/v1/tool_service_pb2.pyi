@@ -81,7 +81,7 @@ class ListToolsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many at most; 0 means 50, more than 1000 means 1000."""
+    """How many at most; 0 means 50, more than 200 means 200."""
     page_token: _builtins.str
     """Where to go on: the `next_page_token` of the page before."""
     def __init__(
