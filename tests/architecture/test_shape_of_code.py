@@ -15,6 +15,7 @@ _TEST_FOLDERS = {
     "benchmarks",
     "deploy",
     "faults",
+    "long",
     "mesh",
     "services",
     "stack",
