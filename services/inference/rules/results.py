@@ -33,10 +33,13 @@ def with_short_calls(messages: Sequence[Message], counts: Sequence[int], budget:
     if sum(counts[index] for index in stay) <= budget // 2:
         return list(messages)
 
+    calls = sum(len(one.tool_calls) for one in messages[last:])
+    most = min(_MOST_CALL_BYTES, budget // max(1, calls))  # a token is three bytes or so: a third of what there is
+
     def cut(call: ToolCall) -> ToolCall:
-        if len(call.arguments.encode()) <= _MOST_CALL_BYTES:
+        if len(call.arguments.encode()) <= most:
             return call
-        told = {"shortened": excerpt(call.arguments, _MOST_CALL_BYTES)}
+        told = {"shortened": excerpt(call.arguments, most)}
         return replace(call, arguments=json.dumps(told, ensure_ascii=False))
 
     return [

@@ -326,6 +326,13 @@ async def test_a_long_result_is_shortened_for_the_model(provider: _Provider, len
     assert 20_000 < len(told.encode()) < 32768 * 3
 
 
+async def test_many_long_calls_are_shortened_for_the_model(provider: _Provider) -> None:
+    calls = tuple(ToolCall(f"c{n}", "order", '{"n":"' + "x" * 99_000 + '"}') for n in range(64))
+    results = [Message("tool", "y" * 10_000, (), call.call_id) for call in calls]
+    model = provider.model("strict", context_tokens=32768)
+    assert _text(await model.asked(Message("user", "Hi"), Message("assistant", "", calls), *results)) == _HELLO
+
+
 @pytest.mark.parametrize("arguments", ['{"city":"' + "x" * 99_990, '{"city":"' + "x" * 99_000 + '"}'])
 async def test_a_long_call_is_shortened_for_the_model(provider: _Provider, arguments: str) -> None:
     model = provider.model("strict", context_tokens=8192)
