@@ -37,7 +37,7 @@ from tests.services.identity.fakes import (
     PlainPasswordHasher,
 )
 
-ACCESS = timedelta(minutes=30)
+ACCESS = timedelta(minutes=17)  # not what the settings say when nobody sets them
 REFRESH = timedelta(days=7)
 SCHEDULE = KeySchedule(timedelta(days=30), timedelta(minutes=10), ACCESS + timedelta(minutes=5))
 PASSWORD = "correct horse battery"

@@ -22,7 +22,7 @@ async def test_the_access_token_says_who_it_is(house: House) -> None:
     assert (claims["preferred_username"], claims["email"]) == ("Ann", "Ann@Example.com")
     assert claims["exp"] == int((house.clock.now + ACCESS).timestamp())
     assert "organization" not in claims
-    assert pair.expires_in == 1800
+    assert pair.expires_in == ACCESS.total_seconds()
 
 
 @pytest.mark.parametrize("login", ["ann", "ANN", "ann@example.com", "  ANN@EXAMPLE.COM "])
