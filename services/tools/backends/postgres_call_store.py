@@ -60,7 +60,8 @@ class PostgresCallStore:
         """See the port."""
         chosen = _chosen(wanted)
         if before is not None:
-            chosen = *chosen, CALL.c.position < select(CALL.c.position).where(CALL.c.id == before).scalar_subquery()
+            last = select(CALL.c.position).where(CALL.c.id == before).scalar_subquery()
+            chosen = *chosen, CALL.c.position < last
         # Each part reads an index in its order and stops: one condition for all of them would read every call.
         parts = [
             select(CALL).where(*_in(sight), *chosen).order_by(CALL.c.position.desc()).limit(size) for sight in sights
