@@ -15,15 +15,16 @@ class LocalReply:
 LOCAL_REPLIES = {
     400: LocalReply(3, "The request is malformed."),
     401: LocalReply(16, "%LOCAL_REPLY_BODY%"),
+    403: LocalReply(7, "The request cannot be served this way."),
     404: LocalReply(5, "Nothing is served at this path."),
     405: LocalReply(12, "The method is not allowed here."),
     408: LocalReply(4, "The request took too long."),
     413: LocalReply(8, "The body is too large."),
-    414: LocalReply(3, "The path is too long."),
+    414: LocalReply(8, "The path is too long."),
     415: LocalReply(3, "The content type is not supported."),
     426: LocalReply(9, "Another protocol version is needed."),
     429: LocalReply(8, "Too many requests: try again later."),
-    431: LocalReply(3, "The headers are too large."),
+    431: LocalReply(8, "The headers are too large."),
     500: LocalReply(13, "The request could not be handled."),
     501: LocalReply(12, "This is not implemented."),
     502: LocalReply(14, "The service gave no valid answer: try again later."),
@@ -31,4 +32,4 @@ LOCAL_REPLIES = {
     504: LocalReply(4, "The service did not answer in time."),
 }
 # Those for which Envoy knows no gRPC code.
-GRPC_REPLIES = (408, 413)
+GRPC_REPLIES = (408, 413, 414, 431)

@@ -54,6 +54,9 @@ class EnvoySettings:
     """Where the edge writes one JSON line per request."""
     request_seconds: int = 30
     """How long a request may take to arrive whole; the answer may take longer."""
+    max_head_kib: int = 160
+    """How long the path and the headers of a request may be together: more than the REST adapter takes (64 KiB each),
+    so that it says which of them is too long."""
     max_heap_bytes: int = 384 * 1024 * 1024
     """How much memory Envoy may allocate. From 85 % of it on, the streams that hold most of it are reset; at 95 %
     requests and at 98 % connections are refused."""

@@ -1,5 +1,6 @@
 """Whatever is wrong with a request: one shape of error, the right status, and the field by its name."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -189,6 +190,17 @@ async def test_many_headers_pass_or_are_refused(ada: Person) -> None:
         assert response.status_code == (431 if count > 90 else 200), (count, response.text)
 
 
-async def test_headers_that_are_too_large(edge: Edge) -> None:
-    response: httpx.Response = await edge.http.get("/api/v1/auth/me", headers={"x-long": "x" * 100_000})
-    refusal(response, 431, 3)
+async def test_urls_and_headers_that_are_too_large(edge: Edge) -> None:
+    host, _, port = edge.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    # httpx has a limit of its own.
+    writer.write(
+        f"GET /api/v1/ai/models/status?x={'x' * 70_000} HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 414 ")
+    assert b'{"code":8,' in answer
+    response: httpx.Response = await edge.http.get("/health", headers={"x-long": "x" * 100_000})
+    refusal(response, 431, 8)
