@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import hvac
 
+from deploy.local.child import group_of
 from deploy.local.folders import make_folders
 from deploy.local.part import Part
 from deploy.local.postgres import postgres_part
@@ -70,7 +71,13 @@ class Server:
         """Start it and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._part.argv, env=dict(self._part.env), stdout=log, stderr=log, user=self._part.user
+                self._part.argv,
+                env=dict(self._part.env),
+                stdout=log,
+                stderr=log,
+                user=self._part.user,
+                group=group_of(self._part.user),
+                extra_groups=[] if self._part.user else None,
             )
         probe = self._part.ready
         assert probe is not None

@@ -48,6 +48,12 @@ ISSUER = "http://edge.test"
 
 
 @dataclass
+def _somewhere() -> tuple[tuple[str, str], ...]:
+    """Return what shows a network address that nobody else has: attempts are counted by it."""
+    number = new_id().int
+    return ((METADATA_KEY, f"2001:db8:{number >> 32 & 0xFFFF:x}:{number >> 16 & 0xFFFF:x}::1"),)
+
+
 class Client:
     """The typed stubs of one server."""
 
@@ -57,15 +63,13 @@ class Client:
     organizations: "organization_grpc.OrganizationServiceAsyncStub"
 
     async def register(self) -> user_pb2.User:
-        """Have a new user register, from a network address of their own: attempts are counted by it."""
+        """Have a new user register."""
         name = f"Ann-{new_id().hex}"
         request = auth_pb.RegisterRequest(email=f"{name}@Example.com", username=name, password=PASSWORD)
-        number = new_id().int
-        address = f"2001:db8:{number >> 32 & 0xFFFF:x}:{number >> 16 & 0xFFFF:x}::1"
-        return (await self.auth.Register(request, metadata=((METADATA_KEY, address),))).user
+        return (await self.auth.Register(request, metadata=_somewhere())).user
 
     async def sign_in(self, login: str, password: str = PASSWORD) -> auth_pb.LoginResponse:
-        return await self.auth.Login(auth_pb.LoginRequest(login=login, password=password))
+        return await self.auth.Login(auth_pb.LoginRequest(login=login, password=password), metadata=_somewhere())
 
     async def refresh(self, token: str, agent: str = "a tab") -> auth_pb.RefreshResponse:
         metadata = (("grpcgateway-user-agent", agent),)

@@ -89,8 +89,14 @@ class Post:
 
     async def letters(self, **chosen: object) -> list[DeadLetter]:
         await self.archive.archive()
-        page, _ = await self.desk.letters.page(LetterFilter(**chosen), 1000, "")  # type: ignore[arg-type]
-        return list(page)
+        found: list[DeadLetter] = []
+        token = ""
+        while not found or token:
+            page, token = await self.desk.letters.page(LetterFilter(**chosen), 200, token)  # type: ignore[arg-type]
+            found += page
+            if not page:
+                break
+        return found
 
     async def until_dead(self, count: int, **chosen: object) -> list[DeadLetter]:
         async def there() -> bool:
