@@ -47,13 +47,13 @@ PASSWORD = "correct horse battery"
 ISSUER = "http://edge.test"
 
 
-@dataclass
 def _somewhere() -> tuple[tuple[str, str], ...]:
     """Return what shows a network address that nobody else has: attempts are counted by it."""
     number = new_id().int
     return ((METADATA_KEY, f"2001:db8:{number >> 32 & 0xFFFF:x}:{number >> 16 & 0xFFFF:x}::1"),)
 
 
+@dataclass
 class Client:
     """The typed stubs of one server."""
 
