@@ -145,7 +145,7 @@ async def test_a_job_that_kills_its_worker_becomes_a_dead_letter_and_the_worker_
             while jobs.dead("deadly") != 1:
                 await asyncio.sleep(0.2)
         # An earlier test's job may be done once more beside it.
-        begun = [note for note in await jobs.notes.lrange(DONE, 0, -1) if note.startswith("deadly")]
+        begun = [note for note in map(str, await jobs.notes.lrange(DONE, 0, -1)) if note.startswith("deadly")]
         assert begun == ["deadly 1"] * MOST_BEGUN
         await jobs.publisher.publish([event("steady", number) for number in range(5)])
         await _all_done(jobs, "steady", {f"steady {number}" for number in range(5)})
