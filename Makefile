@@ -48,7 +48,7 @@ test: .venv/dev.stamp ## Install what the tests need and run all of them.
 check: .venv/dev.stamp ## Format, lint, types, contracts and unit tests: under two minutes.
 	$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory lint types
-	$(BIN)/pytest -q tests/architecture tests/services
+	$(BIN)/pytest -q -n 2 tests/architecture tests/services
 
 .PHONY: lint
 lint: .venv/dev.stamp ## Lint Python, protos and the import contracts.
