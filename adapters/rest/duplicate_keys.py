@@ -1,7 +1,8 @@
-"""JSON objects that have a key twice, which protojson refuses unless nobody reads them."""
+"""Finds duplicate keys in JSON objects. protojson rejects them, except in values of unknown fields that it skips."""
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from adapters.rest.failures import ValueInvalid
@@ -15,8 +16,7 @@ class Doubled(dict[str, Any]):
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         """Take the keys and the values in their order; the last one of a key counts."""
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.names = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        self.names = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
 
 
 def refuse(name: str) -> ValueInvalid:

@@ -53,7 +53,7 @@ class KeepApiKeys:
 
         Raises:
             InvalidFields: no scope, or one that no RPC asks for.
-            EmailNotVerified: whose address it is has not been proven, so the key would outlive whoever proves it.
+            EmailNotVerified: the address is not verified; its owner may still take the account over.
             RequestIdReused: the request id came before with something else.
             Unauthenticated: the caller's user is gone, or the caller's session has ended.
         """

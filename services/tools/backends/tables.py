@@ -102,7 +102,7 @@ OUTBOX = outbox_table(_METADATA, SCHEMA)
 
 LISTED = (
     *(column for column in TOOL.c if column.name != "source"),
-    # A million bytes each, which nobody needs who lists or describes tools.
+    # Up to a million bytes each. Lists and descriptions of tools do not show it.
     TOOL.c.source.delete_path(["grpc", "descriptor_set"]).label("source"),
 )
 """The columns of a tool without its descriptors, which `tool_of` reads as empty."""
